@@ -13,7 +13,7 @@ ORCHESTRATION := */ports.py,*/core/clock.py,*/core/concurrency.py,*/market/live_
 PURE_TESTS := tests/services/core tests/services/market tests/services/rules tests/services/research tests/services/alerting
 
 .DEFAULT_GOAL := help
-.PHONY: help run doctor test test-pythons check types validate-live cover bench chaos simulate picture setup lock sbom audit clean
+.PHONY: help run doctor test test-pythons check types validate-live cover bench study chaos simulate picture setup lock sbom audit clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ cover: $(VENV)/.dev ## run the tests with the coverage of everything
 bench: $(VENV)/.dev ## measure the speed and memory budgets, as ratios in one run
 	@$(BIN)/python -m tests.bench
 
+study: $(VENV)/.dev ## simulate how often statistical claims hold, and print one table
+	@$(BIN)/python -m tests.study $(STUDY)
+
 chaos: $(VENV)/.dev ## kill, freeze and cut off processes; count lost and repeated messages (half an hour)
 	@$(BIN)/python -m tests.chaos kill --on sqlite
 	@$(BIN)/python -m tests.chaos kill --on postgresql
@@ -98,6 +101,9 @@ sbom: $(VENV)-audit/.ready ## write dist/minerpulse.cdx.json, a CycloneDX list o
 
 audit: $(VENV)-audit/.ready ## look up known advisories of everything MinerPulse runs on; needs PyPI
 	@$(VENV)-audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
+
+.DEFAULT:
+	@echo "There is no target “$@”. \`make help\` lists them; MinerPulse's own commands are in $(BIN)/minerpulse." >&2; exit 2
 
 clean: ## remove .venv and every cache
 	@rm -rf $(VENV) $(VENV)-3.* $(VENV)-audit tests/types/node_modules tests/types/build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist

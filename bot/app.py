@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import aiohttp
 from pydantic import SecretStr
-from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.bolt_app import build_bolt
+from bot.bolt_app import SlackApp, build_bolt
 from bot.clock import SystemClock
 from bot.manifest import ALL_SCOPES
 from bot.oauth.build import OAuthParts, build_oauth
@@ -32,11 +31,14 @@ from services.channels.permissions import Permissions
 from services.core.clock import Clock
 from services.core.prices import Symbol
 from services.delivery.outbox import Outbox
+from services.market.backfill import Backfill
+from services.market.mining_power import PowerModel, Pue
 from services.market.network_service import NetworkService
 from services.market.ports import CryptoSource, EquitySource, NetworkSource
 from services.market.price_history import PriceHistory
 from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, build_source
 from services.market.sources.files.cohorts import DEFAULT_PATH, read_cohorts
+from services.market.sources.files.machines import DEFAULT_MACHINES, read_machines
 from services.market.sources.http.client import HttpClient
 from services.market.sources.http.environment import check_network_environment
 from services.research.holdings_report import HoldingsReporter
@@ -59,6 +61,7 @@ class App:
     clock: Clock
     store: SqlStore
     history: PriceHistory
+    backfill: Backfill
     market: MarketService
     network: NetworkService
     monitor: Monitor
@@ -67,7 +70,7 @@ class App:
     commands: ChannelCommands
     research: ResearchService
     client: AsyncWebClient
-    bolt: AsyncApp
+    bolt: SlackApp
     background: BackgroundTasks
     charts: ChartSupport
     oauth: OAuthParts | None
@@ -104,6 +107,7 @@ async def build(
         network = NetworkService(
             _network_sources(settings, vendors, clock) if network_sources is None else network_sources,
             requires_witness=history.requires_witness,
+            power_model=_build_power_model(settings),
         )
         market = MarketService(history=history, mining=network)
         oauth = _build_oauth(settings, store, client, clock, lambda: outbox.nudge())  # noqa: PLW0108 -- wired below
@@ -114,6 +118,7 @@ async def build(
         research = _build_research(settings, store, history, network)
         rule_index = RuleIndex(store)
         monitor = _build_monitor(settings, store, market, rule_index, outbox)
+        history.update_watched = monitor.watch_pairs  # a web process never ticks
         maintenance = _build_maintenance(settings, store, market, rule_index, outbox)
         bolt = build_bolt(
             client,
@@ -135,6 +140,7 @@ async def build(
             clock=clock,
             store=store,
             history=history,
+            backfill=Backfill(history=history, clock=clock),
             market=market,
             network=network,
             monitor=monitor,
@@ -171,6 +177,14 @@ def _build_research(
         holdings=HoldingsReporter(history, store, settings.pair.etf, cohorts),
         pair=settings.pair,
         proxy=Symbol(settings.ai_proxy),
+    )
+
+
+def _build_power_model(settings: Settings) -> PowerModel:
+    return PowerModel(
+        machines=read_machines(settings.machines or DEFAULT_MACHINES),
+        electricity=settings.electricity_usd_kwh,
+        pue=Pue(*settings.pue),
     )
 
 

@@ -4,10 +4,11 @@ import copy
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from cachetools import LRUCache
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
@@ -24,13 +25,21 @@ from handlers.background import BackgroundTasks, run_and_log
 from handlers.events import UNINSTALL_EVENTS
 from handlers.render.form_fields import result_modal
 from handlers.render.message import text_message
+from handlers.slack_errors import translate_slack_error
 from services.core.clock import Clock
 
 EVENT_TTL_S = 90_000.0  # Slack retries within five minutes, and hourly for a day if the app asks for delayed events
 # With these in the environment, Bolt stores tokens in the home folder, and warns of tokens that it does not use.
 BOLT_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET")
 JSON: dict[str, str | Sequence[str]] = {"content-type": "application/json;charset=utf-8"}
-NOT_INSTALLED = "MinerPulse is not installed in this workspace any more. Ask whoever runs it for its install link."
+NOT_INSTALLED = (
+    "MinerPulse is not installed in this workspace any more. Ask your MinerPulse administrator for the install link."
+)
+REFUSED = (
+    "workspace %s sends requests, but MinerPulse is not installed there. Home tabs and shortcuts cannot be answered "
+    "without an installation: install the app there again, or remove it from the workspace in Slack"
+)
+MAX_REFUSED_TEAMS = 1_000  # that are logged once each
 log = logging.getLogger(__name__)
 
 
@@ -48,10 +57,15 @@ class SingleWorkspaceAuthorize(AsyncAuthorize):
 class SlackApp(AsyncApp):
     """A Bolt app for verified requests, from SlackRequests or Socket Mode.
 
-    `background` sends answers that an acknowledgement cannot carry.
+    Attributes:
+        background: Sends answers that an acknowledgement cannot carry.
+        only_team: The one workspace of the bot token; None for many, or while Slack hasn't said which it is. A request
+            that names another one comes from a channel that is shared with it, and is refused: it would have rules of
+            its own there, and the token would post their alerts into the shared channel.
     """
 
     background: BackgroundTasks | None = None
+    only_team: str | None = None
 
     def __init__(
         self,
@@ -59,11 +73,14 @@ class SlackApp(AsyncApp):
         installation_cache: InstallationCache | None = None,
         shared_keys: ProcessedKeys | None = None,
         clock: Clock | None = None,
+        single_token: str | None = None,
         **options: Any,  # noqa: ANN401 -- Bolt's own options
     ) -> None:
         super().__init__(**options)
         self._installation_cache = installation_cache
         self._replay_guard = ReplayGuard(ttl_s=EVENT_TTL_S, shared=shared_keys, clock=clock)
+        self._single_token = single_token
+        self._refused_teams: LRUCache[str, None] = LRUCache(MAX_REFUSED_TEAMS)
 
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
         """Handle a request; a retried event or envelope is acknowledged without acting twice.
@@ -75,6 +92,8 @@ class SlackApp(AsyncApp):
             if response is None:
                 log.info("ignored a repeated event")
                 return BoltResponse(status=HTTPStatus.OK)
+            if response.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                log.info("another process has started to handle an event; Slack sends it again if that one fails")
             is_unknown_event = response.status == HTTPStatus.NOT_FOUND and bool(req.body.get("event_id"))
             return BoltResponse(status=HTTPStatus.OK) if is_unknown_event else response
 
@@ -88,34 +107,73 @@ class SlackApp(AsyncApp):
         return await super().async_dispatch(req) if await self._is_installed(req) else self._refuse(req)
 
     def _refuse(self, req: AsyncBoltRequest) -> BoltResponse:
-        """Answer a person of a workspace without an installation: at once, or a press over its response_url.
+        """Answer a person of a workspace without an installation: at once, over a response_url, or in a form.
 
         The status is 200, as failed events would disable events for all other workspaces.
         """
-        log.info("request from a workspace without an installation")
+        self._log_refusal(req)
         if "command" in req.body:
             return BoltResponse(status=HTTPStatus.OK, body=NOT_INSTALLED)
         if req.body.get("type") == "view_submission":
             answer = {"response_action": "update", "view": result_modal(text_message(NOT_INSTALLED))}
             return BoltResponse(status=HTTPStatus.OK, body=json.dumps(answer), headers=JSON)
-        response_url = req.body.get("response_url")
-        if response_url and self.background is not None:
-            self.background.start(run_and_log(self._respond(str(response_url))), "answer without an installation")
+        if self.background is not None:
+            self.background.start(run_and_log(self._answer_refused(req)), "answer without an installation")
         return BoltResponse(status=HTTPStatus.OK)
 
-    async def _respond(self, response_url: str) -> None:
-        webhook = AsyncWebhookClient(response_url, session=self.client.session)
-        await webhook.send(text=NOT_INSTALLED, response_type="ephemeral", replace_original=False)
+    async def _answer_refused(self, req: AsyncBoltRequest) -> None:
+        """Answer over the response_url, or else in a form; raise DeliveryError if Slack takes neither.
+
+        A form needs a token: that of another workspace or organization that the request names. Home tabs and global
+        shortcuts have no response_url, so without such a token nothing can be shown.
+        """
+        if response_url := req.body.get("response_url"):
+            webhook = AsyncWebhookClient(str(response_url), session=self.client.session)
+            await webhook.send(text=NOT_INSTALLED, response_type="ephemeral", replace_original=False)
+            return
+        trigger_id = req.body.get("trigger_id")
+        token = await self._other_token(req) if trigger_id else None
+        if token is not None:
+            with translate_slack_error():
+                view = result_modal(text_message(NOT_INSTALLED))
+                await self.client.views_open(token=token, trigger_id=str(trigger_id), view=view)
+
+    async def _other_token(self, req: AsyncBoltRequest) -> str | None:
+        """Return the token of another workspace or organization that a request names; None if none has the app."""
+        cache = self._installation_cache
+        if cache is None:
+            return self._single_token
+        for home in _named_homes(req.body):
+            if (installation := await cache.get(home)) is not None:
+                return installation.bot_token
+        return None
+
+    def _log_refusal(self, req: AsyncBoltRequest) -> None:
+        """Log each workspace without an installation once."""
+        team = str(req.context.team_id or req.context.enterprise_id)
+        if team not in self._refused_teams:
+            log.warning(REFUSED, team)
+        self._refused_teams[team] = None
 
     async def _is_installed(self, req: AsyncBoltRequest) -> bool:
-        """Return whether the app is installed in the request's workspace; always true with one workspace.
+        """Return whether the app is installed in the request's workspace.
 
         A request without a workspace is Slack's URL verification, which Bolt answers.
         """
         team, enterprise = req.context.team_id, req.context.enterprise_id
-        if self._installation_cache is None or not (team or enterprise):
+        if self._installation_cache is None:
+            return self.only_team is None or team in {None, self.only_team}
+        if not (team or enterprise):
             return True
         return await self._installation_cache.get(team, enterprise) is not None
+
+
+def _named_homes(body: Mapping[str, Any]) -> list[str]:
+    """Return the workspaces and organizations that a request names, organizations first."""
+    parts = [part for part in (body.get("enterprise"), body.get("team"), body.get("user"), body.get("view")) if part]
+    fields = ("enterprise_id", "id", "team_id", "app_installed_team_id")
+    values = [part.get(field) for field in fields for part in parts if isinstance(part, Mapping)]
+    return [home for home in dict.fromkeys(values) if isinstance(home, str) and home.startswith(("E", "T"))]
 
 
 def _repeat_key(req: AsyncBoltRequest) -> str:
@@ -158,6 +216,7 @@ def build_bolt(
             installation_cache=installation_cache,
             shared_keys=shared_keys,
             clock=clock,
+            single_token=client.token if installation_cache is None else None,
             signing_secret=signing_secret,
             process_before_response=True,
         )

@@ -1,6 +1,8 @@
 """The `minerpulse` command line: a table of lazily imported commands, and error handling."""
 
 import difflib
+import errno
+import io
 import logging
 import os
 import shutil
@@ -11,29 +13,29 @@ from pathlib import Path
 
 import click
 
-from bot.streams import prepare_streams
+from bot.streams import PlainFormatter, echo, prepare_streams
 from services.core.errors import InvalidSettingsError, MinerPulseError, RuleError
-from services.core.text import escape_control
 
 COMMANDS = {
     "run": "Connect to Slack, with the tokens that are set.",
-    "rehearse": "Play a channel in this terminal, on a clock that runs ahead.",
-    "replay": "Tell what rules would have done over history.",
+    "rehearse": "Play a channel over past or simulated prices.",
+    "replay": "Test rules on history.",
     "pulse": "Show the board: every window of the pair, as of now.",
     "chart": "Draw the ETF, bitcoin and a rule's spread as a PNG.",
-    "report": "Write all of it as one page for the browser.",
-    "explain": "Tell what came with bitcoin, with AI, and with neither.",
+    "report": "Write one page with all studies for the browser.",
+    "explain": "Attribute the ETF's return to bitcoin, AI and a residual.",
+    "backtest": "Show how a rule would have fired, and what followed.",
     "tune": "Find the rule that fires as often as you want.",
-    "miners": "Part the fund's return between its holdings.",
-    "drawdown": "Tell how far both legs are below their highs.",
-    "network": "Tell how hard bitcoin is to mine, and what it earns.",
+    "miners": "Attribute the fund's return to its holdings.",
+    "drawdown": "Show the drawdowns of both legs from their highs.",
+    "network": "Show difficulty, hash rate, fees, hashprice and power draw.",
     "holdings": "Import, fetch and list what the fund holds.",
-    "why": "Tell what an alert rests on and how its messages went.",
+    "why": "Show the prices, decisions and deliveries of an alert.",
     "doctor": "Check settings, database, sources, Slack and clock.",
     "forget": "Erase a person's data from the database.",
     "migrate": "Bring the database up to this version's schema.",
-    "keys": "Draw a key that seals tokens, or seal them anew.",
-    "manifest": "Print the manifest to create the Slack app from.",
+    "keys": "Generate an encryption key for tokens, or rotate keys.",
+    "manifest": "Print the manifest that creates the Slack app.",
 }
 MODULES = {  # of commands that share a module; any other is in the module of its name
     **dict.fromkeys(("miners", "drawdown", "network"), "studies"),
@@ -42,6 +44,7 @@ MODULES = {  # of commands that share a module; any other is in the module of it
 EXIT_INTERRUPTED = 130
 EXIT_USAGE = 2
 EXIT_FAILURE = 1
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 class Commands(click.Group):
@@ -63,9 +66,10 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that was typed; for an unknown one, fail with the nearest name."""
-        suggestions = difflib.get_close_matches(args[0], COMMANDS, n=1)
-        if args[0] not in COMMANDS and suggestions:
-            ctx.fail(f"There is no command “{args[0]}”; did you mean “{suggestions[0]}”?")
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            suggestions = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"; did you mean “{suggestions[0]}”?" if suggestions else "."
+            ctx.fail(f"There is no command “{args[0]}”{hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -77,8 +81,10 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="minerpulse")
 def cli() -> None:
-    """Tell a trading desk when bitcoin miners stop moving with bitcoin."""
-    logging.basicConfig(level=logging.ERROR, format="%(message)s")  # commands print anything less severe themselves
+    """Alert a trading desk when bitcoin miners and bitcoin diverge."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(PlainFormatter())
+    logging.basicConfig(level=logging.ERROR, handlers=[handler])  # commands print anything less severe themselves
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -94,15 +100,24 @@ def run_cli(arguments: Sequence[str] | None = None) -> int:
     The code is 2 for invalid input or settings, 1 for other errors and 130 for Ctrl-C. Errors are printed on stderr.
     """
     try:
-        return cli.main(arguments, prog_name="minerpulse", standalone_mode=False) or 0
+        code = cli.main(arguments, prog_name="minerpulse", standalone_mode=False) or 0
+        sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        echo(shown.getvalue().removesuffix("\n"), err=True)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except MinerPulseError as error:
-        click.echo(escape_control(as_typed(_error_text(error))), err=True)
+        echo(as_typed(_error_text(error)), err=True)
         return EXIT_USAGE if isinstance(error, RuleError | InvalidSettingsError) else EXIT_FAILURE
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        echo(f"Cannot write the output: {error.strerror}. Free some space, or write to another place.", err=True)
+        return EXIT_FAILURE
+    return code
 
 
 def _error_text(error: MinerPulseError) -> str:
@@ -132,6 +147,4 @@ def _check_key_log() -> None:
                 pass
         except OSError as error:
             del os.environ["SSLKEYLOGFILE"]
-            click.echo(
-                f"SSLKEYLOGFILE names {path}, which cannot be written ({error.strerror}); it is ignored.", err=True
-            )
+            echo(f"SSLKEYLOGFILE names {path}, which cannot be written ({error.strerror}); it is ignored.", err=True)

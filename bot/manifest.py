@@ -34,7 +34,7 @@ BOARD_SHORTCUT = {
 EVENTS_PATH = "/slack/events"
 PLACEHOLDER = "https://minerpulse.example.com"
 APP_NAME = "MinerPulse"
-DESCRIPTION = "Tells a trading desk when bitcoin miners stop moving with bitcoin."
+DESCRIPTION = "Alerts a trading desk when bitcoin miners and bitcoin diverge."
 
 
 def build_manifest(address: str | None, *, distributed: bool = False) -> dict[str, Any]:

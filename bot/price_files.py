@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
 from bot.clock import SystemClock
+from bot.streams import echo
 from services.core.errors import PriceFileError
 from services.core.prices import WGMI_BTC, Bars, Closes, Pair, Symbol
 from services.core.sessions import Sessions, sessions_between
@@ -40,7 +40,7 @@ def read_price_files(etf: Path, btc: Path, pair: Pair = WGMI_BTC) -> PriceFiles:
     _reject_future(btc, bars.opened_at[-1].item().date())
     warning = daily_warning(bars)
     if warning:
-        click.secho(f"WARNING: {warning}", err=True, fg="yellow", bold=True)
+        echo(f"WARNING: {warning}", err=True, color="yellow")
     return PriceFiles(pair=pair, closes=closes, bars=bars, warnings=(warning,) if warning else ())
 
 

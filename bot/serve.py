@@ -23,6 +23,8 @@ from bot.settings import Settings
 from bot.socket_mode import SocketMode
 from handlers.slack_errors import translate_slack_error
 from services.core.errors import DeliveryError, InvalidSettingsError
+from services.core.text import bind_failure
+from services.market.backfill import SHARED_WAIT
 from services.storage import database_lock
 
 POLL_INTERVAL = timedelta(seconds=1)  # of a worker: web processes record what people do
@@ -79,6 +81,9 @@ async def _run(app: App, role: Role, listener: socket.socket) -> None:
             runs_ticks=is_worker,
             overdue_tokens=overdue_tokens,
         )
+        if not is_worker:
+            app.backfill.only_stored_until = app.clock.now() + SHARED_WAIT
+        backfill = asyncio.create_task(app.backfill.run(), name="older prices")
         delivery = asyncio.create_task(app.outbox.run() if is_worker else asyncio.sleep(0), name="delivery")
         cancel_ticks = schedule(health.run, app.clock, app.settings.tick_interval)
         cancel_rotation = _schedule_rotation(app) if is_worker else _do_nothing
@@ -87,10 +92,12 @@ async def _run(app: App, role: Role, listener: socket.socket) -> None:
         finally:
             log.info("stopping: finishing running work")
             app.outbox.stop()
+            backfill.cancel()
             stopping = [delivery, asyncio.create_task(scheduler.stop(), name="tick")]
             if app.oauth is not None:
                 stopping.append(asyncio.create_task(app.oauth.rotation.stop(), name="token renewal"))
             await asyncio.gather(_stop_work(stopping, (cancel_ticks, cancel_rotation)), app.background.drain())
+            await asyncio.gather(backfill, return_exceptions=True)
 
 
 async def _stop_work(stopping: Sequence[asyncio.Task[None]], cancel: Sequence[Callable[[], object]]) -> None:
@@ -145,8 +152,8 @@ def _open_listener(settings: Settings) -> socket.socket:
         return _create_server(settings.host, settings.port)
     except OSError as error:
         raise InvalidSettingsError(
-            f"Cannot listen at {_url_host(settings.host)}:{settings.port} ({error.strerror}); "
-            "set PORT or MINERPULSE_HOST anew."
+            f"Cannot listen at {_url_host(settings.host)}:{settings.port} ({bind_failure(error)}). "
+            "Stop the other program, or set PORT or MINERPULSE_HOST to another address."
         ) from error
 
 
@@ -184,6 +191,7 @@ async def _check_tokens(app: App) -> None:
     identity = await _check_token("SLACK_BOT_TOKEN", app.client.auth_test())
     if identity is not None:
         log.info("connected to %s as %s", identity["team"], identity["user"])
+        app.bolt.only_team = None if identity.get("is_enterprise_install") else identity.get("team_id")
     if app.settings.socket_mode:
         token = secret_value(app.settings.slack_app_token)
         await _check_token("SLACK_APP_TOKEN", app.client.apps_connections_open(app_token=token))

@@ -13,8 +13,12 @@ from pydantic_settings import NoDecode
 from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, SOURCES, SourceKind
 
 SIMULATED = "simulated"
+PUE_COUNT, MAX_PUE = 3, 3.0
 _SOURCE_NAMES = tuple(row.name for row in SOURCES if row.name != SIMULATED)
 _KEY = re.compile(r"[\w-]{43}=", re.ASCII)  # 32 bytes in base64
+_HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?", re.ASCII)
+_WHOLE = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _SYMBOL = re.compile(r"[A-Z][A-Z0-9.]{0,9}", re.ASCII)
 
 
@@ -46,7 +50,7 @@ def _check_signing_secret(secret: SecretStr) -> SecretStr:
 
 def _check_fernet_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if not all(_KEY.fullmatch(key.get_secret_value()) for key in keys):
-        raise ValueError("it is no list of keys; `minerpulse keys new` prints one, and commas stand between several")
+        raise ValueError("it isn't a list of keys; `minerpulse keys new` prints one; separate several with commas")
     return keys
 
 
@@ -59,11 +63,51 @@ def _split(change: Callable[[str], str] = str) -> BeforeValidator:
     return BeforeValidator(split)
 
 
+def _require_number(pattern: re.Pattern[str], problem_type: str, problem: str) -> BeforeValidator:
+    """Refuse what Python reads as a number and people don't write as one, as in 6_0 or digits of other scripts."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if not pattern.fullmatch(text := value.strip()):
+            raise PydanticCustomError(problem_type, problem)
+        return text
+
+    return BeforeValidator(check)
+
+
+def _check_host(text: str) -> str:
+    """Return a host name or an IP address, without the brackets of IPv6."""
+    host = text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text
+    try:
+        ip_address(host)
+    except ValueError:
+        if host is not text or not _HOST.fullmatch(host):
+            raise ValueError(
+                "it isn't a host name or an IP address, as in 127.0.0.1; the port has a setting of its own, PORT"
+            ) from None
+    return host
+
+
 def parse_symbol(text: str) -> str:
     """Return a ticker symbol in capitals. Raises ValueError with the expected form."""
     if not _SYMBOL.fullmatch(text.upper()):
         raise ValueError("it is not a ticker symbol; write it as in WGMI or BTC")
     return text.upper()
+
+
+def _parse_pue(text: object) -> object:
+    """Parse three numbers. Raises ValueError with the expected form."""
+    if not isinstance(text, str):
+        return text
+    items = [item for item in re.split(r"[,\s]+", text) if item]
+    numbers = tuple(map(float, items)) if all(map(_DECIMAL.fullmatch, items)) else ()
+    if len(numbers) != PUE_COUNT or not 1 <= numbers[0] <= numbers[1] <= numbers[2] <= MAX_PUE:
+        raise ValueError(
+            f"it isn't three ascending numbers from 1 to {MAX_PUE:g}; write lower bound, best estimate and upper bound "
+            "as in 1.01,1.10,1.20"
+        )
+    return numbers
 
 
 def _check_url(text: str) -> str:
@@ -73,7 +117,7 @@ def _check_url(text: str) -> str:
     except ValueError:
         is_usable = False
     if not is_usable or re.search(r"\s", text):
-        raise ValueError("it is not a web address; it begins with https:// (or http:// on this machine)")
+        raise ValueError("it isn't a web address, which begins with https:// (or http:// on this machine)")
     return text.rstrip("/")
 
 
@@ -119,7 +163,7 @@ def _require_sources(*choices: str) -> AfterValidator:
         if len(set(names)) < len(names):
             raise ValueError("it names a source twice")
         if SIMULATED in names and len(names) > 1:
-            raise ValueError("simulated prices stand alone; name it by itself, or only vendors")
+            raise ValueError("simulated can't be combined with vendors; name one or the other")
         return names
 
     return AfterValidator(check)
@@ -131,17 +175,20 @@ def _parse_source_urls(text: object) -> object:
         return text
     pairs = [item.partition("=") for item in re.split(r"[,\s]+", text) if item]
     if any(not (name and separator and address) for name, separator, address in pairs):
-        raise ValueError("it is no list of addresses; write it as in yahoo=http://127.0.0.1:8080")
+        raise ValueError("it isn't a list of addresses; write it as in yahoo=http://127.0.0.1:8080")
     unknown = next((name for name, _separator, _address in pairs if name.lower() not in _SOURCE_NAMES), None)
     if unknown is not None:
         raise ValueError(f"“{unknown}” is no source; name one of {', '.join(_SOURCE_NAMES)}")
+    names = [name.lower() for name, _separator, _address in pairs]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"it has two addresses for {repeated}; keep one of them")
     return {name.lower(): _check_url(address) for name, _separator, address in pairs}
 
 
 def _check_member_ids(member_ids: tuple[str, ...]) -> tuple[str, ...]:
     invalid = [member_id for member_id in member_ids if not re.fullmatch(r"[UW][A-Z0-9]{4,}", member_id)]
     if invalid:
-        raise ValueError("it is no list of member IDs; copy each from a profile in Slack, as in U012AB3CD")
+        raise ValueError("it isn't a list of member IDs; copy each from a profile in Slack, as in U012AB3CD")
     return member_ids
 
 
@@ -154,6 +201,12 @@ BotToken = Annotated[SecretStr, _require_prefix("xoxb-", "Bot User OAuth Token f
 AppToken = Annotated[SecretStr, _require_prefix("xapp-", "App-Level Token from Basic Information")]
 SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing_secret)]
 TokenKeys = Annotated[tuple[SecretStr, ...], NoDecode, _split(), AfterValidator(_check_fernet_keys)]
+PueBounds = Annotated[tuple[float, float, float], NoDecode, BeforeValidator(_parse_pue)]
+WholeNumber = Annotated[int, _require_number(_WHOLE, "int_parsing", "it should be a whole number")]
+DecimalNumber = Annotated[
+    float, _require_number(_DECIMAL, "float_parsing", "it should be a number, with a point for decimals")
+]
+Host = Annotated[str, AfterValidator(_check_host)]
 Ticker = Annotated[str, AfterValidator(parse_symbol)]
 Url = Annotated[str, AfterValidator(_check_url)]
 HeartbeatUrl = Annotated[SecretStr, AfterValidator(_check_secret_url)]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -22,22 +23,27 @@ from bot.setting_types import (
     BotToken,
     CryptoSources,
     DatabaseUrl,
+    DecimalNumber,
     EtfSources,
     FolderUrl,
     HeartbeatUrl,
+    Host,
     LogLevel,
     MemberIds,
     NetworkSources,
+    PueBounds,
     Secret,
     SigningSecret,
     SourceUrls,
     Ticker,
     TokenKeys,
+    WholeNumber,
     is_plain_http,
     vendor_names,
 )
 from services.core.errors import InvalidSettingsError
 from services.core.prices import Pair, Symbol
+from services.market.mining_power import CAMBRIDGE_PUE
 from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, SOURCES
 
 ENV_FILE = Path(".env")
@@ -45,6 +51,7 @@ ENV_ENCODING = "utf-8-sig"  # Windows editors write a byte order mark, which wou
 PREFIX = "MINERPULSE_"
 SOURCE_KEYS = {row.name: row.keys for row in SOURCES}  # the settings that a source needs
 MIN_STATUS_TOKEN = 8  # characters
+MAX_TYPOS = 2  # letters by which a name of ours is misspelled; with more it may be another program's
 MIN_SIMILARITY = 0.75  # of a name that is taken for a misspelled one: TYPO is no CRYPTO
 PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
@@ -98,7 +105,7 @@ class Settings(BaseSettings):
     )
     token_keys: TokenKeys = Field(
         default=(),
-        description="Keys that seal the workspaces' tokens, newest first; `minerpulse keys new` prints one.",
+        description="Keys that encrypt the workspaces' tokens, newest first; `minerpulse keys new` prints one.",
     )
     slack_mode: SlackMode = Field(
         default=SlackMode.AUTO,
@@ -114,9 +121,9 @@ class Settings(BaseSettings):
         description="The database: sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/NAME.",
     )
     etf: Ticker = Field(default="WGMI", description="The ETF of the pair that the board shows.")
-    crypto: Ticker = Field(default="BTC", description="The cryptocurrency that the ETF is held against.")
+    crypto: Ticker = Field(default="BTC", description="The cryptocurrency that the ETF is compared with.")
     ai_proxy: Ticker = Field(
-        default="SMH", description="The share or ETF that stands for AI where the ETF's return is explained."
+        default="SMH", description="The share or ETF that represents AI in the return attribution."
     )
     cohorts: Path | None = Field(
         default=None, description="Your own file of cohorts: Ticker, Cohort, AsOf, Source. One comes with MinerPulse."
@@ -134,42 +141,64 @@ class Settings(BaseSettings):
         description="Where difficulty and hash rate come from: "
         f"of {', '.join(vendor_names(NETWORK))}; made up where prices are.",
     )
+    electricity_usd_kwh: DecimalNumber = Field(
+        default=0.05,
+        gt=0,
+        le=1,
+        description="The price of electricity for miners, in US dollars per kWh, for the power draw of the network.",
+    )
+    pue: PueBounds = Field(
+        default=CAMBRIDGE_PUE,
+        description="Power of a mining facility over that of its machines (PUE): lower bound, best estimate, upper "
+        "bound.",
+    )
+    machines: Path | None = Field(
+        default=None,
+        description="Your own table of mining machines: Machine, Released, J/TH, AsOf, Source. One comes with "
+        "MinerPulse.",
+    )
     alpaca_key_id: Secret | None = Field(default=None, description="Alpaca's key ID, where alpaca is a source.")
     alpaca_secret_key: Secret | None = Field(default=None, description="Alpaca's secret key, beside its key ID.")
     tiingo_key: Secret | None = Field(default=None, description="Tiingo's API token, where tiingo is a source.")
     twelvedata_key: Secret | None = Field(default=None, description="Twelve Data's key, where it is a source.")
-    seed: int = Field(default=1, ge=0, description="Which simulated market to draw; the same number, the same prices.")
+    seed: WholeNumber = Field(
+        default=1, ge=0, description="The number of the simulated market; the same number gives the same prices."
+    )
     source_urls: SourceUrls = Field(
         default_factory=dict,
-        description="Where sources are called instead of at home, as in yahoo=http://127.0.0.1:8080; for proxies.",
+        description="Other addresses of sources, as in yahoo=http://127.0.0.1:8080; for proxies.",
     )
-    tick_seconds: int = Field(
-        default=60, ge=15, le=900, description="How often the market is looked at, in seconds, from 15 to 900."
+    tick_seconds: WholeNumber = Field(
+        default=60, ge=15, le=900, description="Seconds between two checks of the market, from 15 to 900."
     )
     heartbeat_url: HeartbeatUrl | None = Field(
         default=None,
-        description="Asked for after each tick while all is well, so that a watchdog can tell when it is not.",
+        description="An address that is called after each healthy tick, so that a watchdog notices when it stops.",
     )
     editors: MemberIds = Field(
         default=(),
         description="Editors of every channel, as Slack member IDs (U012AB3CD,U045EF6GH); they also see undelivered "
         "messages of all channels. If it is empty, everyone is an editor, unless the channel names some.",
     )
-    max_rules_per_channel: int = Field(default=50, ge=1, description="How many rules a channel can have.")
-    max_rules_per_workspace: int = Field(default=10_000, ge=1, description="How many rules a workspace can have.")
-    commands_per_minute: int = Field(
+    max_rules_per_channel: WholeNumber = Field(default=50, ge=1, description="How many rules a channel can have.")
+    max_rules_per_workspace: WholeNumber = Field(
+        default=10_000, ge=1, description="How many rules a workspace can have."
+    )
+    commands_per_minute: WholeNumber = Field(
         default=30, ge=1, description="How many commands and buttons a person can use in a channel each minute."
     )
-    keep_days: int | None = Field(
+    keep_days: WholeNumber | None = Field(
         default=None,
         ge=730,
-        description="After how many days closed alerts with their threads and votes, final notices and delivery "
-        "attempts are deleted; at least 730. If it is empty, all are kept.",
+        description="After how many days closed alerts with their threads and votes, final notices, delivery "
+        "attempts and records of changes are deleted; at least 730. If it is empty, all are kept.",
     )
-    host: str = Field(
+    host: Host = Field(
         default="127.0.0.1", description="The address to listen at; 0.0.0.0 for every IPv4 address, :: for IPv6 too."
     )
-    port: int = Field(default=3000, ge=0, le=65535, validation_alias="PORT", description="The port to listen at.")
+    port: WholeNumber = Field(
+        default=3000, ge=0, le=65535, validation_alias="PORT", description="The port to listen at."
+    )
     status_token: SecretStr | None = Field(
         default=None,
         min_length=MIN_STATUS_TOKEN,
@@ -291,6 +320,7 @@ class Settings(BaseSettings):
 MESSAGES = {  # by pydantic's type of error, where its own message is for programmers
     "bool_parsing": "it should be true or false",
     "int_parsing": "it should be a whole number",
+    "too_short": "it is too short; use at least 8 characters",
 }
 INCOMPLETE_HINT = "Set it, or unset the others to run without Slack."
 
@@ -344,7 +374,12 @@ def _read_env_file() -> tuple[dict[str, int], list[str]]:
         raise InvalidSettingsError(
             f"Cannot read {ENV_FILE}: {error.strerror}. Make it readable for this user."
         ) from error
-    lines, problems = {}, []
+    return _parse_env_lines(text)
+
+
+def _parse_env_lines(text: str) -> tuple[dict[str, int], list[str]]:
+    """Return the line of each name, in capitals, and a sentence for each line that is wrong."""
+    lines, problems = dict[str, int](), list[str]()
     for binding in parse_stream(io.StringIO(text)):
         original = binding.original.string
         blank = original[: len(original) - len(original.lstrip())]
@@ -356,8 +391,15 @@ def _read_env_file() -> tuple[dict[str, int], list[str]]:
         elif binding.key is not None and binding.value is None:
             problems.append(f"Line {line} of {ENV_FILE} has no value. Write NAME=value, or begin a comment with #.")
         elif binding.key is not None:
-            lines[binding.key.upper()] = line
+            name = binding.key.upper()
+            if name in lines and _is_ours(name):
+                problems.append(f"Lines {lines[name]} and {line} of {ENV_FILE} both set {name}. Delete one of them.")
+            lines[name] = line
     return lines, problems
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(PREFIX) or name in map(variable_name, Settings.model_fields)
 
 
 def _unknown_variables(lines: Mapping[str, int]) -> list[str]:
@@ -374,13 +416,28 @@ def _located(name: str, lines: Mapping[str, int]) -> str:
 
 
 def _resembles(name: str, known: list[str]) -> bool:
-    """Return whether this is a misspelled Slack variable, not one of another program."""
-    return name.startswith("SLACK_") and bool(difflib.get_close_matches(name, known, n=1, cutoff=0.88))
+    """Return whether this is a misspelled name of ours, not one of another program; `PORT` resembles too many."""
+    long_names = [one for one in known if one.startswith((PREFIX, "SLACK_"))]
+    similar = difflib.get_close_matches(name, long_names, cutoff=MIN_SIMILARITY)
+    return any(_typos(name, one) <= MAX_TYPOS for one in similar)
+
+
+def _typos(text: str, other: str) -> int:
+    """Return the edit distance of two texts: how many letters to insert, delete or replace."""
+    distances = list(range(len(other) + 1))
+    for row, letter in enumerate(text, 1):
+        diagonal, distances[0] = distances[0], row
+        for column, expected in enumerate(other, 1):
+            change = diagonal + (letter != expected)
+            diagonal = distances[column]
+            distances[column] = min(change, diagonal + 1, distances[column - 1] + 1)
+    return distances[-1]
 
 
 def _suggestion(name: str, known: list[str]) -> str:
     candidates = {variable.removeprefix(PREFIX): variable for variable in known}
-    matches = difflib.get_close_matches(name.removeprefix(PREFIX), candidates, n=1, cutoff=MIN_SIMILARITY)
+    nearest = name if name.startswith(PREFIX) else min(known, key=partial(_typos, name))
+    matches = difflib.get_close_matches(nearest.removeprefix(PREFIX), candidates, n=1, cutoff=MIN_SIMILARITY)
     return f"; did you mean {candidates[matches[0]]}" if matches else "; .env.example lists all there are"
 
 

@@ -1,15 +1,36 @@
-"""Output in any encoding: a similar character is printed where the encoding lacks one."""
+"""Output on the terminal: without control characters, and in any encoding with similar characters."""
 
 import codecs
 import io
+import logging
 import sys
 import unicodedata
+
+import click
+
+from services.core.text import escape_control
 
 _PAIRS = (
     "−- –- —- …... “\" ”\" \u2018' \u2019' •* ·. →-> ←<- ↑^ ↓v ≥>= ≤<= ×x ±+/- \u03c3sigma βbeta ▾v ▲^ ▼v "
     "▁_ ▂. ▃, ▄: ▅- ▆= ▇+ █# ─- │|"
 )
 SIMILAR = {pair[0]: pair[1:] for pair in _PAIRS.split()}
+
+
+def echo(text: str, *, err: bool = False, color: str | None = None) -> None:
+    """Print a text on stdout or stderr, in bold if it has a color. Control characters are printed as escape sequences.
+
+    In JSON, these are JSON's own escape sequences.
+    """
+    click.secho(escape_control(text), err=err, fg=color, bold=color is not None or None)
+
+
+class PlainFormatter(logging.Formatter):
+    """Formats a record as its message, and a traceback if it has one, without control characters."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as text."""
+        return escape_control(super().format(record))
 
 
 def prepare_streams() -> None:

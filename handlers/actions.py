@@ -21,7 +21,6 @@ from handlers.request import Audience, Reply, Request
 from handlers.rule_changes import (
     add_rule,
     announce_alerts,
-    announce_outcome,
     edit_rule_text,
     open_editor,
     preview_tuning,
@@ -63,20 +62,13 @@ async def snooze(request: Request) -> Reply | None:
         outcome = await request.commands.snooze(request.channel, _number(alert_id), request.user_id, span)
     except MarketClosedError as error:
         return Reply(message=no_close_message(error.next_open_at))
-    return await _reply_to_editor(request, outcome)
+    return _reply(outcome)
 
 
 async def resolve(request: Request) -> Reply | None:
     """Resolve the alert."""
     alert_id = _number(request.value)
-    return await _reply_to_editor(
-        request, await request.commands.resolve(request.channel, alert_id, request.user_id, "")
-    )
-
-
-async def _reply_to_editor(request: Request, outcome: AlertOutcome) -> Reply | None:
-    await announce_outcome(request, outcome)
-    return _reply(outcome)
+    return _reply(await request.commands.resolve(request.channel, alert_id, request.user_id, ""))
 
 
 def _reply(outcome: AlertOutcome) -> Reply | None:

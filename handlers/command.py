@@ -15,7 +15,7 @@ from services.core.errors import RuleError
 from services.core.scan import DIGITS, Scanner
 from services.core.text import strip_quotes
 from services.market.measure import Window
-from services.rules.grammar import parse_rule
+from services.rules.grammar import parse_new_rule
 
 SLASH = "/minerpulse"
 WINDOWS = {window.value: window for window in Window}
@@ -118,7 +118,7 @@ def split_number(argument: str) -> NumberedArgument:
 def rule_error(text: str) -> Message | None:
     """Return why a text is not a rule; None if it is one."""
     try:
-        parse_rule(text)
+        parse_new_rule(text)
     except RuleError as error:
         return error_message(error)
     return None

@@ -10,7 +10,7 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltContext
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.home_tab import publish_home
+from handlers.home_tab import publish_busy_home, publish_home
 from handlers.render.home import welcome_message
 from handlers.request import Request
 
@@ -23,6 +23,12 @@ async def on_home_opened(request: Request, body: dict[str, Any]) -> None:
     """Publish the Home tab; Slack renders the other tabs itself."""
     if body["event"].get("tab", "home") == "home":
         await publish_home(request)
+
+
+async def on_home_opened_when_busy(request: Request, body: dict[str, Any]) -> None:
+    """Say on the Home tab that the app is busy, without reading anything."""
+    if body["event"].get("tab", "home") == "home":
+        await publish_busy_home(request)
 
 
 async def on_joined(request: Request, body: dict[str, Any]) -> None:
@@ -72,6 +78,10 @@ EVENTS: dict[str, Callable[[Request, dict[str, Any]], Awaitable[None]]] = {
     "member_joined_channel": on_joined,
     "member_left_channel": on_member_left,
 }
+# The work of these needs only the database. It is done before the answer: if it fails, Slack sends the event again.
+DONE_BEFORE_ANSWER = frozenset({"channel_deleted", "channel_left", "group_deleted", "group_left"})
+# A person waits for an answer to these; any other event is work that must be done, however busy the app is.
+BUSY_EVENTS = {"app_home_opened": on_home_opened_when_busy}
 
 
 class InstallationRemover(Protocol):

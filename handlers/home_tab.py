@@ -7,13 +7,13 @@ from typing import Any
 from handlers.render.form_fields import result_modal
 from handlers.render.home import home_notice_view, home_view, loading_view, market_modal
 from handlers.render.message import text_message
-from handlers.render.responses import error_message
+from handlers.render.responses import BUSY, error_message
 from handlers.request import Request
 from handlers.slack_errors import translate_slack_error
 from services.core.errors import DeliveryError, MessageRefusedError, MinerPulseError
 
 LAYOUT_REFUSED = (
-    "Slack refuses this tab as it should look, which has been logged. In a channel, `/minerpulse` shows the market and "
+    "Slack rejected the layout of this tab; it has been logged. In a channel, `/minerpulse` shows the market and "
     "`/minerpulse rules` what is watched there."
 )
 PAGE_NUMBER = re.compile(r"[0-9]{1,6}", re.ASCII)
@@ -29,6 +29,11 @@ async def publish_home(request: Request) -> None:
             raise
         log.error("Slack rejected the Home tab layout; publishing a plain one: %s", error.__cause__)  # noqa: TRY400 -- the cause says more
         await _publish_view(request, home_notice_view(text_message(LAYOUT_REFUSED)))
+
+
+async def publish_busy_home(request: Request) -> None:
+    """Publish a Home tab that says that the app is busy. Raises DeliveryError."""
+    await _publish_view(request, home_notice_view(text_message(BUSY)))
 
 
 async def _home_view(request: Request) -> dict[str, Any]:

@@ -15,15 +15,16 @@ from handlers.background import BackgroundTasks, open_message_modal, post_epheme
 from handlers.command import SLASH
 from handlers.commands import COMMANDS
 from handlers.commands.parse import parse_command
-from handlers.events import EVENTS
+from handlers.events import BUSY_EVENTS, DONE_BEFORE_ANSWER, EVENTS
 from handlers.gate import Gate
 from handlers.home_tab import open_board
 from handlers.images import ImageUploader
 from handlers.membership import Memberships
 from handlers.render.form_fields import FIELD_PREFIX, result_modal
+from handlers.render.message import Message, text_message
 from handlers.render.responses import BUSY, error_message, untracked_message
 from handlers.request import Audience, ChannelLocks, Form, Reply, Request
-from handlers.rule_changes import submit_editor, update_editor, validate_editor
+from handlers.rule_changes import show_in_editor, submit_editor, update_editor, validate_editor
 from handlers.rule_form import FormContext
 from handlers.view_updates import ViewUpdates
 from services.channels.commands import ChannelCommands
@@ -38,7 +39,7 @@ Listener = Callable[..., Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Modal:
-    """A form: `validate` returns field errors without I/O; `update` and `submit` may be slow.
+    """A form: `validate` returns field errors without I/O; `update` and `submit` may be slow; `show` shows a message.
 
     Attributes:
         act: What its submission does, which decides who may submit it.
@@ -47,6 +48,7 @@ class Modal:
     act: Act
     validate: Callable[[Form], dict[str, str]]
     update: Callable[[Form], Awaitable[None]]
+    show: Callable[[Form, Message], Awaitable[None]]
     submit: Callable[[Form], Awaitable[Reply]]
 
 
@@ -55,11 +57,13 @@ class Shortcut:
     """A shortcut outside any channel: what it does, and how."""
 
     act: Act
-    run: Callable[[Request], Awaitable[None]]
+    run: Callable[[Request], Awaitable[Reply | None]]
 
 
 MODALS = {
-    "rule_editor": Modal(act=Act.CHANGE_RULES, validate=validate_editor, update=update_editor, submit=submit_editor)
+    "rule_editor": Modal(
+        act=Act.CHANGE_RULES, validate=validate_editor, update=update_editor, show=show_in_editor, submit=submit_editor
+    )
 }
 SHORTCUTS = {"board": Shortcut(act=Act.READ, run=open_board)}
 
@@ -207,22 +211,31 @@ def _on_shortcut(deps: Dependencies, row: Shortcut) -> Listener:
         await ack()
         request = deps.build_request(context, client, "", body)
         work = deps.gate.run(request, row.act, partial(row.run, request))
-        deps.tasks.start(run_and_log(work), "shortcut")
+        deps.tasks.start_reply(request, work, "shortcut", open_message_modal)
 
     return listen
 
 
 def _on_event(deps: Dependencies, handle: Callable[[Request, dict[str, Any]], Awaitable[None]]) -> Listener:
+    """Handle an event, after the answer to Slack or, for those in DONE_BEFORE_ANSWER, before it.
+
+    When busy, answer those in BUSY_EVENTS with that; the others are work that must be done.
+    """
+
     async def listen(body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         event: dict[str, Any] = body["event"]
         request = deps.build_request(context, client, "", body, str(event.get("channel") or ""))
-        deps.tasks.start(run_and_log(handle(request, body)), str(event["type"]))
+        if event["type"] in DONE_BEFORE_ANSWER:
+            await handle(request, body)
+            return
+        chosen = BUSY_EVENTS.get(event["type"], handle) if deps.tasks.is_busy else handle
+        deps.tasks.start(run_and_log(chosen(request, body)), str(event["type"]))
 
     return listen
 
 
 def _on_change(deps: Dependencies) -> Listener:
-    """Update a form while it is edited; the form itself is the only reply."""
+    """Update a form while it is edited; the form itself is the only reply. When busy, it says so."""
 
     async def listen(ack: AsyncAck, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         await ack()
@@ -232,7 +245,8 @@ def _on_change(deps: Dependencies) -> Listener:
             return
         with suppress(NotFoundError):  # of an outdated form, whose submission says so
             form = _form(deps, view, body, context, client)
-            deps.tasks.start(run_and_log(modal.update(form)), view["callback_id"])
+            work = modal.show(form, text_message(BUSY)) if deps.tasks.is_busy else modal.update(form)
+            deps.tasks.start(run_and_log(work), view["callback_id"])
 
     return listen
 

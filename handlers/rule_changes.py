@@ -15,18 +15,16 @@ from handlers.render.tune import TuneOffer, tune_message
 from handlers.request import Form, Reply, Request
 from handlers.rule_form import FormContext, RuleForm, default_form
 from handlers.slack_errors import translate_slack_error
-from services.channels.commands import AlertOutcome
-from services.channels.permissions import Act
+from services.channels.rule_commands import overlaps_of
 from services.channels.rule_placement import find_placement
-from services.core.errors import DataError, DeliveryError, MinerPulseError, UserInputError
+from services.core.errors import DeliveryError, MinerPulseError
 from services.core.prices import Pair
-from services.core.reason import Code, Reason
 from services.research.tune import parse_target
 from services.rules.grammar import parse_rule
 from services.rules.rule import EXAMPLE
 
 EDITOR_EXAMPLE = "5d 15pp"
-RULE_GONE = "Nothing was changed. `/minerpulse rules` lists what is watched, and `/minerpulse rule add` adds one anew."
+RULE_GONE = "Nothing was changed. `/minerpulse rules` lists what is watched, and `/minerpulse rule add` adds a new one."
 log = logging.getLogger(__name__)
 
 
@@ -41,7 +39,6 @@ async def add_rule(request: Request, text: str) -> Message:
     if not added.created:
         return message
     if len(await request.commands.rules(request.channel)) > 1:
-        await announce(request, Reason.of(Code.RULE_ADDED, rule=added.channel_rule.rule))
         return message
     try:
         await announce_alerts(request, [str(added.channel_rule.rule)], added.channel_rule.rule.pair)
@@ -51,38 +48,19 @@ async def add_rule(request: Request, text: str) -> Message:
 
 
 async def edit_rule_text(request: Request, rule_id: int, text: str) -> Message:
-    """Replace a rule by the given text, announce it in the channel, and return the confirmation."""
-    edited = await request.commands.edit_rule(request.channel, rule_id, text, request.user_id)
-    if edited.changed:
-        await announce(request, Reason.of(Code.RULE_EDITED, before=edited.before, after=edited.rule))
-    return rule_edited_message(edited)
-
-
-async def announce(request: Request, change: Reason) -> None:
-    """Post one line in the channel that says what this person changed."""
-    await request.commands.announce(request.channel, request.user_id, change)
-
-
-async def announce_outcome(request: Request, outcome: AlertOutcome) -> None:
-    """Announce what only editors may do with an alert; its own message and thread show the rest."""
-    if not outcome.changed:
-        return
-    number, until = outcome.alert.id, outcome.alert.snoozed and outcome.alert.snoozed.until
-    if outcome.act is Act.SNOOZE_LONG:
-        await announce(request, Reason.of(Code.ALERT_SNOOZED_LONG, number=number, until=until))
-    if outcome.act is Act.RESOLVE_EARLY:
-        await announce(request, Reason.of(Code.ALERT_RESOLVED_EARLY, number=number))
+    """Replace a rule by the given text, and return the confirmation."""
+    return rule_edited_message(await request.commands.edit_rule(request.channel, rule_id, text, request.user_id))
 
 
 def _announcement_failed(error: DeliveryError) -> Message:
     """Return why the channel wasn't notified; a transient error needs no action because the rule is stored."""
     if error.permanent:
         return error_message(error)
-    return text_message(f"The channel was not told of it: {error} The rule stands, and nothing more is to be done.")
+    return text_message(f"The channel was not notified: {error} The rule is saved; no action is needed.")
 
 
 async def announce_alerts(request: Request, rules: Sequence[str], pair: Pair) -> None:
-    """Post that rules on a pair start here. Raises DeliveryError, which says whom to ask if the app can't post."""
+    """Post that rules on a pair start here. Raises DeliveryError, which says who can help if the app can't post."""
     simulated = request.commands.market.history.simulated
     await request.post(alerts_started_message(pair, rules, request.user_id, simulated=simulated))
 
@@ -129,6 +107,17 @@ async def update_editor(form: Form) -> None:
     )
 
 
+async def show_in_editor(form: Form, message: Message) -> None:
+    """Show a message in place of the preview."""
+    rule_form, request = RuleForm.from_values(form.values), form.request
+    view = editor_modal(rule_form, form.context, request.commands.pair, message)
+    await request.view_updates.update(request.client, form.view_id, form.hash, _ready(view))
+
+
+async def _ready(view: dict[str, Any]) -> dict[str, Any]:
+    return view
+
+
 def validate_editor(form: Form) -> dict[str, str]:
     """Return the errors of the fields, without I/O."""
     return RuleForm.from_values(form.values).errors(form.request.commands.pair)
@@ -171,10 +160,10 @@ async def _existing_rule_view(request: Request, rule_form: RuleForm, context: Fo
     current = rules.get(context.rule_id or 0)
     if current is None:
         return result_modal(
-            text_message(f"Rule {context.rule_id} {code(text)} does not stand here any more.", RULE_GONE)
+            text_message(f"Rule {context.rule_id} {code(text)} no longer exists in this channel.", RULE_GONE)
         )
     if current != text:
-        changed = text_message(f"Rule {context.rule_id} reads {code(current)} by now; saving puts this in its place.")
+        changed = text_message(f"Rule {context.rule_id} reads {code(current)} now; saving replaces it with this.")
         return editor_modal(rule_form, context, request.commands.pair, changed)
     return await _preview_view(request, rule_form, context)
 
@@ -185,6 +174,8 @@ async def _preview_view(request: Request, rule_form: RuleForm, context: FormCont
     if errors := rule_form.errors(request.commands.pair):
         return render(unreadable_fields_message(errors))
     try:
-        return render(preview_message(await request.commands.preview(rule_form.text)))
-    except (UserInputError, DataError) as error:
+        preview = await request.commands.preview(rule_form.text)
+        overlaps = overlaps_of(await request.commands.rules(request.channel), preview.rule, context.rule_id)
+        return render(preview_message(preview, overlaps))
+    except MinerPulseError as error:
         return render(error_message(error))

@@ -12,10 +12,11 @@ from services.core.prices import Pair
 from services.core.scan import DIGITS, Scanner
 from services.core.text import normalize
 from services.market.measure import Window
-from services.market.metrics import METRICS, SPREAD, Unit
-from services.rules.grammar import parse_rule
-from services.rules.rule import DEFAULT_HOLD, Direction, Rule, default_clear, print_duration, print_value
+from services.market.metrics import METRICS, SPREAD, Direction, Unit
+from services.rules.grammar import parse_new_rule
+from services.rules.rule import DEFAULT_HOLD, Rule, default_clear, print_duration, print_value
 
+MAX_RULE_ID = 999_999_999  # as in a command
 AT_CLOSE = "at close"
 OUTDATED_FORM = "This form is out of date. Close it, then type `/minerpulse rule add` to open a new one."
 _NUMERIC = DIGITS | set(".,")
@@ -23,6 +24,9 @@ _OWN_OPTIONS = {  # options that have their own field, and how many words each h
     **{direction.value: 1 for direction in Direction},
     **dict.fromkeys(("at", "clear", "for", "on"), 2),
 }
+
+
+FIELDS_WITHOUT_ERRORS = ("window", "metric")  # selected, never typed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +52,7 @@ class RuleForm:
             metric=rule.metric.name,
             threshold=print_value(rule.threshold, rule.unit),
             direction=rule.direction.value,
-            clear="" if rule.clear == default_clear(rule.threshold) else print_value(rule.clear, rule.unit),
+            clear="" if rule.clear == default_clear(rule) else print_value(rule.clear, rule.unit),
             hold="" if rule.at_close else print_duration(rule.hold),
             at_close=AT_CLOSE if rule.at_close else "",
             more=_other_options(" ".join(options)),
@@ -74,7 +78,7 @@ class RuleForm:
                 continue
             candidate = f"{accepted} {text}".strip()
             try:
-                parse_rule(candidate, default_pair)
+                parse_new_rule(candidate, default_pair)
             except RuleError as error:
                 errors[field] = str(error)
                 if field == "threshold":  # the other fields can't be parsed without it
@@ -122,7 +126,9 @@ class FormContext:
         """Parse the context of one of our views. Raises NotFoundError if the view is from another version."""
         try:
             match json.loads(view["private_metadata"]):
-                case {"channel": str(channel), "answers_to": str(response_url), "rule": int() | None as rule_id}:
+                case {"channel": str(channel), "answers_to": str(response_url), "rule": int() | None as rule_id} if (
+                    rule_id is None or 0 < rule_id <= MAX_RULE_ID
+                ):
                     return cls(channel=channel, response_url=response_url, rule_id=rule_id)
         except (KeyError, TypeError, ValueError) as error:
             raise NotFoundError(OUTDATED_FORM) from error

@@ -28,11 +28,11 @@ from services.core.errors import (
 INVITE = "MinerPulse cannot post in this channel: type /invite @MinerPulse there, then try again."
 INSTALL = "Slack does not accept the app's token: install MinerPulse again and give it the new token."
 FORBIDDEN = "The workspace does not let MinerPulse post in this channel: ask a workspace admin."
-LAYOUT = "Slack refuses the layout of this, even in its plain form; please report it."
+LAYOUT = "Slack rejected this message, even in its plain form. Please report it."
 ARCHIVED = "The channel is archived: unarchive it, or start alerts in another one."
-TRIGGER_EXPIRED = "Slack opens a form within three seconds only, and they were over; do the same once more."
-NO_FORMS = "A rehearsal in the terminal cannot open forms; `minerpulse rehearse --web` can."
-NO_TAB = "The app cannot write to people: switch on its Messages Tab, under App Home of its settings at Slack."
+TRIGGER_EXPIRED = "Slack opens a form only within three seconds, which were over. Try again."
+NO_FORMS = "A rehearsal in the terminal can't open forms. Use `minerpulse rehearse --web`."
+NO_TAB = "The app can't send direct messages. Switch on its Messages Tab, under App Home in its Slack settings."
 UNKNOWN = "Slack refuses this message with a code that MinerPulse does not know; look it up in Slack's documentation:"
 
 REMEDIES = {
@@ -138,7 +138,7 @@ def _error_for_code(code: str) -> DeliveryError:
     if code in BLOCKS_REFUSED:
         return BlocksRefusedError()
     if code == EDIT_WINDOW_CLOSED:
-        return MessageNotEditableError(f"The workspace lets nobody change a message after so long ({code}).")
+        return MessageNotEditableError(f"The workspace no longer allows changes to this message ({code}).")
     if code in MESSAGE_GONE:
         return MessageGoneError(f"Slack cannot change the message ({code}).")
     if code in REMEDIES:

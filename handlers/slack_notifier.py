@@ -8,6 +8,7 @@ exists, nothing waits.
 import base64
 import copy
 import logging
+import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -36,6 +37,7 @@ from services.core.errors import (
 )
 from services.core.identity import Channel
 from services.delivery.ports import AlertMessage, NoticeMessage, OutboxMessage, ThreadMessage
+from services.market.sources.http.cache import parse_http_date
 from services.market.sources.http.environment import environment_proxy
 
 SendCall = Callable[[Message], Awaitable[AsyncSlackResponse]]
@@ -43,7 +45,8 @@ SendCall = Callable[[Message], Awaitable[AsyncSlackResponse]]
 EVENT_TYPE = "minerpulse_alert"
 PAGE_SIZE = 200
 MAX_PAGES = 10
-CLOCK_SKEW = timedelta(minutes=5)  # how far Slack's clock may lag ours; earlier, another message may have used the key
+LOOK_BACK = timedelta(days=1)  # of a look-up before the attempt, whose time is by a clock that may have been ahead
+CLOCK_SKEW = timedelta(minutes=5)  # how far Slack's clock lags ours at most, if both are right
 SCOPES_HINT = "with the scopes channels:history and groups:history it looks up what has arrived"
 CHARTS_RETRY_AFTER = timedelta(days=1)  # Slack rolls new blocks out workspace by workspace
 log = logging.getLogger(__name__)
@@ -195,41 +198,62 @@ async def find_message(
 ) -> str | None:
     """Return the `ts` of the message with this key, posted since then in the channel or thread; None if there is none.
 
+    `since` is by our clock, which may have been ahead of Slack's: a day before it is searched too, or before Slack's
+    own time if that is earlier. Keys are unique. In a busy channel, the search ends at 2,000 messages if they reach
+    back to `since` by both clocks.
+
     Raises DeliveryError if Slack can't answer now, or if the channel or token is unusable for posting too. Raises
     MessageLookupDeniedError if Slack won't answer.
     """
     arguments: dict[str, Any] = {
         "channel": channel,
-        "oldest": f"{(since - CLOCK_SKEW).timestamp():.6f}",
         "include_all_metadata": True,
         "limit": PAGE_SIZE,
     }
     method: Callable[..., Awaitable[AsyncSlackResponse]] = client.conversations_history
     if thread_ts is not None:
         method, arguments["ts"] = client.conversations_replies, thread_ts
+    ahead, reached = timedelta(0), math.inf
     for _ in range(MAX_PAGES):
-        page = await _page(method, arguments)
-        for message in page.get("messages") or ():
-            if isinstance(message, dict) and _key(message) == key and message.get("ts"):
+        page, slack_now = await _page(method, arguments)
+        ahead = max(ahead, since - slack_now) if slack_now else ahead
+        messages = [message for message in page.get("messages") or () if isinstance(message, dict)]
+        for message in messages:
+            if _key(message) == key and message.get("ts"):
                 return str(message["ts"])
+        reached = min([reached, *map(_posted_s, messages)])
         arguments["cursor"] = (page.get("response_metadata") or {}).get("next_cursor")
-        if not arguments["cursor"]:
+        is_over = thread_ts is None and reached < (since - ahead - LOOK_BACK).timestamp()  # channels: newest first
+        if is_over or not arguments["cursor"]:
             return None
+    if reached < (since - ahead - CLOCK_SKEW).timestamp():
+        return None
     raise MessageLookupDeniedError(f"more than {PAGE_SIZE * MAX_PAGES:,} messages have been posted there since.")
 
 
-async def _page(method: Callable[..., Awaitable[AsyncSlackResponse]], arguments: dict[str, Any]) -> dict[str, Any]:
+async def _page(
+    method: Callable[..., Awaitable[AsyncSlackResponse]], arguments: dict[str, Any]
+) -> tuple[dict[str, Any], datetime | None]:
+    """Return a page of messages, and Slack's time if the response has it."""
     try:
         with translate_slack_error():
             response = await method(**arguments)
     except MessageGoneError:
-        return {}  # no such thread, so no reply in it
+        return {}, None  # no such thread, so no reply in it
     except (AppPermissionError, MessageRefusedError) as error:
         raise MessageLookupDeniedError(f"MinerPulse may not read what was posted there; {SCOPES_HINT}.") from error
     page = response_body(response)
     if not isinstance(page.get("messages"), list):
         raise unclear_answer("an answer without messages")
-    return page
+    return page, parse_http_date(response.headers.get("Date", ""))
+
+
+def _posted_s(message: dict[str, Any]) -> float:
+    """Return when a message was posted by Slack's clock, in seconds since 1970; infinity if that is unusable."""
+    try:
+        return float(message.get("ts") or math.inf)
+    except (TypeError, ValueError):
+        return math.inf
 
 
 def _key(message: dict[str, Any]) -> str | None:

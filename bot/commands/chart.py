@@ -17,6 +17,7 @@ from bot.commands.options import (
     write_output,
 )
 from bot.settings import load_settings
+from bot.streams import echo
 from handlers.render.chart import chart_message, chart_picture
 from handlers.render.drawing import render_png
 from handlers.render.picture import ColorScheme
@@ -34,7 +35,7 @@ ONE_SESSION, ONE_SESSION_CHART = Window.D1, Window.D20  # one session has only t
 @click.command()
 @click.argument("window", type=click.Choice([option.value for option in Window], case_sensitive=False), default="20d")
 @output_option("spread.png", PNG_FILE)
-@click.option("--dark", is_flag=True, help="Draw on a dark ground.")
+@click.option("--dark", is_flag=True, help="Use a dark background.")
 @click.option("--rule", "text", help="A rule to draw beneath, as in “5d 15pp”.  [default: a new channel's, or 5d 15pp]")
 @etf_option
 @btc_option
@@ -55,7 +56,7 @@ def chart_command(*, window: str, path: Path, dark: bool, text: str | None, etf:
     if picture is None:
         raise NoHistoryError(chart_message(chart, view.now).text)
     write_output(path, render_png(picture, ColorScheme.DARK if dark else ColorScheme.LIGHT))
-    click.echo(picture.alt, err=path == STDOUT)
+    echo(picture.alt, err=path == STDOUT)
 
 
 async def _view(app: App, rule: Rule) -> MarketView:

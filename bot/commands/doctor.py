@@ -32,6 +32,7 @@ from bot.manifest import LOOKUP_SCOPES, REQUIRED_SCOPES, UPLOAD
 from bot.oauth.rotation import overdue_tokens
 from bot.oauth.tokens import granted_scopes
 from bot.settings import ENV_FILE, Settings, load_settings
+from bot.streams import echo
 from bot.terminal import SafeConsole
 from handlers.render import fmt
 from handlers.render.reasons import error_text, sentences
@@ -44,6 +45,7 @@ from services.core.errors import (
     SourceFault,
 )
 from services.core.prices import Quote
+from services.core.rows import complete
 from services.delivery.ports import DeliveryProblem
 from services.market.feeds.network import NetworkFeed
 from services.market.network_checks import CheckedNetwork
@@ -63,9 +65,9 @@ CONNECT_HINT = "Create the app from `minerpulse manifest` and set its tokens as 
 REINSTALL_HINT = "Add the scopes under OAuth & Permissions, and install the app again."
 NETWORK_RETRY_HINT = "Try again in a minute; then check the network, or leave it out of MINERPULSE_NETWORK_SOURCES."
 SUSPECT_NETWORK_HINT = "Do not rely on these figures; look again in an hour, and compare them with a block explorer."
-RENEWAL_HINT = "Its people open /slack/install; the log says what Slack answers."
+RENEWAL_HINT = "Open /slack/install in that workspace; the log has Slack's answer."
 PER_WORKSPACE = "each workspace that installs the app has its own"
-CLOCK_HINT = "Set this machine's clock, best by NTP: Slack's requests are refused at five minutes."
+CLOCK_HINT = "Set this machine's clock, preferably with NTP: requests are refused if it is five minutes off."
 
 
 class CheckResult(Enum):
@@ -178,7 +180,7 @@ def _others_can_read(path: Path) -> bool:
 
 def _delivery_finding(problem: DeliveryProblem) -> Finding:
     remedy = (
-        "It is tried again once its alert changes."
+        "It is retried when its alert changes."
         if problem.dead_lettered
         else "Waiting messages are sent once that is done."
     )
@@ -343,13 +345,17 @@ async def _timed(call: Awaitable[T]) -> tuple[T, float]:
     return await call, perf_counter() - started
 
 
-STYLES = {
-    CheckResult.OK: "green",
-    CheckResult.WARN: "bold yellow",
-    CheckResult.FAIL: "bold red",
-    CheckResult.SKIP: "yellow",
-}
-SETTINGS_HINT = "Set it right in the environment or .env; .env.example explains every setting."
+STYLES = complete(
+    "STYLES",
+    CheckResult,
+    {
+        CheckResult.OK: "green",
+        CheckResult.WARN: "bold yellow",
+        CheckResult.FAIL: "bold red",
+        CheckResult.SKIP: "yellow",
+    },
+)
+SETTINGS_HINT = "Correct it in the environment or .env; .env.example explains every setting."
 
 
 @click.command()
@@ -362,7 +368,7 @@ def doctor_command(*, as_json: bool) -> int:
     findings = _run_checks()
     has_failed = any(finding.result is CheckResult.FAIL for finding in findings)
     if as_json:
-        click.echo(
+        echo(
             json.dumps(
                 {
                     "ok": not has_failed,

@@ -15,6 +15,7 @@ from bot.clock import SystemClock
 from bot.commands.options import FILE, DayOption, json_option, print_document
 from bot.setting_types import parse_symbol
 from bot.settings import Settings, load_settings
+from bot.streams import echo
 from bot.terminal import SafeConsole
 from services.core.errors import NoHistoryError, PriceFileError
 from services.core.prices import Symbol
@@ -58,9 +59,9 @@ def import_file(*, file: Path, as_of: date | None) -> None:
     _reject_future(file, parsed.snapshots[-1].as_of)
     replaced = asyncio.run(_save(settings.database_url, parsed.snapshots))
     for line in parsed.skipped_lines:
-        click.echo(f"Left out, as it lists no holding: {line}", err=True)
+        echo(f"Left out, as it lists no holding: {line}", err=True)
     for holdings in parsed.snapshots:
-        click.echo(describe_import(holdings, replaced=holdings.as_of in replaced))
+        echo(describe_import(holdings, replaced=holdings.as_of in replaced))
 
 
 @holdings_command.command(name="fetch")
@@ -72,7 +73,7 @@ def fetch_holdings(*, fund: Symbol | None) -> None:
     """
     settings = load_settings()
     holdings, replaced = asyncio.run(_fetch(settings, fund or settings.pair.etf))
-    click.echo(describe_fetch(holdings, replaced=replaced))
+    echo(describe_fetch(holdings, replaced=replaced))
 
 
 @holdings_command.command(name="list")

@@ -6,11 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-import click
-
 from bot.app import App, build
 from bot.price_files import align_files, final_at, read_price_files
 from bot.settings import Settings
+from bot.streams import echo
 from services.core.errors import DatabaseUnavailableError, NoHistoryError
 from services.core.prices import Pair, to_datetime
 from services.market.price_history import PriceHistory
@@ -34,8 +33,22 @@ async def query_live(settings: Settings, query: Callable[[App], Awaitable[Result
         except DatabaseMissingError:
             pass
         except DatabaseUnavailableError as error:
-            click.echo(f"{error} The prices are not saved.", err=True)
+            echo(f"{error} The prices are not saved.", err=True)
     return await _query(settings.model_copy(update={"database_url": IN_MEMORY}), query)
+
+
+async def query_history(settings: Settings, query: Callable[[App], Awaitable[Result]]) -> Result:
+    """Run a query on all sessions since the listing: prices that are still missing are loaded first."""
+
+    async def run(app: App) -> Result:
+        result = await query(app)
+        if not app.history.wanted_older(app.clock.now()):
+            return result
+        echo("Loading older prices, once …", err=True)
+        await app.backfill.complete()
+        return await query(app)
+
+    return await query_live(settings, run)
 
 
 async def _query(

@@ -1,5 +1,6 @@
 """Options shared by several commands with their types, and the writing of documents and files."""
 
+import errno
 import json
 import os
 import shutil
@@ -8,15 +9,20 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from bot.streams import echo
 from handlers.render.reasons import sentence
 from services.core.prices import AI_PROXY
 from services.core.reason import Reason
+from services.core.statistics import finite_or_none
+from services.core.text import quote
 from services.market.measure import Window
+from services.market.sources.files.sheet import EARLIEST, LATEST
 
 Command = TypeVar("Command", bound="Callable[..., Any] | click.Command")
 
@@ -28,10 +34,16 @@ class DayOption(click.ParamType[date]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
         """Return the parsed date."""
+        text = str(value)
         try:
-            return datetime.strptime(str(value), "%Y-%m-%d").replace(tzinfo=UTC).date()
+            if not text.isascii():
+                raise ValueError  # noqa: TRY301 -- strptime reads full-width digits, which price files may not have
+            day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
         except ValueError:
-            self.fail(f"“{value}” is not a date; write it as in 2026-03-31.", param, ctx)
+            self.fail(f"{quote(text)} is not a date; write it as in 2026-03-31.", param, ctx)
+        if not EARLIEST <= day <= LATEST:
+            self.fail(f"{text} is not between {EARLIEST} and {LATEST}; check the year.", param, ctx)
+        return day
 
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -62,9 +74,13 @@ class OutputFile(click.ParamType[Path]):
         path = Path(str(value))
         if path == STDOUT and self._allow_stdout:
             return path
-        if path.is_dir():
+        try:
+            is_folder, is_special = path.is_dir(), _is_special(path)
+        except OSError as error:  # the name is too long
+            self.fail(f"“{path.name[:50]}…”: {error.strerror}. Choose another path.", param, ctx)
+        if is_folder:
             self.fail(f"“{path}” is a folder; name a file in it.", param, ctx)
-        if path.suffix.lower() not in self._suffixes and not _is_special(path):
+        if path.suffix.lower() not in self._suffixes and not is_special:
             dash = ", or - for the standard output" if self._allow_stdout else ""
             self.fail(
                 f"“{path}” does not end in {self._suffixes[0]}; this is written as {self._format_name}. "
@@ -92,17 +108,30 @@ def output_option(default: str, file_type: OutputFile) -> Callable[[Command], Co
     )
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
 
 
 def print_document(document: object) -> None:
-    """Print one JSON document on stdout, with times and dates in ISO 8601, and reasons as sentences."""
+    """Print one JSON document on stdout."""
     is_unicode = "utf" in (sys.stdout.encoding or "").lower()  # elsewhere a replaced character would change a value
-    click.echo(json.dumps(document, ensure_ascii=not is_unicode, default=_printed))
+    echo(json.dumps(to_json(document), ensure_ascii=not is_unicode, allow_nan=False))
 
 
-def _printed(value: date | Reason) -> str:
-    return sentence(value) if isinstance(value, Reason) else value.isoformat()
+def to_json(value: object) -> object:
+    """Return a value as JSON has it: times and dates in ISO 8601, reasons as sentences, null for NaN and infinity."""
+    match value:
+        case dict():
+            return {name: to_json(item) for name, item in value.items()}
+        case list() | tuple():
+            return [to_json(item) for item in value]
+        case Enum():
+            return value.value
+        case date():
+            return value.isoformat()
+        case Reason():
+            return sentence(value)
+        case _:
+            return finite_or_none(value) if isinstance(value, float) else value
 
 
 def require_both_files(etf: Path | None, btc: Path | None) -> tuple[Path, Path] | None:
@@ -125,12 +154,15 @@ def write_output(path: Path, content: bytes) -> None:
         if _is_special(path):
             path.write_bytes(content)
         else:
-            _write_atomically(Path(os.path.realpath(path)), content)
+            target = Path(os.path.realpath(path))
+            if target.is_symlink():  # links that lead to one another lead to no file
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))  # noqa: TRY301 -- named below
+            _write_atomically(target, content)
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise click.ClickException(f"Cannot write {path}: {error.strerror}. Choose another place with -o.") from error
-    click.echo(f"{path}: {len(content):,} bytes.", err=True)
+        raise click.ClickException(f"Cannot write {path}: {error.strerror}. Choose another path with -o.") from error
+    echo(f"{path}: {len(content):,} bytes.", err=True)
 
 
 def _is_special(path: Path) -> bool:

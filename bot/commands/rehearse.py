@@ -25,7 +25,7 @@ TERMINAL_SPEED = 2.0  # sessions a second
 BROWSER_SPEED = 0.5  # a page is read, not watched
 CACHE_DIR = Path("~/.cache/minerpulse")
 LISTEN_WARNING = (
-    "It is for this machine, but listens on every address of it: stop it where you do not trust the network."
+    "The page is for this machine, but is open to its network, too. Stop it if you don't trust the network."
 )
 
 
@@ -39,13 +39,11 @@ LISTEN_WARNING = (
     type=click.FloatRange(min=0, min_open=True),
     help=f"Sessions a second.  [default: {TERMINAL_SPEED:g}, in a browser {BROWSER_SPEED:g}]",
 )
-@click.option("--no-prompt", is_flag=True, help="Take no commands, run to the end, and as fast as it goes.")
-@click.option("--seed", type=click.IntRange(min=0), help="Which simulated market to draw.")
-@click.option(
-    "--web/--no-web", help="In a browser, on a stand-in for Slack that npm fetches once; else in the terminal."
-)
+@click.option("--no-prompt", is_flag=True, help="Run to the end without commands, as fast as possible.")
+@click.option("--seed", type=click.IntRange(min=0), help="The number of the simulated market.")
+@click.option("--web/--no-web", help="In a browser, with a Slack emulator that npm fetches once; else in the terminal.")
 @click.option("--try-web", is_flag=True, help="As --web if this machine has what it needs, else in the terminal.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where the browser finds it.  [default: any]")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port of the page.  [default: any free one]")
 def rehearse_command(
     *,
     etf: Path | None,

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.table import Table
@@ -22,6 +21,7 @@ from bot.commands.options import (
     print_document,
     write_output,
 )
+from bot.documents.rules import replay_document
 from bot.price_files import align_files, read_price_files
 from bot.terminal import SafeConsole
 from handlers.render import fmt
@@ -50,8 +50,8 @@ DEFAULTS = ", ".join(DEFAULT_RULES)
     "--from", "first", type=DayOption(), help="The first session to decide; earlier ones still feed look-backs."
 )
 @click.option("--to", "last", type=DayOption(), help="The last session to decide.")
-@click.option("--chart", type=OutputFile("PNG", [".png"], allow_stdout=False), help="Draw it, too, in this PNG.")
-@click.option("--dark", is_flag=True, help="Draw on a dark ground.")
+@click.option("--chart", type=OutputFile("PNG", [".png"], allow_stdout=False), help="Also write a chart to this PNG.")
+@click.option("--dark", is_flag=True, help="Use a dark background.")
 @json_option
 def replay_command(
     *,
@@ -64,7 +64,7 @@ def replay_command(
     dark: bool,
     as_json: bool,
 ) -> None:
-    """Tell what rules would have done over history, decided at each session's close."""
+    """Test rules on history, decided at each session's close."""
     rules = [parse_rule(text) for text in texts or DEFAULT_RULES]
     files = read_price_files(etf, btc)
     aligned = align_files(files)
@@ -99,41 +99,6 @@ class Episode:
     fired: Step
     resolved: Step | None
     length: int
-
-
-def replay_document(result: Replay) -> dict[str, Any]:
-    """Return a replay as JSON-ready values: spreads in percentage points, returns as fractions, null if missing."""
-    return {
-        "sessions": result.sessions,
-        "left_out": [
-            {"session": f"{excluded.session}", "leg": excluded.leg.value, "reason": excluded.reason}
-            for excluded in result.left_out
-        ],
-        "rules": [
-            {
-                "rule": str(rule_result.rule),
-                "episodes": rule_result.episodes,
-                "per_year": rule_result.per_year,
-                "transitions": [_transition(step) for step in rule_result.steps],
-            }
-            for rule_result in result.rules
-        ],
-    }
-
-
-def _transition(step: Step) -> dict[str, Any]:
-    return {
-        "session": f"{step.session}",
-        "to": step.change.value,
-        "direction": step.side.value,
-        "spread_pp": _finite_or_none(100 * step.spread),
-        "etf_return": _finite_or_none(step.etf_return),
-        "btc_return": _finite_or_none(step.crypto_return),
-    }
-
-
-def _finite_or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def print_replay(result: Replay, backtests: Sequence[Backtest]) -> None:

@@ -8,6 +8,7 @@ import click
 
 from bot.manifest import PLACEHOLDER, base_url, build_manifest, format_manifest
 from bot.settings import load_settings
+from bot.streams import echo
 from services.core.errors import InvalidSettingsError
 from services.storage import SqlStore, generate_key, migrate, schema_is_current
 
@@ -17,13 +18,13 @@ NO_KEYS = "MINERPULSE_TOKEN_KEYS is not set; put a new key before the old one, s
 
 @click.group()
 def keys_command() -> None:
-    """Draw a key that seals tokens, or seal them anew."""
+    """Generate an encryption key for tokens, or rotate keys."""
 
 
 @keys_command.command()
 def new() -> None:
     """Print a new key for MINERPULSE_TOKEN_KEYS; keep it as safe as a password, and out of backups of the database."""
-    click.echo(generate_key())
+    echo(generate_key())
 
 
 @keys_command.command()
@@ -34,7 +35,7 @@ def rotate() -> None:
         raise InvalidSettingsError(NO_KEYS)
     keys = [key.get_secret_value() for key in settings.token_keys]
     count = asyncio.run(_reencrypt(settings.database_url, keys))
-    click.echo(f"{count} installation{'' if count == 1 else 's'} sealed with the first key.")
+    echo(f"{count} installation{'' if count == 1 else 's'} encrypted with the first key.")
 
 
 async def _reencrypt(url: str, keys: list[str]) -> int:
@@ -43,7 +44,7 @@ async def _reencrypt(url: str, keys: list[str]) -> int:
 
 
 @click.command()
-@click.option("--url", help=f"Where Slack reaches this app, as in {PLACEHOLDER}.")
+@click.option("--url", help=f"The address of this app for Slack, as in {PLACEHOLDER}.")
 @click.option("--socket", is_flag=True, help="For Socket Mode, which needs no address.")
 @click.option("--distributed", is_flag=True, help="For many workspaces that install the app by OAuth.")
 def manifest_command(*, url: str | None, socket: bool, distributed: bool) -> None:
@@ -55,9 +56,12 @@ def manifest_command(*, url: str | None, socket: bool, distributed: bool) -> Non
     if url and not re.fullmatch(r"https://[^/\s]+(/\S*)?", url):
         raise click.BadParameter(f"Slack calls https addresses only; write it as in {PLACEHOLDER}.", param_hint="--url")
     if not url and not socket:
-        click.echo(f"{PLACEHOLDER} stands for this app's address; give --url, or --socket.", err=True)
+        echo(
+            f"{PLACEHOLDER} is a placeholder for this app's address. Pass the real one with --url, or use --socket.",
+            err=True,
+        )
     address = None if socket else base_url(url or PLACEHOLDER)
-    click.echo(format_manifest(build_manifest(address, distributed=distributed)))
+    echo(format_manifest(build_manifest(address, distributed=distributed)))
 
 
 @click.command()
@@ -74,11 +78,11 @@ def forget_command(*, member_id: str) -> None:
         )
     counts = asyncio.run(_erase_person(load_settings().database_url, member_id))
     if not counts:
-        click.echo(f"The database has nothing about {member_id}.")
+        echo(f"The database has nothing about {member_id}.")
         return
     places = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
-    click.echo(f"Erased {member_id} from the database (rows: {places}).")
-    click.echo("Messages that are in Slack already still have the name, and so have logs and backups.")
+    echo(f"Erased {member_id} from the database (rows: {places}).")
+    echo("Messages that are in Slack already still have the name, and so have logs and backups.")
 
 
 async def _erase_person(url: str, member_id: str) -> dict[str, int]:
@@ -94,7 +98,7 @@ def migrate_command() -> None:
 
 async def _migrate(url: str) -> None:
     if await schema_is_current(url):
-        click.echo("The database has this version's schema already.")
+        echo("The database has this version's schema already.")
         return
     await migrate(url)
-    click.echo("The database has been brought up to this version's schema.")
+    echo("The database has been brought up to this version's schema.")

@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from bot.commands.live import query_live
+from bot.commands.live import query_history
 from bot.commands.options import btc_option, etf_option, json_option, print_document, require_both_files
+from bot.documents.rules import tune_document
 from bot.price_files import PriceFiles, align_files, read_price_files
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers.render.tune import tune_message
+from services.market.basis import pair_basis
 from services.research.service import Provenance, TuneResult
 from services.research.tune import RateTarget, parse_target, tune_with_diffs
 from services.rules.grammar import parse_rule
@@ -39,9 +40,9 @@ def tune_command(
     if files:
         result = _tune_files(read_price_files(*files, settings.pair), target, rules)
     else:
-        result = asyncio.run(query_live(settings, lambda app: app.research.tune(target, rules, app.clock.now())))
+        result = asyncio.run(query_history(settings, lambda app: app.research.tune(target, rules, app.clock.now())))
     if as_json:
-        print_document(_document(result))
+        print_document(tune_document(result))
     else:
         print_message(tune_message(result))
 
@@ -49,36 +50,5 @@ def tune_command(
 def _tune_files(files: PriceFiles, target: RateTarget, rules: Sequence[Rule]) -> TuneResult:
     closes = align_files(files)
     tuned, diffs = tune_with_diffs(closes, target, rules)
-    provenance = Provenance(problems=files.warnings)
+    provenance = Provenance(problems=files.warnings, basis=pair_basis(closes))
     return TuneResult(tuned=tuned, diffs=diffs, provenance=provenance, left_out=closes.exclusions)
-
-
-def _document(result: TuneResult) -> dict[str, Any]:
-    """Return the result as JSON-ready values: rules in rule grammar, rates per year, dates of changed alerts."""
-    tuned, check = result.tuned, result.tuned.check
-    return {
-        "rule": str(tuned.rule),
-        "wanted_per_year": tuned.target.per_year,
-        "per_year": tuned.per_year,
-        "episodes": tuned.episodes,
-        "years": tuned.years,
-        "check": check
-        and {
-            "rule": str(check.rule),
-            "since": f"{check.since}",
-            "episodes": check.episodes,
-            "per_year": check.per_year,
-            "low": check.low,
-            "high": check.high,
-        },
-        "against": [
-            {"rule": str(diff.against), "gained": [*map(str, diff.added)], "lost": [*map(str, diff.removed)]}
-            for diff in result.diffs
-        ],
-        "left_out": [
-            {"session": f"{excluded.session}", "leg": excluded.leg.value, "reason": excluded.reason}
-            for excluded in result.left_out
-        ],
-        "simulated": result.provenance.simulated,
-        "problems": list(result.provenance.problems),
-    }

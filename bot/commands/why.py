@@ -36,7 +36,7 @@ _KEYS = {
 @click.argument("alert", type=click.IntRange(min=1), required=False)
 @json_option
 def why_command(*, alert: int | None, as_json: bool) -> None:
-    """Tell what an alert rests on, what was decided and why, and what became of each message; the newest by itself."""
+    """Show the prices, decisions and deliveries of an alert; without a number, of the newest."""
     audit = asyncio.run(_load_audit(load_settings(), alert))
     if as_json:
         document = TypeAdapter(AlertAudit).dump_python(audit, mode="json")

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 from slack_bolt.request.internals import parse_body
 
 MAX_COMMAND_TEXT = 5_000  # characters, with Slack's escapes; ten times what is read
+MAX_EVENT_ID = 100  # characters; Slack's have 11, and each is remembered for a day
 RATE_LIMITED = "app_rate_limited"
 REQUIRED = {  # fields by the type of a body; other types are up to Bolt
     "block_actions": ("user", "actions"),
@@ -22,7 +23,7 @@ Url = Annotated[str, StringConstraints(pattern=r"^(https?://[!-~]+)?$")]
 
 
 class _Part(BaseModel):
-    """A part of a body; fields that nobody reads may be anything."""
+    """A part of a body; fields that MinerPulse does not read may have any value."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -127,7 +128,7 @@ class _Body(_Sender):
     challenge: Text | None = None
     callback_id: Text | None = None
     event: _Event | None = None
-    event_id: Text | None = None
+    event_id: Annotated[Text, StringConstraints(max_length=MAX_EVENT_ID)] | None = None
     event_time: Annotated[int, Field(ge=0, le=10**11)] | None = None
     actions: Annotated[list[_Action], Field(min_length=1)] | None = None
     view: _View | None = None

@@ -33,15 +33,25 @@ FORM = "application/x-www-form-urlencoded"  # of commands and presses; events ar
 SSL_CHECK = b"ssl_check=1"
 _SECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
 CLAIM_TIMEOUT_S = 1.0
+LEASE = timedelta(seconds=30)  # of work before an acknowledgement; Slack repeats an event at once and after a minute
+BEING_HANDLED = "Another process is handling this. Send it again in a minute."
 log = logging.getLogger(__name__)
 CAPACITY = 20_000  # a few megabytes; Slack sends an app at most 30,000 events an hour
 
 
 class ProcessedKeys(Protocol):
-    """Keys that all processes on one database claim once. Both methods raise DatabaseUnavailableError."""
+    """Keys that all processes on one database claim once. Each method raises DatabaseUnavailableError."""
 
     async def claim_key(self, key: str, *, now: datetime, ttl: timedelta) -> bool:
         """Claim a key; return whether no process had claimed it."""
+        ...
+
+    async def confirm_key(self, key: str, *, now: datetime, ttl: timedelta) -> None:
+        """Keep a claimed key for longer, as its work is done."""
+        ...
+
+    async def key_expires_at(self, key: str) -> datetime | None:
+        """Return when a claimed key can be claimed again; None if no process has claimed it."""
         ...
 
     async def release_key(self, key: str) -> None:
@@ -56,6 +66,9 @@ class ReplayGuard:
     At capacity, the oldest keys are evicted. With `shared` keys a repeat is also recognized by other processes and
     after a restart. While the database does not answer within a second, only this process's own keys count: a request
     must be acknowledged within three.
+
+    A shared key is leased for the work and confirmed after it. If the process dies in between, Slack's next attempt is
+    handled when the lease is over.
     """
 
     ttl_s: float
@@ -63,6 +76,7 @@ class ReplayGuard:
     shared: ProcessedKeys | None = None
     clock: Clock | None = None
     _expires_at: dict[str, float] = field(default_factory=dict)
+    _handling: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def add(self, key: str, now_s: float) -> bool:
         """Add a key; return whether it is new."""
@@ -79,27 +93,67 @@ class ReplayGuard:
     async def handle_once(
         self, key: str, now_s: float, handle: Callable[[], Awaitable[BoltResponse]]
     ) -> BoltResponse | None:
-        """Return the response of `handle`; None for a repeat. After a failure the request may be repeated."""
-        if not self.add(key, now_s) or not await self.claim(key):
-            return None
-        try:
-            response = await handle()
-        except BaseException:
-            await self._release(key)
-            raise
-        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            await self._release(key)
-        return response
+        """Return the response of `handle`; None for a repeat. After a failure the request may be repeated.
 
-    async def claim(self, key: str) -> bool:
+        A repeat waits for the first attempt in this process. It gets status 503 if another process has started it and
+        not confirmed it: that one may have died.
+        """
+        while (running := self._handling.get(key)) is not None:
+            await running.wait()
+        if not self.add(key, now_s):
+            return None
+        self._handling[key] = done = asyncio.Event()
+        try:
+            return await self._handle_leased(key, handle)
+        finally:
+            del self._handling[key]
+            done.set()
+
+    async def claim(self, key: str, ttl: timedelta | None = None) -> bool:
         """Claim a key among all processes; true if the database does not answer in time."""
         if self.shared is None or self.clock is None:
             return True
         try:
             async with asyncio.timeout(CLAIM_TIMEOUT_S):
-                return await self.shared.claim_key(key, now=self.clock.now(), ttl=timedelta(seconds=self.ttl_s))
+                return await self.shared.claim_key(key, now=self.clock.now(), ttl=ttl or self._ttl)
         except (StorageError, TimeoutError):
             return True
+
+    @property
+    def _ttl(self) -> timedelta:
+        return timedelta(seconds=self.ttl_s)
+
+    async def _handle_leased(self, key: str, handle: Callable[[], Awaitable[BoltResponse]]) -> BoltResponse | None:
+        """Return the response of `handle` under a lease of the key; confirm the key, or release it after a failure."""
+        if not await self.claim(key, LEASE):
+            if await self._is_confirmed(key):
+                return None
+            self.discard(key)
+            return BoltResponse(status=HTTPStatus.SERVICE_UNAVAILABLE, body=BEING_HANDLED)
+        try:
+            response = await handle()
+        except BaseException:
+            await self._release(key)
+            raise
+        await (self._release if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR else self._confirm)(key)
+        return response
+
+    async def _is_confirmed(self, key: str) -> bool:
+        """Return whether a claimed key is confirmed; false if the database does not answer in time."""
+        if self.shared is None or self.clock is None:
+            return True
+        with suppress(StorageError, TimeoutError):
+            async with asyncio.timeout(CLAIM_TIMEOUT_S):
+                expires_at = await self.shared.key_expires_at(key)
+                return expires_at is not None and expires_at > self.clock.now() + LEASE
+        return False
+
+    async def _confirm(self, key: str) -> None:
+        """Keep a key for good. If the database does not answer in time, another process may handle a repeat."""
+        if self.shared is not None and self.clock is not None:
+            with suppress(StorageError, TimeoutError):
+                async with asyncio.timeout(CLAIM_TIMEOUT_S):
+                    await self.shared.confirm_key(key, now=self.clock.now(), ttl=self._ttl)
 
     async def _release(self, key: str) -> None:
         self.discard(key)

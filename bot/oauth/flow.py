@@ -106,7 +106,9 @@ class OAuthFlow:
             return render_page(NOT_INSTALLED, f"{LINK_INVALID} {RETRY_HINT}", HTTPStatus.BAD_REQUEST)
         if "error" in query:
             return render_page(
-                NOT_INSTALLED, f"Slack says that nobody agreed to it. {RETRY_HINT}", HTTPStatus.BAD_REQUEST
+                NOT_INSTALLED,
+                f"Slack says that the installation was not approved. {RETRY_HINT}",
+                HTTPStatus.BAD_REQUEST,
             )
         try:
             installation = await self.token_exchange.exchange_code(query.get("code", ""), now)
@@ -129,8 +131,8 @@ class OAuthFlow:
     def _valid_state(self, request: Request) -> str | None:
         """Return the state if it is this browser's, not expired, and not used in this process; then it is used."""
         state, cookie = request.query_params.get("state", ""), request.cookies.get(STATE_COOKIE, "")
-        if not state or not secrets.compare_digest(state.encode(), cookie.encode()):
-            return None
+        if not state.isascii() or not state or not secrets.compare_digest(state.encode(), cookie.encode()):
+            return None  # Fernet raises another error for what isn't ASCII
         now_s = int(self.clock.now().timestamp())
         try:
             content = self.state_cipher.decrypt_at_time(state, int(STATE_TTL.total_seconds()) - 1, now_s)

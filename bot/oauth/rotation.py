@@ -147,7 +147,8 @@ class Rotation:
     """Renews each token two hours before it expires, and retries each minute.
 
     A refresh token works once, so a renewal is claimed in the database before the call to Slack. A pair that Slack has
-    issued is saved, however long that takes: from memory until the database takes it, and before the process stops.
+    issued is saved, however long that takes: from memory until the database takes it, before the process stops, and
+    after a stop from an encrypted file.
 
     Attributes:
         refused: Homes whose refresh token Slack does not accept, so that the app must be installed again.
@@ -183,6 +184,7 @@ class Rotation:
 
     async def _renew_expiring(self) -> None:
         try:
+            await self._recover()
             homes = await self.store.find_expiring(self.clock.now() + RENEW_BEFORE_EXPIRY)
         except MinerPulseError as error:
             self._log_failure("the database", error)
@@ -196,6 +198,12 @@ class Rotation:
                 await self._renew(home)
             except MinerPulseError as error:
                 self._log_failure(home, error)
+
+    async def _recover(self) -> None:
+        """Save the pairs that an earlier process could not save before it ended."""
+        for home in await self.store.recover_renewals(self.clock.now()):
+            self.installation_cache.invalidate(home)
+            log.info("saved the token of %s that was renewed before the last stop", home)
 
     async def _renew(self, home: str) -> None:
         now = self.clock.now()
@@ -228,9 +236,13 @@ class Rotation:
                     await self.sleep(pause_s)
                     pause_s = min(2 * pause_s, MAX_SAVE_PAUSE_S)
         except asyncio.CancelledError:
-            log.critical(
-                "the new token of %s is lost: the database did not take it. Install the app again.", renewed.home
-            )
+            path = self.store.unsaved_renewal(renewed.home)
+            if path is None:
+                log.critical("the new token of %s is lost: it could not be saved. %s", renewed.home, REINSTALL_HINT)
+            else:
+                log.warning(
+                    "the new token of %s is in %s, encrypted, and is saved at the next start", renewed.home, path
+                )
             raise
 
     def _log_failure(self, home: str, error: MinerPulseError) -> None:

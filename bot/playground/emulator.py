@@ -1,20 +1,25 @@
 """The Slack emulator: an npm package, fetched on first use and run with one workspace, one app and one channel."""
 
 import asyncio
+import ctypes
 import json
 import platform
 import shutil
+import signal
 import socket
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 import aiohttp
 
 from services.core.errors import PlaygroundError
+from services.core.text import bind_failure
 
 VERSION = "0.1.8"
 SIZE_MB = 95
@@ -163,6 +168,7 @@ async def _report_progress(report: Callable[[str], None]) -> None:
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 30
 POLL_INTERVAL_S = 0.1
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 STOP_TIMEOUT_S = 5
 TEAM, CHANNEL, BOT, APP = "T1DESK", "C1DESK", "U1PULSE", "A1PULSE"
 USERS = {"U1ALEX": "Alex Trader", "U2SAM": "Sam Oncall"}
@@ -216,7 +222,10 @@ def workspace_config(credentials: Credentials, request_url: str | None) -> dict[
 
 @asynccontextmanager
 async def run_emulator(program: Path, *, port: int = 0, request_url: str | None = None) -> AsyncIterator[SlackEmulator]:
-    """Start the emulator; stop it and delete its files on exit. Raises PlaygroundError if it does not start."""
+    """Start the emulator; stop it and delete its files on exit. Raises PlaygroundError if it does not start.
+
+    On Linux, the kernel stops the emulator even if this process is killed, so that its port is free again.
+    """
     credentials = Credentials()
     with tempfile.TemporaryDirectory(prefix="minerpulse-playground-") as folder:
         config = Path(folder) / "workspace.json"
@@ -241,9 +250,15 @@ async def _start(program: Path, config: Path, origin: str) -> asyncio.subprocess
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
+            preexec_fn=_stop_with_parent(),
         )
     except OSError as error:
-        raise PlaygroundError(f"The stand-in at {program} cannot be started: {error.strerror}.") from error
+        raise PlaygroundError(f"The Slack emulator at {program} can't be started: {error.strerror}.") from error
+
+
+def _stop_with_parent() -> Callable[[], object] | None:
+    """Return what a child calls before it runs the program, so that Linux stops it when its parent ends."""
+    return partial(ctypes.CDLL(None).prctl, PR_SET_PDEATHSIG, signal.SIGTERM) if sys.platform == "linux" else None
 
 
 async def _wait_until_ready(process: asyncio.subprocess.Process, origin: str) -> None:
@@ -256,7 +271,7 @@ async def _wait_until_ready(process: asyncio.subprocess.Process, origin: str) ->
                     if response.ok:
                         return
             await asyncio.sleep(POLL_INTERVAL_S)
-    raise PlaygroundError(f"The stand-in did not start at {origin}; `minerpulse rehearse --no-web` needs none.")
+    raise PlaygroundError(f"The Slack emulator did not start at {origin}. {TERMINAL_HINT}")
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
@@ -277,7 +292,7 @@ def _free_port(wanted: int) -> int:
             port: int = listener.getsockname()[1]
     except OSError as error:
         raise PlaygroundError(
-            f"Cannot listen at {LOOPBACK}:{wanted} ({error.strerror}). Choose another port with --port, or leave "
+            f"Cannot listen at {LOOPBACK}:{wanted}: {bind_failure(error)}. Choose another port with --port, or leave "
             "--port out to use any free one."
         ) from error
     return port

@@ -47,12 +47,12 @@ class ClockPrompt:
         """List the commands."""
         for command in self.commands.values():
             self.screen.print_line(f"{command.usage}  {command.description}", style="")
-        self.screen.print_line(f"{QUIT}  leave; nothing is kept", style="")
+        self.screen.print_line(f"{QUIT}  leave; nothing is saved", style="")
 
     async def pause(self, _rest: Sequence[str]) -> None:
         """Pause the clock."""
         self.pace.pause()
-        self.screen.print_line("The clock stands still; “resume” lets it go on.")
+        self.screen.print_line("The clock is paused; “resume” continues.")
 
     async def resume(self, _rest: Sequence[str]) -> None:
         """Resume the clock."""
@@ -136,7 +136,7 @@ class PromptCommand:
 
 CLOCK_COMMANDS = {
     "pause": PromptCommand(usage="pause", description="stop the clock", run=ClockPrompt.pause),
-    "resume": PromptCommand(usage="resume", description="let it go on", run=ClockPrompt.resume),
+    "resume": PromptCommand(usage="resume", description="continue", run=ClockPrompt.resume),
     "speed": PromptCommand(usage="speed N", description="play N sessions a second", run=ClockPrompt.speed),
     "help": PromptCommand(usage="help", description="this list", run=ClockPrompt.help),
 }
@@ -175,7 +175,7 @@ async def play_with_prompt(stage: Stage, script: Script, prompt: ClockPrompt) ->
 
 async def _play(stage: Stage, script: Script, prompt: ClockPrompt) -> None:
     prompt.screen.print_line(await play(stage, script, prompt.pace), style="bold")
-    prompt.screen.print_line(f"The script is over; the channel still answers, and “{QUIT}” leaves.")
+    prompt.screen.print_line(f"The rehearsal is over; the channel still answers, and “{QUIT}” leaves.")
 
 
 async def _read_lines(prompt: ClockPrompt, playing: asyncio.Task[None]) -> None:

@@ -14,7 +14,7 @@ from bot.terminal import render_message, render_mrkdwn
 from handlers.render import fmt
 from services.core.clock import Clock
 
-HEADINGS = {EventKind.POSTED: "new message", EventKind.EPHEMERAL: "only you see this"}
+NEW, ONLY_YOU = "new message", "only you see this"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,8 +32,10 @@ class Screen:
     def print_event(self, event: MessageEvent) -> None:
         """Print a message event."""
         match event.kind:
-            case EventKind.POSTED | EventKind.EPHEMERAL:
-                self._print_panel(event.message, HEADINGS[event.kind])
+            case EventKind.POSTED:
+                self._print_panel(event.message, NEW)
+            case EventKind.EPHEMERAL:
+                self._print_panel(event.message, ONLY_YOU)
             case EventKind.EDITED:
                 self._print_edit(event.message)
             case EventKind.REPLIED:
@@ -50,7 +52,7 @@ class Screen:
 
     def _print_edit(self, message: PostedMessage) -> None:
         if message.visible_to:
-            self._print_panel(message, HEADINGS[EventKind.EPHEMERAL])
+            self._print_panel(message, ONLY_YOU)
         elif self._is_new(message):
             self._print_summary(f"edited{alert_label(message)}", render_mrkdwn(_first_line(message)))
 

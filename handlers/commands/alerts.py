@@ -10,7 +10,6 @@ from handlers.render.history import audit_message, history_message
 from handlers.render.message import REASON_TEXT, clip
 from handlers.render.responses import done_message, no_close_message, snoozed_message, unchanged_message
 from handlers.request import Reply, Request
-from handlers.rule_changes import announce_outcome
 from services.alerting.snooze import SnoozeUntil, parse_snooze
 from services.channels.commands import AlertOutcome
 from services.core.errors import MarketClosedError, NotFoundError
@@ -21,9 +20,9 @@ def _is_optional_id(argument: str) -> bool:
 
 
 validate_number = expects(
-    _is_optional_id, "Which alert? Give its number, or none where one alone is open:", "ack", "unack"
+    _is_optional_id, "Which alert? Type its number; you can leave it out if only one is open:", "ack", "unack"
 )
-validate_audit = expects(_is_optional_id, "Which alert? Give its number, or none for the newest one:", "why", "history")
+validate_audit = expects(_is_optional_id, "Which alert? Type its number, or none for the newest:", "why", "history")
 
 
 async def acknowledge(request: Request) -> Reply:
@@ -50,7 +49,6 @@ async def snooze(request: Request) -> Reply:
         outcome = await request.commands.snooze(request.channel, alert_id, request.user_id, parsed.span)
     except MarketClosedError as error:
         return Reply(message=no_close_message(error.next_open_at))
-    await announce_outcome(request, outcome)
     return Reply(message=(snoozed_message if outcome.changed else unchanged_message)(outcome.alert))
 
 
@@ -59,7 +57,6 @@ async def resolve(request: Request) -> Reply:
     parsed = split_number(request.value)
     alert_id = await _resolve_alert_id(request, parsed.number)
     outcome = await request.commands.resolve(request.channel, alert_id, request.user_id, clip(parsed.rest, REASON_TEXT))
-    await announce_outcome(request, outcome)
     return _reply(outcome, "Resolved")
 
 
@@ -69,11 +66,12 @@ class _SnoozeArgument(NamedTuple):
 
 
 def _parse_snooze(argument: str) -> _SnoozeArgument | None:
-    """Parse a duration and the alert id before it; in `2 hours` the number belongs to the duration."""
+    """Parse a duration and the alert id before it; in `2 hours` the number is its own, in `1 0m` it isn't."""
     parsed = split_number(argument)
     if (span := parse_snooze(parsed.rest)) is not None:
         return _SnoozeArgument(parsed.number, span)
-    span = None if argument.startswith("#") else parse_snooze(argument)
+    is_id = argument.startswith("#") or parsed.rest[:1].isdigit()
+    span = None if parsed.number is not None and is_id else parse_snooze(argument)
     return None if span is None else _SnoozeArgument(None, span)
 
 

@@ -8,12 +8,9 @@ from handlers.render.markup import Reference, parse_reference
 from handlers.render.notices import coverage_message
 from handlers.render.responses import no_close_message
 from handlers.request import Reply, Request
-from handlers.rule_changes import announce
 from services.alerting.setting_syntax import Addressee
-from services.channels.settings import ChannelView
 from services.core.errors import MarketClosedError
 from services.core.identity import Channel, Mention
-from services.core.reason import Code, Reason
 from services.core.scan import DIGITS, UPPERCASE, consists_of
 
 EVERYONE = ("here", "channel", "everyone")
@@ -31,19 +28,13 @@ async def show_or_set(request: Request) -> Reply:
         return parse_addressee(text, request.channel.team)
 
     view = await request.commands.settings.set(request.channel, request.value, request.user_id, parse)
-    await _announce(request, view, request.value)
     return Reply(message=channel_message(view, request.value))
-
-
-async def _announce(request: Request, view: ChannelView, typed: str) -> None:
-    if view.changed:
-        await announce(request, Reason.of(Code.SETTING_CHANGED, setting=" ".join(typed.split())))
 
 
 def parse_addressee(text: str, team: str) -> Addressee | None:
     """Parse a person, group or channel, escaped by Slack or as a bare ID; None if the text is ambiguous.
 
-    Unescaped text is plain text and identifies nobody, except for `@here` and the like.
+    Unescaped text is plain text and identifies no one, except for `@here` and the like.
     """
     reference = _reference(text.strip())
     match reference:
@@ -89,7 +80,6 @@ async def mute(request: Request) -> Reply:
         view = await request.commands.settings.mute(request.channel, request.value, request.user_id)
     except MarketClosedError as error:
         return Reply(message=no_close_message(error.next_open_at))
-    await _announce(request, view, f"mute {request.value}")
     return Reply(message=channel_message(view, f"mute {request.value}"))
 
 

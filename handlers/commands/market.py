@@ -80,7 +80,7 @@ async def drawdown(request: Request) -> Reply:
 
 
 async def network(request: Request) -> Reply:
-    """Show the difficulty, fees and hashprice of the bitcoin network."""
+    """Show the difficulty, fees, hashprice and power draw of the bitcoin network."""
     return Reply(message=network_message(await request.research.network(request.now), request.now))
 
 

@@ -71,7 +71,7 @@ def clean_text(text: str) -> str:
 
     Removes surrounding quotes and backticks, Slack's escapes, the URL of an automatic link, typographic minus signs and
     spaces, and a leading command or mention of the app. Other mentions stay, including one right after a command, as in
-    `resolve @ann sees to it`.
+    `resolve @ann is on it`.
     """
     typed = "".join(_link_label(part) for part in split_references(text))
     return _after_addresses(normalize(html.unescape(typed)), mentions=True)

@@ -14,10 +14,9 @@ from handlers.render.rules import (
     rules_moved_message,
 )
 from handlers.request import Reply, Request
-from handlers.rule_changes import add_rule, announce, edit_rule_text, open_editor
+from handlers.rule_changes import add_rule, edit_rule_text, open_editor
 from services.channels.rule_commands import RuleList
 from services.core.prices import Symbol
-from services.core.reason import Code, Reason
 from services.core.scan import is_symbol
 
 
@@ -55,7 +54,7 @@ def validate_edit(argument: str, commands: Sequence[Command]) -> Message | None:
     """Return the usage or the parse error if the argument is not an id and a rule."""
     parsed = split_number(argument)
     if parsed.number is None or not parsed.rest:
-        opening = "Which rule, and how is it to read? Give its number, as in the list of rules:"
+        opening = "Which rule, and what should it become? Type its number from the list of rules and the new rule:"
         return usage(commands, {"rule edit", "rules"}, opening)
     return rule_error(parsed.rest)
 
@@ -72,7 +71,7 @@ def _is_id(argument: str) -> bool:
 
 
 MOVED_SYMBOLS = 2
-WHICH_RULE = "Which rule? Give its number, as in the list of rules:"
+WHICH_RULE = "Which rule? Type its number from the list of rules:"
 validate_pause = expects(_is_id, WHICH_RULE, "rule pause", "rule resume", "rules")
 validate_remove = expects(_is_id, WHICH_RULE, "rule remove", "rules")
 
@@ -82,37 +81,31 @@ def validate_move(argument: str, commands: Sequence[Command]) -> Message | None:
     symbols = argument.upper().split()
     if len(set(symbols)) == len(symbols) == MOVED_SYMBOLS and all(is_symbol(one, extra=".") for one in symbols):
         return None
-    return usage(commands, {"rule move", "rules"}, "Which symbol was renamed, and what is it now? Give both symbols:")
+    return usage(commands, {"rule move", "rules"}, "Which symbol was renamed, and what is it now? Type both symbols:")
 
 
 async def move(request: Request) -> Reply:
     """Move the rules on a symbol to another one; their open alerts stay open."""
     before, after = (Symbol(word) for word in request.value.upper().split())
     moved = await request.commands.move_rules(request.channel, before, after, request.user_id)
-    await announce(request, Reason.of(Code.RULES_MOVED, before=before, after=after))
     return Reply(message=rules_moved_message(moved))
 
 
 async def pause(request: Request) -> Reply:
     """Pause the rule."""
     paused = await request.commands.pause_rule(request.channel, _rule_id(request), request.user_id)
-    if paused.changed:
-        await announce(request, Reason.of(Code.RULE_PAUSED, rule=paused.channel_rule.rule))
     return Reply(message=rule_paused_message(paused))
 
 
 async def resume(request: Request) -> Reply:
     """Resume the rule."""
     resumed = await request.commands.resume_rule(request.channel, _rule_id(request), request.user_id)
-    if resumed.changed:
-        await announce(request, Reason.of(Code.RULE_RESUMED, rule=resumed.channel_rule.rule))
     return Reply(message=rule_resumed_message(resumed))
 
 
 async def remove(request: Request) -> Reply:
     """Delete the rule."""
     removed = await request.commands.remove_rule(request.channel, _rule_id(request), request.user_id)
-    await announce(request, Reason.of(Code.RULE_REMOVED, rule=removed.rule))
     return Reply(message=rule_removed_message(removed))
 
 

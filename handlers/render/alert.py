@@ -48,9 +48,7 @@ def alert_message(alert: Alert, now: datetime, *, mention: Mention | None = None
     title = mark_simulated(_title(alert), when=alert.simulated)
     legs = _leg_lines(alert)
     rules = fit_lines([threshold_line(hit, alert.side) for hit in alert.hits], SHORT_LIST_TEXT, " rules")
-    unusual = (
-        [] if alert.closed_at else [_percentile_line(alert), *track_record_lines(alert), *attribution_lines(alert)]
-    )
+    unusual = [] if alert.closed_at else [*_rank_lines(alert), *track_record_lines(alert), *attribution_lines(alert)]
     mentions = [] if mention is None else [f"{mention.text}: please look at this."]
     timing, prices, status = _timing_lines(alert), _price_lines(alert, now), _status_lines(alert, now)
     summary = chart_summary(alert)
@@ -111,15 +109,21 @@ def _leg(symbol: Symbol, change: float, stamp: PriceStamp) -> str:
     return f"{fmt.title(symbol)} *{fmt.percent(change)}* to {fmt.price(stamp.price)}"
 
 
-def _percentile_line(alert: Alert) -> str:
+def _rank_lines(alert: Alert) -> list[str]:
+    """Return how unusual the value is: a rank over short windows, σ over long ones; nothing if it has neither."""
     measurement, rank = alert.lead.measurement, parse_rule(alert.lead.rule).metric.rank
+    if rank is None:
+        return []
     ranked = f"The {fmt.window(measurement.window)} {rank.noun}"
+    if not measurement.window.is_short:
+        sigma = rank.sigma(measurement)
+        return [] if sigma is None else [f"{ranked} is {fmt.sigma_phrase(sigma, measurement.sessions)}."]
     value, percentile = rank.value(measurement), rank.percentile(measurement)
     if percentile is None or value is None:
-        return f"How unusual that is cannot be told yet: {ranked.lower()} has too little history."
+        return [f"No percentile yet: {ranked.lower()} has too little history."]
     z = rank.z(measurement)
     z_note = "" if z is None else f", robust z {fmt.signed(z)}"
-    return f"{ranked} is {fmt.percentile_phrase(percentile, above=value >= 0)}{z_note}."
+    return [f"{ranked} is {fmt.percentile_phrase(percentile, above=value >= 0)}{z_note}."]
 
 
 def _timing_lines(alert: Alert) -> list[str]:

@@ -1,7 +1,7 @@
 """Texts on alerts that several messages share: titles, thresholds, track record, attribution, and thread replies."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import assert_never
 
 from handlers.render import fmt
 from handlers.render.markup import (
@@ -20,12 +20,15 @@ from services.alerting.alert import Alert, EntryKind, RuleHit, TimelineEntry
 from services.alerting.alert_news import is_recovering
 from services.core.prices import Pair
 from services.core.reason import Code, Reason
+from services.core.rows import complete
 from services.market.measure import Measurement
+from services.market.metrics import Direction
 from services.research.attribution import Part
+from services.research.follow_up import FOLLOW_UP_SESSIONS, FollowUp
 from services.research.track_record import RECORD_SESSIONS, TrackRecord
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
-from services.rules.rule import Direction, Rule, print_duration
+from services.rules.rule import Rule, print_duration
 
 
 def heading(hit: RuleHit) -> str:
@@ -39,6 +42,7 @@ def heading(hit: RuleHit) -> str:
         value=fmt.unsigned_value(hit.value, metric.unit),
         signed=fmt.metric_value(hit.value, metric.unit),
         window=_window_phrase(measurement),
+        since=f" since {fmt.full_day(measurement.crypto_since)}" if measurement.crypto_since else "",
     )
 
 
@@ -122,16 +126,27 @@ def why_ended(why: Text, by: str | None) -> str:
     return f"{user_reason(why)} by {user_mention(by)}"
 
 
+DIRECTION_SIDES = complete(
+    "DIRECTION_SIDES",
+    Direction,
+    {
+        Direction.EITHER: "on either side",
+        Direction.ABOVE: "above",
+        Direction.BELOW: "below",
+    },
+)
+
+
 def describe_rule(rule: Rule) -> str:
     """Return when a rule fires and when it clears."""
-    sides = {Direction.EITHER: "on either side", Direction.ABOVE: "above", Direction.BELOW: "below"}
     firing = f"fires at {fmt.threshold(rule.threshold, rule.unit)}"
-    if rule.metric.signed:
-        firing = f"{firing} {sides[rule.direction]}"
+    if rule.metric.signed or rule.unit.is_level:
+        firing = f"{firing} {DIRECTION_SIDES[rule.direction]}"
     hold = "decided at each close" if rule.at_close else f"held {print_duration(rule.hold)}"
     keep = f" for {print_duration(rule.keep)}" if rule.keep else ""
-    repeat = f", told again every {print_duration(rule.repeat)} until acknowledged" if rule.repeat else ""
-    return f"{firing}, {hold}, clears below {fmt.threshold(rule.clear, rule.unit)}{keep}{repeat}"
+    repeat = f", repeated every {print_duration(rule.repeat)} until acknowledged" if rule.repeat else ""
+    clears = "above" if rule.unit.is_level and rule.direction is Direction.BELOW else "below"
+    return f"{firing}, {hold}, clears {clears} {fmt.threshold(rule.clear, rule.unit)}{keep}{repeat}"
 
 
 def track_record_lines(alert: Alert) -> list[str]:
@@ -142,24 +157,33 @@ def track_record_lines(alert: Alert) -> list[str]:
     rule, span = code(alert.lead.rule), _history_length(record)
     opposite = record.open_side is not None and record.open_side is not alert.side
     number = record.episodes + opposite + 1
-    position = f"The {'first' if number == 1 else fmt.ordinal(number)} episode of {rule} in {span}, decided at closes."
-    if record.median_length is None:
-        return [position]
-    ended_note, single = " that had ended" if opposite else "", record.episodes == 1
-    previous = (
-        f"one before{ended_note} lasted" if single else f"{record.episodes} before{ended_note} had a median length of"
-    )
-    lasted = f"The {previous} {fmt.sessions(record.median_length)}"
-    return [position, f"{lasted}: {closing_summary(alert.pair, record.closings)}." if record.closings else f"{lasted}."]
+    was_open = ", besides one that was open when they began" if record.was_open else ""
+    ordinal = "first" if number == 1 else fmt.ordinal(number)
+    position = f"The {ordinal} episode of {rule} in {span}{was_open}, decided at closes."
+    lines = [position]
+    if record.median_length is not None:
+        ended_note, single = " that had ended" if opposite else "", record.episodes == 1
+        previous = (
+            f"one before{ended_note} lasted"
+            if single
+            else f"{record.episodes} before{ended_note} had a median length of"
+        )
+        lines.append(f"The {previous} {fmt.sessions(record.median_length)}.")
+    return [*lines, *([follow_up_line(record.follow_up)] if record.follow_up else [])]
 
 
-def closing_summary(pair: Pair, closings: tuple[int, int, int]) -> str:
-    """Return how many episodes each leg closed, and how many aged out of the window."""
-    crypto, etf, expired = closings
-    return (
-        f"{fmt.name(pair.crypto)} caught up in {crypto}, {fmt.title(pair.etf)} came back in {etf}, "
-        f"in {expired} neither: the move left the window"
-    )
+def follow_up_line(follow_up: FollowUp) -> str:
+    """Return how often the gap closed within 5 sessions: its interval and chance, or with few cases the count alone."""
+    counts = f"{follow_up.closed} of {follow_up.cases} earlier {'case' if follow_up.cases == 1 else 'cases'}"
+    line = f"{fmt.sessions(FOLLOW_UP_SESSIONS)} later the gap had closed in {counts}"
+    if follow_up.interval is None:
+        return f"{line}."
+    low, high = (f"{100 * end:.0f}" for end in follow_up.interval)
+    line = f"{line} ({100 * follow_up.closed / follow_up.cases:.0f}%; {low}–{high}%)."
+    if follow_up.chance is None:
+        return line
+    verdict = " No clear difference." if follow_up.is_like_chance else ""
+    return f"{line} Chance alone: {100 * follow_up.chance:.0f}%.{verdict}"
 
 
 def _history_length(record: TrackRecord) -> str:
@@ -185,76 +209,91 @@ def _part(part: Part) -> str:
     return fmt.pp_with_error(part.amount, part.error)
 
 
-OPENING_SENTENCES = {
-    EntryKind.FIRED: "Fired.",
-    EntryKind.JOINED: "Another rule fired.",
-    EntryKind.LEFT: "One rule less keeps this alert open.",
-    EntryKind.CORRECTED: "A close was corrected.",
-    EntryKind.EDITED: "A rule was changed.",
-    EntryKind.PAUSED: "One rule less keeps this alert open.",
-}
-
-
 def thread_reply(entry: TimelineEntry, alert: Alert) -> Message:
     """Return a timeline entry as a thread reply, with its reason."""
     return text_message(mark_simulated(_entry_text(entry, alert), when=alert.simulated))
 
 
 def _entry_text(entry: TimelineEntry, alert: Alert) -> str:
-    who = f" by {user_mention(entry.by)}" if entry.by else ""
-    why = _sentence(why_ended(entry.reason, entry.by))
-    match entry.kind:
-        case EntryKind.WORSENED | EntryKind.REPEATED:
-            return _update_text(entry, alert)
-        case EntryKind.ACKNOWLEDGED | EntryKind.UNACKNOWLEDGED | EntryKind.SNOOZED:
-            return _action_text(entry, who, why)
-        case EntryKind.REMINDED | EntryKind.ESCALATED:
-            return _mention_text(entry, alert)
-        case EntryKind.CHANGED:
-            return f"Changed in this channel: {escape_typed(sentence(entry.reason))}{who}."
-        case EntryKind.RESOLVED | EntryKind.RETRACTED:
-            end = ended_heading(alert, alert.closed_at or entry.at, retracted=entry.kind is EntryKind.RETRACTED)
-            return f"{end}. {why}"
-        case (
-            EntryKind.FIRED
-            | EntryKind.JOINED
-            | EntryKind.LEFT
-            | EntryKind.CORRECTED
-            | EntryKind.EDITED
-            | EntryKind.PAUSED
-        ):
-            return f"{OPENING_SENTENCES[entry.kind]} {why}"
-        case _:
-            assert_never(entry.kind)
+    text = ENTRY_TEXTS[entry.kind]
+    return text(entry, alert) if callable(text) else f"{text} {_why(entry)}"
 
 
-def _action_text(entry: TimelineEntry, who: str, why: str) -> str:
-    if entry.kind is EntryKind.ACKNOWLEDGED:
-        return f"Acknowledged{who}, {fmt.moment(entry.at)}."
-    if entry.kind is EntryKind.UNACKNOWLEDGED:
-        return f"No longer acknowledged: {why[:1].lower()}{why[1:]}"
+def _why(entry: TimelineEntry) -> str:
+    return _sentence(why_ended(entry.reason, entry.by))
+
+
+def _who(entry: TimelineEntry) -> str:
+    return f" by {user_mention(entry.by)}" if entry.by else ""
+
+
+def _end_text(entry: TimelineEntry, alert: Alert) -> str:
+    end = ended_heading(alert, alert.closed_at or entry.at, retracted=entry.kind is EntryKind.RETRACTED)
+    return f"{end}. {_why(entry)}"
+
+
+def _change_text(entry: TimelineEntry, _alert: Alert) -> str:
+    return f"Changed in this channel: {escape_typed(sentence(entry.reason))}{_who(entry)}."
+
+
+def _acknowledged_text(entry: TimelineEntry, _alert: Alert) -> str:
+    return f"Acknowledged{_who(entry)}, {fmt.moment(entry.at)}."
+
+
+def _unacknowledged_text(entry: TimelineEntry, _alert: Alert) -> str:
+    return f"Acknowledgement removed{_who(entry)}."
+
+
+def _snoozed_text(entry: TimelineEntry, _alert: Alert) -> str:
     until = f" until {fmt.moment_utc(entry.until)}" if entry.until else ""
-    return f"Snoozed{who}{until}. Only the end of this alert is told here till then."
+    return f"Snoozed{_who(entry)}{until}. Until then only the resolution is posted in this thread."
 
 
-def _update_text(entry: TimelineEntry, alert: Alert) -> str:
-    if entry.kind is EntryKind.WORSENED:
-        return f"Worsened {reason(entry.reason)}."
+def _worsened_text(entry: TimelineEntry, _alert: Alert) -> str:
+    return f"Worsened {reason(entry.reason)}."
+
+
+def _repeated_text(entry: TimelineEntry, alert: Alert) -> str:
     lasted = fmt.duration(entry.at - alert.opened_at)
-    return f"Still open after {lasted}: {reason(entry.reason)}. Nobody has acknowledged it yet."
+    return f"Still open after {lasted}: {reason(entry.reason)}. Not acknowledged yet."
 
 
 def _mention_text(entry: TimelineEntry, alert: Alert) -> str:
     """Return a reminder or an escalation, readable without the rest of the thread.
 
-    It mentions nobody if the alert has been closed or acknowledged.
+    It mentions no one if the alert has been closed or acknowledged.
     """
     is_open = alert.closed_at is None and alert.acknowledged is None
     mention = f"{entry.mention.text}: " if entry.mention and is_open else ""
     label = "Reminder" if entry.kind is EntryKind.REMINDED else "Escalated"
-    channel_note = f" It is told in {channel_link(entry.to.id)} too." if entry.to else ""
+    channel_note = f" Also posted in {channel_link(entry.to.id)}." if entry.to else ""
     state = f"{alert_subject(alert)}, peak {alert_peak(alert)}, {reason(entry.reason)}"
-    return f"{mention}{label}: {state}. Acknowledge it to end these calls.{channel_note}"
+    return f"{mention}{label}: {state}. Acknowledge it to stop these messages.{channel_note}"
+
+
+# A sentence that the reason follows, or what writes the whole text.
+ENTRY_TEXTS: Mapping[EntryKind, str | Callable[[TimelineEntry, Alert], str]] = complete(
+    "ENTRY_TEXTS",
+    EntryKind,
+    {
+        EntryKind.FIRED: "Fired.",
+        EntryKind.JOINED: "Another rule fired.",
+        EntryKind.LEFT: "One rule less keeps this alert open.",
+        EntryKind.CORRECTED: "A close was corrected.",
+        EntryKind.WORSENED: _worsened_text,
+        EntryKind.REPEATED: _repeated_text,
+        EntryKind.EDITED: "A rule was changed.",
+        EntryKind.PAUSED: "One rule less keeps this alert open.",
+        EntryKind.CHANGED: _change_text,
+        EntryKind.ACKNOWLEDGED: _acknowledged_text,
+        EntryKind.UNACKNOWLEDGED: _unacknowledged_text,
+        EntryKind.SNOOZED: _snoozed_text,
+        EntryKind.REMINDED: _mention_text,
+        EntryKind.ESCALATED: _mention_text,
+        EntryKind.RESOLVED: _end_text,
+        EntryKind.RETRACTED: _end_text,
+    },
+)
 
 
 def _sentence(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A rule's backtest: how often it fired, how long episodes lasted, how they ended, and forward returns."""
+"""A rule's backtest: how often it fired, how long episodes lasted, and what followed them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,28 +6,25 @@ from datetime import date
 from statistics import median, quantiles
 
 from handlers.render import fmt
-from handlers.render.alert_text import closing_summary
+from handlers.render.alert_text import follow_up_line
 from handlers.render.chart import curve_picture
 from handlers.render.market import provenance_lines
 from handlers.render.markup import mark_simulated
 from handlers.render.message import Message, compose, context, header, section, table
 from handlers.render.picture import Picture
 from services.core.prices import Pair
+from services.research.follow_up import FOLLOW_UP_SESSIONS
 from services.research.service import BacktestResult
-from services.research.track_record import (
-    FALSE_ALARM_SESSIONS,
-    HORIZONS,
-    Backtest,
-    ClosedBy,
-    ForwardReturn,
-    PastEpisode,
-)
+from services.research.track_record import HORIZONS, Backtest, ForwardBenchmark, ForwardReturn, PastEpisode
 
 EPISODES_SHOWN = 8  # the newest
 METHOD = (
-    "Decided once at each session's close, with no hold, by the function that decides live. Episodes overlap where "
-    "their windows, or what followed them, share sessions: they are worth no more independent cases than can be picked "
-    "without that, and no more is claimed."
+    "Decided once at each session's close, without a hold time, by the function that decides live. Episodes whose "
+    "sessions overlap are not separate cases."
+)
+CHANCE_NOTE = (
+    f"Chance: how often the relative moves of any {FOLLOW_UP_SESSIONS} sessions, scaled to the volatility at the "
+    "alert, are large enough to close the gap."
 )
 ROUND_THE_CLOCK_NOTE = (
     "Live it is decided between closes too, at night and at weekends; what passes there is not counted here."
@@ -40,6 +37,7 @@ def backtest_message(result: BacktestResult) -> Message:
     title = _title(result)
     lines = [_period(backtest), *findings(backtest)] if backtest.episodes else [_period(backtest)]
     extra = [ROUND_THE_CLOCK_NOTE] if backtest.replay.rule.metric.needs_network else []
+    extra += [CHANCE_NOTE] if backtest.follow_up and backtest.follow_up.interval else []
     notes = [METHOD, *extra, *provenance_lines(result.provenance)]
     newest = backtest.episodes[-EPISODES_SHOWN:][::-1]
     return compose(
@@ -66,18 +64,12 @@ def _title(result: BacktestResult) -> str:
 
 
 def findings(backtest: Backtest) -> list[str]:
-    """Return lengths, endings, false starts and forward returns; the backtest must have at least one episode."""
+    """Return lengths, what followed, and forward returns; the backtest must have at least one episode."""
     lengths = [episode.length for episode in backtest.episodes]
     median_text = f"median {fmt.sessions(median(lengths))}"
     lines = [f"Length: {median_text}, longest {fmt.sessions(max(lengths))}."]
-    if backtest.closings:
-        lines.append(f"Ended: {closing_summary(backtest.replay.rule.pair, backtest.closings)}.")
-    false_starts, known = backtest.false_alarms
-    if known:
-        share = f"{false_starts} of {known} ({100 * false_starts / known:.0f}%)"
-        lines.append(
-            f"False starts: {share} were below the clear level {FALSE_ALARM_SESSIONS} sessions on, from the same close."
-        )
+    if backtest.follow_up:
+        lines.append(follow_up_line(backtest.follow_up))
     lines += [line for horizon in HORIZONS if (line := _forward_line(backtest, horizon))]
     return [
         *lines,
@@ -114,19 +106,22 @@ def _quarter(day: date) -> int:
 
 
 def _forward_line(backtest: Backtest, horizon: int) -> str | None:
-    """Return the change of the gap from the first close on, signed in the direction of each episode."""
-    forwards = backtest.forward_returns(horizon)
-    if not forwards:
+    """Return the change of the gap after firings, signed in the direction of each, beside that of any sessions."""
+    forwards, benchmark = backtest.forward_returns(horizon), backtest.benchmark(horizon)
+    if not forwards or benchmark is None:
         return None
     if not backtest.replay.rule.metric.is_divergence:
-        return _leg_moves_line(backtest.replay.rule.pair, horizon, [forward for _, forward in forwards])
+        return _leg_moves_line(backtest.replay.rule.pair, [forward for _, forward in forwards], benchmark)
     gaps = [forward.spread_change(side) for side, forward in forwards]
     grew = sum(gap > 0 for gap in gaps)
-    line = f"{fmt.sessions(horizon)} on: the gap grew in {grew} of {len(gaps)}; median change {fmt.pp(median(gaps))}"
+    line = f"{fmt.sessions(horizon)} later: the gap grew in {grew} of {len(gaps)}; median change {fmt.pp(median(gaps))}"
     if len(gaps) >= 2:  # noqa: PLR2004 -- quartiles need two
         low, _, high = quantiles(gaps, n=4, method="inclusive")
         line = f"{line}, half of them between {fmt.signed(100 * low)} and {fmt.pp(high)}"
-    return f"{line}{_independent_cases([forward for _, forward in forwards])}."
+    usual = (
+        f"Any {fmt.sessions(horizon)}: grew in {100 * benchmark.grew:.0f}%, median {fmt.pp(benchmark.spread_change)}"
+    )
+    return f"{line}{_independent_cases([forward for _, forward in forwards])}. {usual}."
 
 
 def _independent_cases(forwards: Sequence[ForwardReturn]) -> str:
@@ -135,16 +130,22 @@ def _independent_cases(forwards: Sequence[ForwardReturn]) -> str:
     return f"; at most {independent} of the {len(forwards)} share no session" if independent < len(forwards) else ""
 
 
-def _leg_moves_line(pair: Pair, horizon: int, forwards: Sequence[ForwardReturn]) -> str:
-    """Return both legs' forward returns, for rules on something other than divergence."""
-    etf, crypto = median(forward.etf for forward in forwards), median(forward.crypto for forward in forwards)
-    moves = f"{fmt.title(pair.etf)} {fmt.percent(etf)}, {fmt.name(pair.crypto)} {fmt.percent(crypto)}"
-    return f"{fmt.sessions(horizon)} on: {moves} at the median of {len(forwards)}{_independent_cases(forwards)}."
+def _leg_moves_line(pair: Pair, forwards: Sequence[ForwardReturn], benchmark: ForwardBenchmark) -> str:
+    """Return both legs' forward returns beside those of any sessions, for rules on something other than divergence."""
+    names = fmt.title(pair.etf), fmt.name(pair.crypto)
+    after = median(forward.etf for forward in forwards), median(forward.crypto for forward in forwards)
+    moves, usual = (
+        ", ".join(f"{name} {fmt.percent(value)}" for name, value in zip(names, values, strict=True))
+        for values in (after, (benchmark.etf, benchmark.crypto))
+    )
+    span = fmt.sessions(benchmark.sessions)
+    counted = f"{moves} at the median of {len(forwards)}{_independent_cases(forwards)}"
+    return f"{span} later: {counted}. Any {span}: {usual}."
 
 
 def episode_header() -> list[str]:
     """Return the column names of a table of episodes."""
-    return ["Fired", "Side", "At", "Peak", "Sessions", "Ended by", f"{HORIZONS[0]} on"]
+    return ["Fired", "Side", "At", "Peak", "Sessions", "Closed", f"{HORIZONS[0]} later"]
 
 
 def episode_row(episode: PastEpisode, backtest: Backtest) -> list[str]:
@@ -155,8 +156,8 @@ def episode_row(episode: PastEpisode, backtest: Backtest) -> list[str]:
         episode.side.value,
         fmt.metric_value(episode.value, unit),
         fmt.metric_value(episode.peak, unit),
-        f"{episode.length}",
-        _ended_by_cell(episode, backtest.replay.rule.pair),
+        f"{episode.length}{'+' if episode.ended_on is None else ''}",
+        _closed_cell(episode),
         _forward_cell(episode, backtest),
     ]
 
@@ -173,15 +174,15 @@ def _forward_cell(episode: PastEpisode, backtest: Backtest) -> str:
     )
 
 
-def _ended_by_cell(episode: PastEpisode, pair: Pair) -> str:
-    if episode.ended_on is None:
-        return "lasts"
-    names = {ClosedBy.CRYPTO: fmt.name(pair.crypto), ClosedBy.ETF: fmt.title(pair.etf), ClosedBy.ROLLED_OFF: "window"}
-    return names[episode.closed_by] if episode.closed_by else fmt.NO_VALUE
+def _closed_cell(episode: PastEpisode) -> str:
+    """Return whether the gap had closed 5 sessions later."""
+    if episode.outcome is None:
+        return fmt.NO_VALUE
+    return "yes" if episode.outcome.closed else "no"
 
 
 def _episode_line(episode: PastEpisode, backtest: Backtest) -> str:
-    fired, side, at, peak, _length, ended_by, forward = episode_row(episode, backtest)
-    lasted = fmt.sessions(episode.length)
-    after = f"{FALSE_ALARM_SESSIONS} sessions on {forward}"
-    return f"{fired} {side} at {at}, peak {peak}, {lasted}, ended by: {ended_by}, {after}"
+    fired, side, at, peak, _length, closed, forward = episode_row(episode, backtest)
+    lasted = f"{fmt.sessions(episode.length)}{' so far' if episode.ended_on is None else ''}"
+    after = f"{FOLLOW_UP_SESSIONS} sessions later {forward}, closed: {closed}"
+    return f"{fired} {side} at {at}, peak {peak}, {lasted}, {after}"

@@ -27,20 +27,25 @@ from services.alerting.quiet_hours import Mute
 from services.channels.commands import Board
 from services.channels.source_status import RefusedKey
 from services.core.prices import Pair
+from services.core.rows import complete
 from services.delivery.ports import DeliveryProblem
 from services.market.measure import BETA_SESSIONS, Measurement, NotMeasured, Window
 from services.rules.decide import RuleStatus
 from services.rules.rule import DEFAULT_RULES
 
 DELIVERY_PROBLEMS_SHOWN = 5
-STATUS_NOTES = {
-    RuleStatus.OK: "",
-    RuleStatus.PENDING: " (past it, not yet held)",
-    RuleStatus.FIRING: " (firing)",
-    RuleStatus.RECOVERING: " (firing, recovering)",
-    RuleStatus.NODATA: " (no usable prices)",
-    RuleStatus.ERROR: " (cannot be evaluated)",
-}
+STATUS_NOTES = complete(
+    "STATUS_NOTES",
+    RuleStatus,
+    {
+        RuleStatus.OK: "",
+        RuleStatus.PENDING: " (past it, not yet held)",
+        RuleStatus.FIRING: " (firing)",
+        RuleStatus.RECOVERING: " (firing, recovering)",
+        RuleStatus.NODATA: " (no usable prices)",
+        RuleStatus.ERROR: " (cannot be evaluated)",
+    },
+)
 
 
 def board_message(board: Board, now: datetime, *, shared_by: str | None = None) -> Message:
@@ -62,7 +67,7 @@ def board_message(board: Board, now: datetime, *, shared_by: str | None = None) 
             header(title),
             section(*state),
             market.windows_table(view.current, view.pair),
-            context(market.PERCENTILE_NOTE, *caveats),
+            context(market.RANK_NOTE, *caveats),
             section(*drawdowns),
             context(*prices, *problems),
             section(*channel_lines),
@@ -116,7 +121,7 @@ def _alert_line(alert: Alert) -> str:
 
 def _rules_line(rules: Sequence[ChannelRule], now: datetime) -> str:
     if not rules:
-        return f"No alerts in this channel yet. The usual rules are {', '.join(map(code, DEFAULT_RULES))}."
+        return f"No alerts in this channel yet. The default rules are {', '.join(map(code, DEFAULT_RULES))}."
     shown = fit_lines(
         [f"{code(str(channel_rule.rule))}{_status_note(channel_rule, now)}" for channel_rule in rules], SHORT_LIST_TEXT
     )
@@ -137,8 +142,8 @@ def _buttons(rules: Sequence[ChannelRule]) -> Block:
 def _refused_key_line(refused: RefusedKey) -> str:
     variables = " and ".join(map(code, refused.variables))
     return (
-        f"*Source*: {escape(refused.source)} refuses its API key; it may be wrong or expired. Whoever runs MinerPulse "
-        f"can set a new one in {variables}."
+        f"*Source*: {escape(refused.source)} refuses its API key; it may be wrong or expired. "
+        f"Your MinerPulse administrator can set a new one in {variables}."
     )
 
 
@@ -162,7 +167,7 @@ def status_message(board: Board, window: Window, now: datetime) -> Message:
     measurement = view.current.measurements[window]
     title = mark_simulated(_title(view.pair, window, measurement), when=view.simulated)
     state = [market.market_line(view.market), market.live_line(view)]
-    lines = [] if isinstance(measurement, NotMeasured) else [*_move_lines(measurement), *_percentile_lines(measurement)]
+    lines = [] if isinstance(measurement, NotMeasured) else [*_move_lines(measurement), _rank_line(measurement)]
     rules_here = [code(str(channel_rule.rule)) for channel_rule in board.rules if channel_rule.rule.window is window]
     rules = f"Rules here over this window: {', '.join(fit_lines(rules_here, SHORT_LIST_TEXT)) or 'none'}."
     prices = [
@@ -190,12 +195,21 @@ def _move_lines(measurement: Measurement) -> list[str]:
     lines = market.move_lines(measurement.pair, measurement.anchor, *returns)
     if measurement.beta is None or measurement.residual is None:
         return [*lines, "Beta: too little history."]
-    beta = f"Beta {fmt.ratio(measurement.beta)}, from the {BETA_SESSIONS} sessions before"
-    return [*lines, f"{beta}; it leaves *{fmt.pp(measurement.residual)}* unexplained."]
+    correlation = measurement.beta_correlation
+    fit = [f"with {fmt.correlation(correlation)}"] if correlation else []
+    beta = ", ".join(
+        [f"{fmt.beta(measurement.beta, measurement.beta_error)} to {fmt.name(measurement.pair.crypto)}", *fit]
+    )
+    return [
+        *lines,
+        f"{beta}, from the {BETA_SESSIONS} sessions before.",
+        f"Residual: *{fmt.pp(measurement.residual)}*.",
+    ]
 
 
-def _percentile_lines(measurement: Measurement) -> list[str]:
-    if measurement.percentile is None:
-        return ["How unusual that is cannot be told yet: too little history."]
-    z = "" if measurement.z is None else f", robust z {fmt.signed(measurement.z)}"
-    return [f"The spread is {fmt.percentile_phrase(measurement.percentile, above=measurement.spread >= 0)}{z}."]
+def _rank_line(measurement: Measurement) -> str:
+    rank = market.rank_phrase(measurement)
+    if rank is None:
+        return f"How unusual it is: {market.missing_rank(measurement)}."
+    z = "" if measurement.z is None or not measurement.window.is_short else f", robust z {fmt.signed(measurement.z)}"
+    return f"The spread is {rank}{z}."

@@ -4,12 +4,14 @@ from typing import assert_never
 
 from handlers.render import fmt
 from handlers.render.alert_text import alert_peak, alert_subject, heading
-from handlers.render.market import data_quality_line, gap_lines, price_line
+from handlers.render.market import data_quality_line, gap_lines, price_line, rank_phrase
 from handlers.render.markup import escape, mark_simulated, reason, user_mention
 from handlers.render.message import Message, compose, context, header, section
+from handlers.render.power import power_lines, power_notes
 from services.alerting.alert import Alert
 from services.alerting.channel_settings import Occasion
-from services.alerting.notice import UNUSUAL_PERCENTILE, Brief, DayKind, SpecialDay
+from services.alerting.notice import Brief, DayKind, SpecialDay
+from services.core.text import counted
 from services.market.measure import Measurement
 
 ALERTS_SHOWN = 10
@@ -27,10 +29,13 @@ def brief_message(brief: Brief) -> Message:
         *_price_lines(brief),
         data_quality_line(brief.trust),
         *(f"Problem: {reason(problem)}." for problem in brief.problems[:PROBLEMS_SHOWN]),
+        *power_notes(brief.power),
     ]
+    power = ["*What mining takes*", *power_lines(brief.power)] if brief.occasion is Occasion.WEEKLY else []
+    parts = [move, unusual, alerts, power, watch]
     return compose(
-        [header(title), section(*move), section(*unusual), section(*alerts), section(*watch), context(*notes)],
-        [title, *move, *unusual, *alerts, *watch, *notes],
+        [header(title), *(section(*part) for part in parts), context(*notes)],
+        [title, *(line for part in parts for line in part), *notes],
     )
 
 
@@ -67,17 +72,16 @@ def _window_line(measurement: Measurement) -> str:
 
 
 def _unusual_lines(brief: Brief) -> list[str]:
-    ranked = [measurement for measurement in brief.measurements if measurement.percentile is not None]
-    if not ranked:
-        return ["That cannot be told: there is too little history."]
-    lines = [_percentile_line(measurement) for measurement in brief.unusual]
-    return lines or ["Nothing: each of these spreads lies within nine tenths of the year before."]
-
-
-def _percentile_line(measurement: Measurement) -> str:
-    assert measurement.percentile is not None, "only these are unusual"  # noqa: S101
-    rank = fmt.percentile_phrase(measurement.percentile, above=measurement.percentile >= UNUSUAL_PERCENTILE)
-    return f"The {fmt.window(measurement.window)} spread is {rank}."
+    """Return the unusual spreads, and of how many; of several, each must be more unusual than one alone."""
+    if not brief.readings:
+        return ["Unknown: there is too little history."]
+    looked_at = counted(brief.readings, "spread")
+    if not brief.unusual:
+        return [f"Nothing, of {looked_at}."]
+    lines = [
+        f"The {fmt.window(measurement.window)} spread is {rank_phrase(measurement)}." for measurement in brief.unusual
+    ]
+    return [*lines, f"That is {len(lines)} of {looked_at}."]
 
 
 def _alert_lines(brief: Brief) -> list[str]:
@@ -93,7 +97,7 @@ def _alert_lines(brief: Brief) -> list[str]:
 
 def _open_alert_line(alert: Alert) -> str:
     acknowledgement = (
-        f"acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else "acknowledged by nobody"
+        f"acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else "not acknowledged"
     )
     peak, since = alert_peak(alert), fmt.moment(alert.opened_at)
     return f"Open: {heading(alert.lead)}, peak {peak}, since {since}, {acknowledgement}."

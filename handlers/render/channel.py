@@ -21,7 +21,7 @@ def channel_message(view: ChannelView, typed: str = "") -> Message:
     settings = format_settings(replace(view.settings, editors=_editor_mentions(view.editors)), _addressee_link)
     lines = [f"• *{line}*: {row.meaning}" for row, line in zip(SETTINGS.values(), settings, strict=True)]
     mute_line, changes = _mute_line(view), [_change_line(change) for change in view.changes]
-    hint = "Change one with `/minerpulse channel remind 15m`; silence all with `/minerpulse mute 2h`."
+    hint = "Change one with `/minerpulse channel remind 15m`; mute all with `/minerpulse mute 2h`."
     return compose(
         [section(first_line, mute_line), section(*lines), context(*changes), context(hint)],
         [first_line, mute_line, *lines, *changes, hint],
@@ -43,16 +43,16 @@ def _first_line(view: ChannelView, typed: str) -> str:
         return (
             f"Set: *{_escaped_setting(sentence(last.summary))}*, by {user_mention(last.by)}, {fmt.moment_utc(last.at)}."
         )
-    return "How this channel is set:"
+    return "Settings of this channel:"
 
 
 def _mute_line(view: ChannelView) -> str:
     muted_note = f" {mute_line(view.mute)}" if view.mute else ""
     if view.silence is None:
-        return f"New messages are told here now.{muted_note}"
+        return f"New messages are posted here now.{muted_note}"
     until = fmt.moment_utc(view.silence.until)
     why = sentence(view.silence.reason)
-    return f"Silent until {until}: {why}. Posted alerts are still edited; a digest follows.{muted_note}"
+    return f"Silent until {until}: {why}. Posted alerts are still updated; a digest follows.{muted_note}"
 
 
 def _change_line(change: SettingChange) -> str:

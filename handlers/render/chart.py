@@ -23,14 +23,15 @@ from handlers.render.message import (
 )
 from handlers.render.picture import ColorRole, Curve, Level, Marker, Panel, Picture, alt_text
 from services.channels.charts import ChartResult
+from services.core.rows import complete
 from services.market.align import Aligned
 from services.market.chart_points import Point, common_rows, downsample
 from services.market.measure import NotMeasured
-from services.market.metrics import Metric
+from services.market.metrics import Direction, Metric
 from services.rules.chart_series import IndexedReturns, RuleEvent, RuleSeries, indexed_returns_over, replayed_series
 from services.rules.decide import Change
 from services.rules.replay import Replay
-from services.rules.rule import Direction, Rule
+from services.rules.rule import Rule
 
 
 def chart_message(result: ChartResult, now: datetime) -> Message:
@@ -116,8 +117,12 @@ def _as_of(end: Point, now: datetime | None = None) -> str:
 
 
 INDEX_BASE = 100.0
-DIRECTION_SIGNS = {Direction.EITHER: "±", Direction.ABOVE: "+", Direction.BELOW: "−"}
-DIRECTION_SIDES = {Direction.EITHER: (1, -1), Direction.ABOVE: (1,), Direction.BELOW: (-1,)}
+DIRECTION_SIGNS = complete(
+    "DIRECTION_SIGNS", Direction, {Direction.EITHER: "±", Direction.ABOVE: "+", Direction.BELOW: "−"}
+)
+DIRECTION_SIDES = complete(
+    "DIRECTION_SIDES", Direction, {Direction.EITHER: (1, -1), Direction.ABOVE: (1,), Direction.BELOW: (-1,)}
+)
 RULES_NAMED = 2
 MARKER_KEY = "▲\N{NO-BREAK SPACE}fired  ○\N{NO-BREAK SPACE}resolved"
 

@@ -4,26 +4,31 @@ import math
 from collections.abc import Sequence
 
 from handlers.render import fmt
-from handlers.render.market import provenance_lines
+from handlers.render.market import basis_text, provenance_lines
 from handlers.render.markup import mark_simulated
 from handlers.render.message import Message, compose, context, header, section
 from handlers.render.picture import ColorRole, Curve, Panel, Picture, alt_text
+from services.core.text import counted
 from services.research.report import DrawdownSummary, Report
 from services.research.service import DrawdownResult
 
 CLOSES_NOTE = "Session closes; bitcoin at the ETF's own close."
-HIGHS_NOTE = "Highs count from the first session on record, also before this report begins."
 METHOD = (
-    "Basis: session closes, bitcoin's at the very instant; a high within a day may have been higher. The high of a "
-    "share counts its dividends, and is below what was traded then."
+    "{closes}; a high within a day may have been higher. The high of a share counts its dividends, and is below what "
+    "was traded then."
 )
+DAILY = "Shares are measured at session closes, bitcoin at daily closes (midnight UTC)"
+SESSIONS = "Both are measured at session closes, bitcoin at the ETF's own close"
 
 
 def drawdown_message(result: DrawdownResult) -> Message:
     """Return both drawdowns."""
     title = mark_simulated(_title(result), when=result.provenance.simulated)
     lines = [line for leg in result.legs for line in _leg_lines(leg)]
-    notes = [METHOD, *provenance_lines(result.provenance, f"As of the close of {fmt.full_day(result.session)}.")]
+    basis = [f"{fmt.title(leg.symbol)}: {basis_text(leg.basis)}." for leg in result.legs]
+    as_of = f"As of the close of {fmt.full_day(result.session)}."
+    method = METHOD.format(closes=DAILY if any(leg.basis.daily for leg in result.legs) else SESSIONS)
+    notes = [method, *basis, *provenance_lines(result.provenance, as_of)]
     return compose([header(title), section(*lines), context(*notes)], [title, *lines, *notes])
 
 
@@ -38,17 +43,18 @@ def _title(result: DrawdownResult) -> str:
 
 def _leg_lines(leg: DrawdownSummary) -> list[str]:
     current, name = leg.current, fmt.title(leg.symbol)
+    close, days = ("daily close", "days") if leg.basis.daily else ("session close", "sessions")
     high = f"{fmt.price(current.high)} on {fmt.full_day(current.high_on)}"
     since, frequency = (
         fmt.full_day(current.since),
-        f"{fmt.whole_percent(leg.percentile)} of the sessions since {fmt.full_day(leg.first_session)}",
+        f"{fmt.whole_percent(leg.percentile)} of the {days} since {fmt.full_day(leg.first_session)}",
     )
     deepest = f"{fmt.unsigned(100 * leg.max_depth)}%, on {fmt.full_day(leg.max_depth_on)}"
     if not current.depth:
-        return [f"*{name}* at its highest session close since {since}. The deepest since: {deepest}."]
-    depth, ago = fmt.unsigned(100 * current.depth), fmt.sessions(leg.sessions_since_high)
+        return [f"*{name}* at its highest {close} since {since}. The deepest since: {deepest}."]
+    depth, ago = fmt.unsigned(100 * current.depth), counted(leg.sessions_since_high, days.removesuffix("s"))
     return [
-        f"*{name} {depth}%* below {high}, its highest session close since {since}; {ago} ago.",
+        f"*{name} {depth}%* below {high}, its highest {close} since {since}; {ago} ago.",
         f"Deeper than on {frequency}; the deepest: {deepest}.",
     ]
 
@@ -65,9 +71,17 @@ def drawdown_picture(report: Report, *, simulated: bool) -> Picture:
         title=title,
         days=tuple(point.session for point in report.curve.points),
         panels=(Panel(title="Below the high, %", subtitle="0 is the highest close so far", baseline=0.0, curves=legs),),
-        footer=f"{CLOSES_NOTE} {HIGHS_NOTE}",
+        footer=f"{CLOSES_NOTE} Highs count {_since_notes(report.drawdowns)}.",
         alt=alt_text(f"{title}.", *map(_drawdown_alt_text, legs)),
         simulated=simulated,
+    )
+
+
+def _since_notes(legs: Sequence[DrawdownSummary]) -> str:
+    """Return since when each leg's highs count."""
+    return (
+        ", ".join(f"{fmt.name(leg.symbol)}'s since {fmt.full_day(leg.current.since)}" for leg in legs)
+        or "from its start"
     )
 
 

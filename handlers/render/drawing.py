@@ -170,7 +170,7 @@ def _draw_levels(axes: Axes, panel: Panel, theme: Theme) -> None:
     """Shade the range beyond each firing threshold, and more lightly the range between it and the clear level."""
     low, high = axes.get_ylim()
     for level in panel.levels:
-        end = high if level.fires > 0 else low
+        end = high if (level.fires, level.fires) > (level.clears, 0) else low
         axes.axhspan(level.fires, end, color=theme.threshold, alpha=0.17, linewidth=0, zorder=0.5)
         axes.axhspan(level.clears, level.fires, color=theme.threshold, alpha=0.07, linewidth=0, zorder=0.5)
         axes.axhline(level.fires, color=theme.threshold, linewidth=points(3), zorder=1.5)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from statistics import NormalDist
 
 from handlers.render import fmt
 from handlers.render.market import provenance_lines
@@ -13,14 +12,12 @@ from services.market.measure import BETA_SESSIONS
 from services.research.attribution import LOOKBACK, Attribution, Part
 from services.research.explain import Beta, Explanation, FactorBetas, RollingBetas
 from services.research.service import ExplainResult
-from services.research.tune import CONFIDENCE
 
 MINUTE = timedelta(minutes=1)
-SIGNIFICANT_ERRORS = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)  # in standard errors; a smaller change may be chance
 METHOD = (
     f"Betas: least squares on the 1-day returns of the {LOOKBACK} sessions before each day, never on the day itself. "
-    "Each day's parts are scaled by what a dollar had grown to, so that they add up to the whole. ± is one standard "
-    "error, from the betas alone."
+    "Each day's parts are scaled by what a dollar had grown to, so that they add up to the whole. ± is the estimation "
+    "error of the betas: one standard error (HC3). If the true betas have changed since, the error is larger."
 )
 
 
@@ -28,9 +25,9 @@ def explain_message(result: ExplainResult) -> Message:
     """Return an attribution, with the contributions as a table and as text lines for screen readers."""
     explanation = result.explanation
     title = mark_simulated(_title(explanation), when=result.provenance.simulated)
-    move, pivot, sensitivity, unexplained, live = (
+    move, betas, sensitivity, unexplained, live = (
         _move_lines(explanation),
-        _pivot_lines(explanation),
+        _beta_lines(explanation),
         _sensitivity_lines(explanation),
         _unexplained_sessions(explanation),
         _live_lines(result),
@@ -47,11 +44,11 @@ def explain_message(result: ExplainResult) -> Message:
             section(*move),
             table(_table_rows(explanation)),
             section(*unexplained, *live),
-            section(*pivot),
+            section(*betas),
             section(*sensitivity),
             context(*notes),
         ],
-        [title, *move, *_part_lines(explanation), *unexplained, *live, *pivot, *sensitivity, *notes],
+        [title, *move, *_part_lines(explanation), *unexplained, *live, *betas, *sensitivity, *notes],
     )
 
 
@@ -79,14 +76,14 @@ def _move_lines(explanation: Explanation) -> list[str]:
 def _hours_line(explanation: Explanation) -> str:
     etf, crypto, hours = fmt.title(explanation.pair.etf), fmt.name(explanation.pair.crypto), explanation.session_split
     if hours is None:
-        return "When they moved within a day cannot be told: too few of their prices at openings are known."
+        return "There is no split by trading hours: too few of their opening prices are known."
     steps = fmt.sessions(explanation.attribution.steps)
     unsplit = f"; {hours.excluded} of {steps} could not be split" if hours.excluded else ""
     crypto_split = fmt.percent(hours.crypto.in_session), fmt.percent(hours.crypto.out_of_session)
     if hours.etf is None:
         inside, outside = crypto_split
         text = f"{fmt.title(explanation.pair.crypto)} {inside} while New York traded, {outside} while it was shut"
-        return f"{text}{unsplit}. When {etf} moved within a day cannot be told: too few of its openings are known."
+        return f"{text}{unsplit}. There is no such split for {etf}: too few of its opening prices are known."
     etf_split = fmt.percent(hours.etf.in_session), fmt.percent(hours.etf.out_of_session)
     return (
         f"While New York traded: {etf} {etf_split[0]}, {crypto} {crypto_split[0]}. "
@@ -114,7 +111,7 @@ def _named_parts(explanation: Explanation) -> list[tuple[str, Part, float | None
 def _table_rows(explanation: Explanation) -> list[list[str]]:
     etf = explanation.attribution.etf_return
     rows = [
-        [name, fmt.pp(part.amount), f"± {fmt.unsigned(100 * part.error)}", _own_return(own)]
+        [name, fmt.pp(part.amount), fmt.pp_error(part.error), _own_return(own)]
         for name, part, own in _named_parts(explanation)
     ]
     total = [fmt.title(explanation.pair.etf), fmt.pp(etf), fmt.NO_VALUE, fmt.percent(etf)]
@@ -148,7 +145,7 @@ def _live_lines(result: ExplainResult) -> list[str]:
     explanation, live = result.explanation, result.intraday
     if live is None:
         return (
-            [f"*Live*: today's session cannot be parted: {reason(result.no_intraday_reason)}."]
+            [f"*Live*: today's session can't be attributed: {reason(result.no_intraday_reason)}."]
             if result.no_intraday_reason
             else []
         )
@@ -165,52 +162,51 @@ def _live_lines(result: ExplainResult) -> list[str]:
     return [f"*Live, and not in the figures above*: {when}, {total}.", f"By the betas of that close; {own}."]
 
 
-def _pivot_lines(explanation: Explanation) -> list[str]:
-    """Return how both betas have changed, as a sentence, as numbers and as sparklines."""
+def _beta_lines(explanation: Explanation) -> list[str]:
+    """Return whether the betas have changed, both estimates, sparklines between them, and the latest correlation."""
+    return [*_rolling_betas_lines(explanation), *_correlation_line(explanation)]
+
+
+def _rolling_betas_lines(explanation: Explanation) -> list[str]:
     betas = explanation.betas
     if betas is None:
-        return ["The pivot gauge has too little history."]
+        return ["*Rolling betas*: too little history."]
     crypto, proxy = fmt.name(explanation.pair.crypto), escape(explanation.proxy)
-    crypto_bars = _beta_bars(reading.crypto for reading in betas.path)
-    proxy_bars = _beta_bars(reading.proxy for reading in betas.path)
+    crypto_bars = _beta_bars(estimate.crypto for estimate in betas.path)
+    proxy_bars = _beta_bars(estimate.proxy for estimate in betas.path)
     return [
-        f"*Pivot gauge.* {_pivot_sentence(explanation, betas)}",
+        f"*Rolling betas.* {change_verdict(betas)}",
         f"{fmt.full_day(betas.first.session)}: {_betas_text(explanation, betas.first)}.",
         f"{fmt.full_day(betas.last.session)}: {_betas_text(explanation, betas.last)}.",
         f"{crypto} {crypto_bars}; {proxy} {proxy_bars}",
     ]
 
 
-def _pivot_sentence(explanation: Explanation, betas: RollingBetas) -> str:
-    """Return which betas rose and which fell, if the change is beyond both errors."""
-    etf, crypto, proxy = fmt.title(explanation.pair.etf), fmt.name(explanation.pair.crypto), escape(explanation.proxy)
-    changes = (
-        (crypto, _significant_direction(betas.first.crypto, betas.last.crypto)),
-        (proxy, _significant_direction(betas.first.proxy, betas.last.proxy)),
-    )
-    changed = [(name, "more" if change > 0 else "less") for name, change in changes if change]
-    if not changed:
-        return f"{etf} follows {crypto} and {proxy} no differently than the errors allow."
-    (first, direction), *rest = changed
-    others = "".join(f", and {name} {direction}" for name, direction in rest)
-    return f"{etf} follows {first} {direction} than it did{others}."
+def change_verdict(betas: RollingBetas) -> str:
+    """Return whether the betas have changed, with the test's p-value, or why that is not known."""
+    if betas.test is not None:
+        verdict = "The betas have changed" if betas.have_changed else "No change beyond estimation error"
+        return f"{verdict} ({fmt.p_value(betas.test.p)})."
+    if betas.shared_sessions:
+        return f"No verdict on a change: the two estimates share {fmt.sessions(betas.shared_sessions)}."
+    return "No verdict on a change: the errors of the betas are not known."
 
 
-def _significant_direction(before: Beta, after: Beta) -> int:
-    """Return the sign of a change that is larger than chance explains 9 times out of 10, else 0."""
-    change = after.value - before.value
-    significant = abs(change) > SIGNIFICANT_ERRORS * (before.error**2 + after.error**2) ** 0.5
-    return (1 if change > 0 else -1) if significant else 0
-
-
-def _betas_text(explanation: Explanation, reading: FactorBetas) -> str:
+def _betas_text(explanation: Explanation, estimate: FactorBetas) -> str:
     crypto, proxy = fmt.name(explanation.pair.crypto), escape(explanation.proxy)
-    share = f"together {100 * reading.r2:.0f}% of the days' variance"
-    return f"beta to {crypto} {_beta_text(reading.crypto)}, to {proxy} {_beta_text(reading.proxy)}; {share}"
+    return f"{crypto} {_beta_text(estimate.crypto)}, {proxy} {_beta_text(estimate.proxy)}, R² {fmt.ratio(estimate.r2)}"
 
 
 def _beta_text(beta: Beta) -> str:
-    return f"*{fmt.ratio(beta.value)}* ± {beta.error:.2f}"
+    return fmt.beta(beta.value, beta.error)
+
+
+def _correlation_line(explanation: Explanation) -> list[str]:
+    """Return the correlation of the ETF with bitcoin alone; nothing if it is not known."""
+    if explanation.correlation is None:
+        return []
+    legs = f"{fmt.title(explanation.pair.etf)} and {fmt.name(explanation.pair.crypto)}"
+    return [f"{legs} over {BETA_SESSIONS} sessions: {fmt.correlation(explanation.correlation)}."]
 
 
 def _beta_bars(betas: Iterable[Beta]) -> str:
@@ -230,7 +226,8 @@ def _sensitivity_lines(explanation: Explanation) -> list[str]:
         current = explanation.betas.last
         lines.append(
             f"A day on which {crypto} alone moves 1% should move {etf} "
-            f"{fmt.ratio(current.crypto.value)}%; {escape(explanation.proxy)} alone, {fmt.ratio(current.proxy.value)}%."
+            f"{fmt.ratio(current.crypto.value)}%; {escape(explanation.proxy)} alone, {fmt.ratio(current.proxy.value)}% "
+            f"(R² {fmt.ratio(current.r2)})."
         )
     return ["*What would change the picture*", *lines] if lines else []
 

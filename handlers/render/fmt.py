@@ -8,7 +8,7 @@ from handlers.render.markup import MINUS, escape
 from services.core.prices import Pair, Symbol
 from services.core.statistics import LOOKBACK_SESSIONS
 from services.core.text import counted
-from services.market.measure import Window
+from services.market.measure import Correlation, Window
 from services.market.metrics import Unit
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -16,7 +16,9 @@ NEW_YORK = ZoneInfo("America/New_York")
 NO_VALUE = "–"  # in an empty table cell
 BLOCK_BARS, NO_BAR = "▁▂▃▄▅▆▇█", "·"
 PERCENT_MAX = 100.0
+MIN_P, WHOLE_P = 0.001, 0.01  # a smaller p-value is not written out; from the second one on, two decimals suffice
 WHOLE_DOLLARS = 1_000
+TEN = 10
 MILLION, TERA, EXA = 1e6, 1e12, 1e18
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 DAYS_FROM = 2 * DAY  # from here on, days and hours are shown
@@ -28,9 +30,14 @@ def pp(fraction: float) -> str:
     return f"{signed(100 * fraction)} pp"
 
 
-def pp_with_error(fraction: float, error: float) -> str:
-    """Return a difference of returns with its standard error: `+8.4 pp ± 0.5`."""
-    return f"{pp(fraction)} ± {unsigned(100 * error)}"
+def pp_with_error(fraction: float, error: float | None) -> str:
+    """Return a difference of returns with its standard error if known: `+8.4 pp ± 0.5`."""
+    return pp(fraction) if error is None else f"{pp(fraction)} {pp_error(error)}"
+
+
+def pp_error(error: float | None) -> str:
+    """Return the standard error of a difference of returns for a table cell: `± 0.5`."""
+    return NO_VALUE if error is None else f"± {unsigned(100 * error)}"
 
 
 def percent(fraction: float) -> str:
@@ -56,19 +63,37 @@ def ratio(number: float) -> str:
     return f"{MINUS if rounded < 0 else ''}{abs(rounded):.2f}"
 
 
+def beta(value: float, error: float | None) -> str:
+    """Return a beta with its standard error if known: `β *1.37* ± 0.12`."""
+    return f"β *{ratio(value)}*{'' if error is None else f' ± {ratio(error)}'}"
+
+
+def correlation(value: Correlation) -> str:
+    """Return a correlation with its interval and R²: `correlation 0.60 (90% interval 0.45 to 0.72), R² 0.37`."""
+    low, high = value.interval
+    return f"correlation {ratio(value.value)} (90% interval {ratio(low)} to {ratio(high)}), R² {ratio(value.r2)}"
+
+
+def p_value(p: float) -> str:
+    """Return a p-value: `p = 0.04`, with three decimals below 0.01."""
+    if p < MIN_P:
+        return f"p below {MIN_P}"
+    return f"p = {p:.2f}" if p >= WHOLE_P else f"p = {p:.3f}"
+
+
 def unsigned(number: float) -> str:
     """Return one decimal without a sign."""
     return f"{abs(number):,.1f}"
 
 
 def metric_value(value: float, unit: Unit) -> str:
-    """Return a metric's value in its unit."""
-    return unit.written.format(signed(unit.scale * value))
+    """Return a metric's value in its unit; a level has two decimals, and no sign if positive."""
+    return unit.written.format(ratio(value) if unit.is_level else signed(unit.scale * value))
 
 
 def unsigned_value(value: float, unit: Unit) -> str:
-    """Return a metric's value in its unit, without its sign."""
-    return unit.written.format(unsigned(unit.scale * value))
+    """Return a metric's value in its unit, without its sign; a level keeps it."""
+    return unit.written.format(ratio(value) if unit.is_level else unsigned(unit.scale * value))
 
 
 def threshold(value: float, unit: Unit) -> str:
@@ -91,6 +116,27 @@ def hashrate(hashes: float | None) -> str:
 def difficulty(units: float | None) -> str:
     """Return a difficulty: 150e12 is `150.00 T`; None is `unknown`."""
     return "unknown" if units is None else f"{units / TERA:,.2f} T"
+
+
+def gigawatts(power: float) -> str:
+    """Return a power in gigawatts: `15.3 GW`."""
+    return f"{power:,.1f} GW"
+
+
+def terawatt_hours(energy: float) -> str:
+    """Return an energy in terawatt hours: `134 TWh`; one decimal below 10."""
+    return f"{energy:,.0f} TWh" if energy >= TEN else f"{energy:.1f} TWh"
+
+
+def efficiency(joules: float) -> str:
+    """Return a machine's efficiency: `21.5 J/TH`."""
+    return f"{joules:,.1f} J/TH"
+
+
+def electricity(dollars: float) -> str:
+    """Return a price of electricity with at least two decimals: `$0.05/kWh`, `$0.047/kWh`."""
+    rounded = f"{dollars:.3f}"
+    return f"${rounded.removesuffix('0')}/kWh"
 
 
 def name(symbol: Symbol) -> str:
@@ -128,6 +174,16 @@ def percentile_phrase(percentile: float, *, above: bool) -> str:
     """Return how far out a spread is on its own side: `larger than 97% of the last 252 sessions`."""
     beyond = whole_percent(percentile if above else PERCENT_MAX - percentile)
     return f"{'larger' if above else 'lower'} than {beyond} of the last {LOOKBACK_SESSIONS} sessions"
+
+
+def sigma(value: float) -> str:
+    """Return a volatility-scaled move: `+1.5σ`."""
+    return f"{signed(value)}σ"
+
+
+def sigma_phrase(value: float, count: int) -> str:
+    """Return a volatility-scaled move with the sessions that it covers: `+1.5σ for 3 sessions`."""
+    return f"{sigma(value)} for {sessions(count)}"
 
 
 def whole_percent(percent: float) -> str:

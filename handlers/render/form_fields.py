@@ -64,7 +64,7 @@ def text_field(
     return _input(name, label, element, hint=hint, optional=optional)
 
 
-def select_field(name: str, label: str, options: dict[str, str], selected: str, *, hint: str = "") -> Block:
+def select_field(name: str, label: str, options: Mapping[str, str], selected: str, *, hint: str = "") -> Block:
     """Return a select menu with labels by value; the first option if the selected one does not exist any more."""
     selected = selected if selected in options else next(iter(options))
     element = {

@@ -2,20 +2,24 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from handlers.command import Command, Validate
+from handlers.command import Command, Topic, Validate
 from handlers.render.markup import code, escape
 from handlers.render.message import Message, clip, compose, context, header, section, text_message
+from services.core.rows import complete
 from services.core.text import MAX_TYPED
 from services.market.metrics import METRICS
 
 AT_CLOSE_EXAMPLE = "1d 8pp at close"
 LONGEST_ECHO = 40
-TOPIC_NOTES = {
-    "market": """\
+TOPIC_NOTES = complete(
+    "TOPIC_NOTES",
+    [topic.value for topic in Topic],
+    {
+        "market": """\
 Windows count New York sessions: `1d 5d 20d 60d 252d`; `ytd` starts at the last close of the prior year.
 The spread is the ETF's return less bitcoin's, both read at the same instant. While New York is shut no divergence is \
 claimed: you see bitcoin's move since the close, and the gap that it implies.""",
-    "rules": """\
+        "rules": """\
 {grammar}
 `8pp` is 8 percentage points of spread; `8%`, `800bp` and `8 pp` are read as the same, `−8pp` as `8pp below`. Write \
 decimals with a point.
@@ -25,15 +29,17 @@ An alert begins once the threshold is passed for 5 minutes (`for 10m` sets anoth
 `noise 6 of 9` beside a rule: of nine alerts of it, as it reads now, that somebody judged, six were noise. Votes \
 decide, Useful or Noise below an alert that has ended; without any, an alert that was acknowledged was useful, one \
 that was only snoozed was noise, and others do not count. The last 200 alerts of the channel are looked at.""",
-    "alerts": """\
-An alert is one message, edited in place; its thread tells what happened. It ends by itself once its rules have cleared.
-Acknowledge says that you see to it; Snooze keeps its thread silent, but not its end; Resolve ends it for everyone.""",
-    "sources": """\
+        "alerts": """\
+An alert is one message, edited in place; its thread shows what happened. It ends by itself once its rules have cleared.
+Acknowledge shows that you are handling it. Snooze stops thread replies until it is over, except \
+the resolution. Resolve ends the alert for everyone.""",
+        "sources": """\
 `ok`: two sources or more agree. `degraded`: one alone has the price, or they are a little apart. `stale`: the last \
 trade is older than 20 minutes. `suspect`: they dispute it.
 Rules fire and resolve on `ok` and `degraded` prices, and wait on the others.""",
-    "help": "Answers are seen by you alone until you press Share.",
-}
+        "help": "Only you see answers until you press Share.",
+    },
+)
 
 
 def help_message(commands: Sequence[Command]) -> Message:

@@ -101,7 +101,7 @@ def _leg_line(symbol: Symbol, stamp: PriceStamp) -> str:
 
 def _decision_line(entry: TimelineEntry) -> str:
     who = f" by {user_mention(entry.by)}" if entry.by else ""
-    silent = " (not told in the thread)" if entry.silent else ""
+    silent = " (not posted in the thread)" if entry.silent else ""
     why = user_reason(entry.reason) if entry.by else reason(entry.reason)
     return f"{fmt.moment_utc(entry.at)}: {entry.kind.value}{who}: {why}{silent}"
 
@@ -119,7 +119,7 @@ def _posting_line(posting: Posting, now: datetime) -> str:
 def _attempts_text(attempts: list[Attempt]) -> str:
     """Return consecutive attempts with the same outcome as one text."""
     last = attempts[-1]
-    outcome = OUTCOME_TEXTS.get(last.outcome or "", last.outcome) if last.outcome else "its answer was never learned"
+    outcome = OUTCOME_TEXTS.get(last.outcome or "", last.outcome) if last.outcome else "no answer from Slack"
     times = f" {len(attempts)} times, last" if len(attempts) > 1 else ""
     problem = f" ({reason(last.problem)})" if last.problem else ""
     return f"{outcome}{times} {fmt.moment_utc(last.at)}{problem}"
@@ -127,17 +127,18 @@ def _attempts_text(attempts: list[Attempt]) -> str:
 
 def _delivery_status(posting: Posting, now: datetime) -> list[str]:
     if posting.given_up_at is not None:
-        return [f"given up {fmt.moment_utc(posting.given_up_at)}; it is tried again once the alert changes"]
+        last = fmt.moment_utc(posting.given_up_at)
+        return [f"not delivered after many attempts, the last {last}; retried when the alert changes"]
     if posting.digest_at is not None:
-        return [f"told in the digest of {fmt.moment_utc(posting.digest_at)}"]
+        return [f"included in the digest of {fmt.moment_utc(posting.digest_at)}"]
     if posting.delivered:
-        return [] if posting.attempts else ["never told, as MinerPulse was taken out of the channel"]
+        return [] if posting.attempts else ["never sent, because MinerPulse was removed from the channel"]
     if posting.blocked_by is not None:
-        return [f"nothing reaches its channel: {reason(posting.blocked_by)}"]
+        return [f"its channel gets no messages: {reason(posting.blocked_by)}"]
     if posting.silent_from is not None and posting.silent_from <= now and posting.message_id is None:
-        return ["kept back until the silence of its channel ends"]
+        return ["held until the channel's quiet hours or mute end"]
     wait = posting.next_at - now
-    return [f"tried next in {fmt.duration(wait)}" if wait.total_seconds() > 0 else "about to be tried"]
+    return [f"next attempt in {fmt.duration(wait)}" if wait.total_seconds() > 0 else "next attempt now"]
 
 
 def _newest(lines: list[str], noun: str) -> list[str]:

@@ -38,8 +38,8 @@ FIRST_STEPS = (
     "*First steps*",
     "1. In the channel that is to get alerts, type `/invite @MinerPulse`.",
     "2. Type `/minerpulse` there and press *Start alerts here*: it gets the rules `1d 8pp`, `5d 15pp` and `20d 30pp`.",
-    "3. `/minerpulse rule add` opens the rule editor, which tries a rule on the last two years as you type.",
-    "`/minerpulse help` tells the rest. What you add or acknowledge is listed here from then on.",
+    "3. `/minerpulse rule add` opens the rule editor, which tries a rule on all past sessions as you type.",
+    "`/minerpulse help` lists all commands. Channels where you add a rule or acknowledge an alert then appear here.",
 )
 
 
@@ -121,7 +121,7 @@ def _channel_blocks(summary: ChannelSummary, max_chars: int) -> list[Block | Non
 
 def _alert_line(alert: Alert) -> str:
     acknowledgement = (
-        f", acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else ", nobody sees to it yet"
+        f", acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else ", not acknowledged yet"
     )
     text = f"Open alert {alert.id}: {heading(alert.lead)}, since {fmt.moment(alert.opened_at)}{acknowledgement}."
     return mark_simulated(text, when=alert.simulated)
@@ -130,15 +130,18 @@ def _alert_line(alert: Alert) -> str:
 def welcome_message(pair: Pair, rules: Sequence[str], *, simulated: bool) -> Message:
     """Return what the app does, with a start button; in a channel with rules, list them instead."""
     opening = mark_simulated(
-        f"MinerPulse tells this channel when {pair.etf} stops moving with {fmt.name(pair.crypto)}.", when=simulated
+        f"MinerPulse alerts this channel when {pair.etf} stops moving with {fmt.name(pair.crypto)}.", when=simulated
     )
     if rules:
-        lines = [opening, f"These rules stand here: {', '.join(map(code, rules))}. Alerts come again from now on."]
+        lines = [
+            opening,
+            f"Rules in this channel: {', '.join(map(code, rules))}. Alerts are posted here again from now on.",
+        ]
         return compose([section(*lines)], lines)
     defaults = ", ".join(map(code, DEFAULT_RULES))
     offer = (
-        f"Nothing is watched here yet. *Start alerts here* adds the usual rules {defaults}; `/minerpulse rule add` "
-        "opens an editor for others, `/minerpulse` shows the market, and `/minerpulse help` tells the rest."
+        f"This channel has no rules yet. *Start alerts here* adds the default rules {defaults}; `/minerpulse rule add` "
+        "opens an editor for others, `/minerpulse` shows the market, and `/minerpulse help` lists all commands."
     )
     return compose(
         [section(opening, offer), actions(button("begin", "Start alerts here", "channel", primary=True))],

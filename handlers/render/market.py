@@ -1,7 +1,7 @@
 """Lines on the market and the data behind a result: state, spread, prices with sources and ages, data quality."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import groupby
 
@@ -10,16 +10,31 @@ from handlers.render.markup import escape, reason
 from handlers.render.message import PROBLEM_TEXT, PROBLEMS_SHOWN, Block, clip, table
 from handlers.render.reasons import sentence, sentences
 from services.core.prices import Pair, PriceStamp, Symbol
+from services.core.rows import complete
 from services.core.sessions import MarketState
-from services.core.statistics import LOOKBACK_SESSIONS
+from services.core.statistics import LOOKBACK_SESSIONS, MIN_COVERAGE
+from services.core.text import counted
 from services.core.trust import Trust, Verdict
 from services.market.align import Exclusion, Leg
-from services.market.measure import Drawdown, Gap, Measurement, NotMeasured, Window
+from services.market.basis import Basis
+from services.market.gap import Gap, GapBasis
+from services.market.measure import Drawdown, Measurement, NotMeasured, Window
 from services.market.snapshot import Snapshot
 from services.research.service import Provenance
 from services.rules.market_view import MarketView
 
-PERCENTILE_NOTE = f"Percentile: the spread among those of the {LOOKBACK_SESSIONS} sessions before."
+RANK_NOTE = (
+    f"Up to 20 sessions: the spread's percentile among the {LOOKBACK_SESSIONS} sessions before. Longer: the move in "
+    "units of its usual size over as many sessions (σ)."
+)
+LEG_NAMES: Mapping[Leg, Callable[[Pair], str]] = complete(
+    "LEG_NAMES",
+    Leg,
+    {
+        Leg.ETF: lambda pair: fmt.title(pair.etf),
+        Leg.CRYPTO: lambda pair: fmt.name(pair.crypto),
+    },
+)
 LEFT_OUT_SHOWN = 3  # reasons, each with its sessions
 _VARYING = re.compile(r";.*|\d{4}-\d\d-\d\d")  # differs between sessions with the same reason
 
@@ -63,8 +78,8 @@ def price_lines(view: MarketView, now: datetime | None) -> list[str]:
 
 
 def windows_table(snapshot: Snapshot, pair: Pair) -> Block:
-    """Return a table with a row per window: both legs, the spread and its percentile."""
-    head = ["Window", fmt.title(pair.etf), fmt.title(pair.crypto), "Spread", "Percentile"]
+    """Return a table with a row per window: both legs, the spread, and its percentile or σ."""
+    head = ["Window", fmt.title(pair.etf), fmt.title(pair.crypto), "Spread", "Rank or σ"]
     return table([head, *(_window_row(measurement) for measurement in snapshot.measurements.values())])
 
 
@@ -83,8 +98,8 @@ def unmeasured_lines(snapshot: Snapshot) -> list[str]:
     for measurement in snapshot.measurements.values():
         if isinstance(measurement, NotMeasured):
             reasons.setdefault(reason(measurement.reason), []).append(measurement.window.value)
-        elif measurement.percentile is None:
-            text = "too little history for a percentile"
+        elif not measurement.is_ranked:
+            text = missing_rank(measurement)
             reasons.setdefault(text, []).append(measurement.window.value)
     return [f"{', '.join(spans)}: {text}." for text, spans in reasons.items()]
 
@@ -103,18 +118,37 @@ def origin_warnings(snapshot: Snapshot) -> list[str]:
 def _window_row(measurement: Measurement | NotMeasured) -> list[str]:
     if isinstance(measurement, NotMeasured):
         return [measurement.window.value, *[fmt.NO_VALUE] * 4]
-    percentile = fmt.NO_VALUE if measurement.percentile is None else fmt.percentile_cell(measurement.percentile)
     legs = fmt.percent(measurement.etf_return), fmt.percent(measurement.crypto_return)
-    return [measurement.window.value, *legs, fmt.pp(measurement.spread), percentile]
+    return [measurement.window.value, *legs, fmt.pp(measurement.spread), _rank_cell(measurement)]
+
+
+def _rank_cell(measurement: Measurement) -> str:
+    if measurement.percentile is not None:
+        return fmt.percentile_cell(measurement.percentile)
+    return fmt.NO_VALUE if measurement.sigma is None else fmt.sigma(measurement.sigma)
+
+
+def rank_phrase(measurement: Measurement) -> str | None:
+    """Return how unusual a spread is: `larger than 97% of the last 252 sessions`, or `+1.5σ for 3 sessions`."""
+    if measurement.percentile is not None:
+        return fmt.percentile_phrase(measurement.percentile, above=measurement.spread >= 0)
+    return None if measurement.sigma is None else fmt.sigma_phrase(measurement.sigma, measurement.sessions)
+
+
+def missing_rank(measurement: Measurement) -> str:
+    """Return which history is missing to say how unusual a spread is."""
+    needed = round(MIN_COVERAGE * LOOKBACK_SESSIONS)
+    if measurement.window.is_short:
+        return f"too little history for a percentile, which needs {needed} sessions with this window before it"
+    return f"too little history for σ, which needs {needed} sessions before the window"
 
 
 def _window_line(measurement: Measurement, pair: Pair) -> str:
     etf = f"{fmt.title(pair.etf)} {fmt.percent(measurement.etf_return)}"
     crypto = f"{fmt.name(pair.crypto)} {fmt.percent(measurement.crypto_return)}"
     line = f"{measurement.window.value}: {etf}, {crypto}, spread {fmt.pp(measurement.spread)}"
-    if measurement.percentile is None:
-        return f"{line}."
-    return f"{line}, {fmt.percentile_phrase(measurement.percentile, above=measurement.spread >= 0)}."
+    rank = rank_phrase(measurement)
+    return f"{line}, {rank}." if rank else f"{line}."
 
 
 def move_lines(pair: Pair, anchor: date, etf_return: float, crypto_return: float, spread: float) -> list[str]:
@@ -136,12 +170,22 @@ def data_quality_line(trust: Trust) -> str:
 def provenance_lines(provenance: Provenance, *sources: str) -> list[str]:
     """Return the sources, the quality of the last prices, and the sources' problems."""
     failed = [f"Problem: {reason(problem)}." for problem in provenance.problems[:PROBLEMS_SHOWN]]
-    return [*sources, data_quality_line(provenance.trust), *failed]
+    basis = [f"Basis: {basis_text(provenance.basis)}."] if provenance.basis else []
+    return [*sources, *basis, data_quality_line(provenance.trust), *failed]
+
+
+LOADING = "older history is loading"
+
+
+def basis_text(basis: Basis) -> str:
+    """Return what a statistic counts: since when, how many closes, from which sources, and whether more are loading."""
+    since = f"since {fmt.full_day(basis.first)}"
+    count = counted(basis.sessions, "daily UTC close") if basis.daily else fmt.sessions(basis.sessions)
+    return f"{since} ({count}, {escape(basis.source)}{f'; {LOADING}' if basis.loading else ''})"
 
 
 def left_out_lines(left_out: Sequence[Exclusion], pair: Pair) -> list[str]:
     """Return the omitted sessions grouped by leg and reason, with their number and period."""
-    names = {Leg.ETF: fmt.title(pair.etf), Leg.CRYPTO: fmt.name(pair.crypto)}
 
     def key(omitted: Exclusion) -> tuple[str, str]:
         return omitted.leg.value, _VARYING.sub("…", sentence(omitted.reason)).removesuffix("…")
@@ -151,7 +195,7 @@ def left_out_lines(left_out: Sequence[Exclusion], pair: Pair) -> list[str]:
         days = sorted(omitted.session for omitted in group)
         span = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
         have = "1 session has" if len(days) == 1 else f"{len(days):,} sessions have"
-        lines.append(f"{have} no {names[Leg(leg)]} price, {span}: {why}")
+        lines.append(f"{have} no {LEG_NAMES[Leg(leg)](pair)} price, {span}: {why}")
     return lines
 
 
@@ -184,7 +228,8 @@ def drawdown_lines(view: MarketView) -> list[str]:
 def problem_lines(view: MarketView, limit: int) -> list[str]:
     """Return the sources' problems, and how many sessions have no usable price."""
     lines = [f"Problem: {reason(clip(sentence(problem), PROBLEM_TEXT))}." for problem in view.problems[:limit]]
-    return [*lines, *left_out_summary(view.left_out, view.pair)]
+    loading = [f"{LOADING.capitalize()} (since {fmt.full_day(view.loading_since)})."] if view.loading_since else []
+    return [*loading, *lines, *left_out_summary(view.left_out, view.pair)]
 
 
 def _gap_text(view: MarketView) -> str:
@@ -205,11 +250,20 @@ def gap_lines(gap: Gap, pair: Pair, as_of: str = "") -> tuple[str, str]:
 
 
 def _implied_gap_line(gap: Gap, pair: Pair) -> str:
-    if gap.implied is None or gap.beta is None or gap.beta_error is None or gap.low is None or gap.high is None:
+    if gap.implied is None or gap.beta is None or gap.r2 is None:
         return "Too little history for a beta, so no gap is implied."
-    interval = f"90% interval {fmt.signed(100 * gap.low)} to {fmt.percent(gap.high)}"
-    beta = f"{fmt.ratio(gap.beta)} ± {fmt.ratio(gap.beta_error)}"
-    return f"Implied {pair.etf} gap *{fmt.percent(gap.implied)}*, {interval}, at a beta of {beta}."
+    fit = f"{fmt.beta(gap.beta, gap.beta_error)}, R² {fmt.ratio(gap.r2)}, {_gap_basis(gap)}"
+    return f"Implied {pair.etf} gap *{fmt.percent(gap.implied)}*, {_gap_interval(gap)} ({fit})."
+
+
+def _gap_interval(gap: Gap) -> str:
+    if gap.low is None or gap.high is None:
+        return "without an interval, because hourly prices are missing"
+    return f"90% interval {fmt.signed(100 * gap.low)} to {fmt.percent(gap.high)}"
+
+
+def _gap_basis(gap: Gap) -> str:
+    return f"{gap.pairs} openings" if gap.basis is GapBasis.OPENINGS else "approximate: no opening prices"
 
 
 def price_line(symbol: Symbol, stamp: PriceStamp | None, now: datetime | None, *, live: bool) -> str:

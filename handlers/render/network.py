@@ -1,4 +1,4 @@
-"""The bitcoin network: difficulty, hash rate, retarget, fees and hashprice, each ranked in its own history."""
+"""The bitcoin network: difficulty, hash rate, retarget, fees, hashprice and power draw, ranked in their own history."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -7,6 +7,7 @@ from handlers.render import fmt
 from handlers.render.market import provenance_lines
 from handlers.render.markup import escape, mark_simulated
 from handlers.render.message import Message, compose, context, header, section
+from handlers.render.power import power_lines, power_notes
 from services.market.network import Network, Retarget, Reward
 from services.market.network_history import PercentileRank
 from services.research.service import NetworkResult
@@ -27,9 +28,14 @@ def network_message(result: NetworkResult, now: datetime) -> Message:
         _retarget_line(network.retarget, now),
         *_fee_lines(network),
         *_hashprice_lines(result),
+        *power_lines(result.power),
     ]
     source = f"Network from {escape(network.source)}, {fmt.duration(network.age(now))} old."
-    notes = [FORMULA, *provenance_lines(result.provenance, source, *_price_notes(result, now))]
+    notes = [
+        FORMULA,
+        *power_notes(result.power),
+        *provenance_lines(result.provenance, source, *_price_notes(result, now)),
+    ]
     return compose([header(title), section(*lines), context(*notes)], [title, *lines, *notes])
 
 

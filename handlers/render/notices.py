@@ -40,6 +40,7 @@ from services.alerting.notice import (
     Notice,
     Outage,
     PairCoverage,
+    RetiredRules,
     Untraded,
 )
 from services.core.prices import PriceStamp
@@ -50,7 +51,7 @@ NETWORK_FIGURES = "figures of the bitcoin network"
 NETWORK_RULES_WAIT = (
     "The rules on hashprice and difficulty wait, and open alerts of them stay as they are; all others go on."
 )
-CHECK_HINT = "Whoever runs MinerPulse can look with `minerpulse doctor`; until then, watch {what} elsewhere."
+CHECK_HINT = "Your MinerPulse administrator can check with `minerpulse doctor`. Until then, watch {what} elsewhere."
 
 
 def notice_message(notice: Notice) -> Message:  # noqa: PLR0911 -- one per kind
@@ -73,6 +74,8 @@ def notice_message(notice: Notice) -> Message:  # noqa: PLR0911 -- one per kind
             return brief_message(content)
         case Untraded():
             return _untraded_message(content)
+        case RetiredRules():
+            return _retired_rules_message(content)
         case _:
             assert_never(content)
 
@@ -93,6 +96,22 @@ def _untraded_message(untraded: Untraded) -> Message:
         "It may have been renamed, halted or delisted.",
         f"{wait}; open alerts stay open.",
         f"To move them to another symbol, with open alerts and noise votes, type {move}.",
+    ]
+    return compose([header(title), section(*lines)], [title, *lines])
+
+
+def _retired_rules_message(retired: RetiredRules) -> Message:
+    title = "Rules with a robust z over long windows are no longer offered"
+    why = (
+        "A year holds too few separate windows of 60 sessions or more to say how unusual one is. Rules that exist keep "
+        "running. To change one, type:"
+    )
+    lines = [
+        why,
+        *(
+            f"{code(f'/minerpulse rule edit {rule.id} {rule.successor}')} instead of {code(rule.rule)}"
+            for rule in retired.rules
+        ),
     ]
     return compose([header(title), section(*lines)], [title, *lines])
 
@@ -169,16 +188,16 @@ def _escalation_message(escalation: Escalation) -> Message:
     waited, source = fmt.duration(escalation.after), channel_link(alert.channel.id)
     if alert.closed_at is not None:
         title = ended_heading(alert, alert.closed_at, retracted=False)
-        lines = [f"It came from {source}, where nobody had acknowledged it for {waited}. Nothing is left to do."]
+        lines = [f"Escalated from {source} after {waited} without an acknowledgement. No action is needed."]
     elif alert.acknowledged is not None:
         title = f"Acknowledged: {heading(alert.lead)}"
         by, at = user_mention(alert.acknowledged.by), fmt.moment(alert.acknowledged.at)
-        lines = [f"{by} sees to it, {at}. It came from {source}, where nobody had acknowledged it for {waited}."]
+        lines = [f"Acknowledged by {by}, {at}. Escalated from {source} after {waited} without an acknowledgement."]
     else:
-        title = f"Nobody sees to it: {heading(alert.lead)}"
+        title = f"Not acknowledged: {heading(alert.lead)}"
         since = fmt.moment_utc(alert.opened_at)
         lines = [
-            f"This alert of {source} is open since {since}, and nobody has acknowledged it for {waited}.",
+            f"This alert in {source} has been open since {since}, {waited} without an acknowledgement.",
             f"Why it fired: {reason(alert.reason)}.",
             f"Open {source} and press Acknowledge, or type `/minerpulse ack {alert.id}` there.",
         ]
@@ -188,7 +207,7 @@ def _escalation_message(escalation: Escalation) -> Message:
 def _escalation_source_message(notice: EscalationSource) -> Message:
     source = channel_link(notice.source.id)
     return text_message(
-        f"{source} escalates alerts that nobody acknowledges to this channel. To stop that, type "
+        f"{source} escalates unacknowledged alerts to this channel. To stop that, type "
         "`/minerpulse channel accept-escalations off` here. To keep it, type the same with `on`."
     )
 

@@ -1,11 +1,13 @@
 """A picture as a value: everything drawn and written, in displayed units, and its alt text."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
 
 from handlers.render.message import ALT_TEXT, clip
+from services.core.rows import complete
 from services.rules.decide import Change
 
 SOLID, DASHED, DOTTED = "solid", (0, (5, 1.8)), (0, (1.2, 1.6))
@@ -82,8 +84,14 @@ def alt_text(*sentences: str) -> str:
     return clip(" ".join(sentence for sentence in sentences if sentence), ALT_TEXT)
 
 
-LINE_STYLES = {ColorRole.ETF: SOLID, ColorRole.CRYPTO: DASHED, ColorRole.PROXY: DOTTED, ColorRole.METRIC: SOLID}
-LINE_WIDTHS = {ColorRole.ETF: 5.0, ColorRole.CRYPTO: 4.5, ColorRole.PROXY: 4.5, ColorRole.METRIC: 4.0}
+LINE_STYLES = complete(
+    "LINE_STYLES",
+    ColorRole,
+    {ColorRole.ETF: SOLID, ColorRole.CRYPTO: DASHED, ColorRole.PROXY: DOTTED, ColorRole.METRIC: SOLID},
+)
+LINE_WIDTHS = complete(
+    "LINE_WIDTHS", ColorRole, {ColorRole.ETF: 5.0, ColorRole.CRYPTO: 4.5, ColorRole.PROXY: 4.5, ColorRole.METRIC: 4.0}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +103,7 @@ class Theme:
     muted: str
     grid: str
     threshold: str
-    curves: dict[ColorRole, str]
+    curves: Mapping[ColorRole, str]
 
 
 class ColorScheme(Enum):
@@ -105,31 +113,43 @@ class ColorScheme(Enum):
     DARK = "dark"
 
 
-THEMES = {
-    ColorScheme.LIGHT: Theme(
-        background="#ffffff",
-        text="#1a1d21",
-        muted="#565b63",
-        grid="#e3e5e8",
-        threshold="#a8457f",
-        curves={
-            ColorRole.ETF: "#0072b2",
-            ColorRole.CRYPTO: "#d55e00",
-            ColorRole.PROXY: "#00795a",
-            ColorRole.METRIC: "#1a1d21",
-        },
-    ),
-    ColorScheme.DARK: Theme(
-        background="#14181d",
-        text="#eceff2",
-        muted="#a9b1ba",
-        grid="#2c333b",
-        threshold="#e08fbb",
-        curves={
-            ColorRole.ETF: "#56b4e9",
-            ColorRole.CRYPTO: "#e69f00",
-            ColorRole.PROXY: "#2fc79b",
-            ColorRole.METRIC: "#eceff2",
-        },
-    ),
-}
+THEMES = complete(
+    "THEMES",
+    ColorScheme,
+    {
+        ColorScheme.LIGHT: Theme(
+            background="#ffffff",
+            text="#1a1d21",
+            muted="#565b63",
+            grid="#e3e5e8",
+            threshold="#a8457f",
+            curves=complete(
+                "curves",
+                ColorRole,
+                {
+                    ColorRole.ETF: "#0072b2",
+                    ColorRole.CRYPTO: "#d55e00",
+                    ColorRole.PROXY: "#00795a",
+                    ColorRole.METRIC: "#1a1d21",
+                },
+            ),
+        ),
+        ColorScheme.DARK: Theme(
+            background="#14181d",
+            text="#eceff2",
+            muted="#a9b1ba",
+            grid="#2c333b",
+            threshold="#e08fbb",
+            curves=complete(
+                "curves",
+                ColorRole,
+                {
+                    ColorRole.ETF: "#56b4e9",
+                    ColorRole.CRYPTO: "#e69f00",
+                    ColorRole.PROXY: "#2fc79b",
+                    ColorRole.METRIC: "#eceff2",
+                },
+            ),
+        ),
+    },
+)

@@ -7,8 +7,10 @@ from itertools import count
 from string import Formatter
 from typing import Any
 
+from services.alerting.quiet_hours import SilenceCause
 from services.core.errors import DataError
 from services.core.reason import Code, Reason
+from services.core.rows import complete
 from services.core.text import counted
 from services.market.consensus.corporate_actions import ActionKind
 from services.market.measure import Window
@@ -26,10 +28,10 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.RULE_HAS_NO_DATA: "nothing decided: {reason}",
     # Values that a rule cannot observe
     Code.TOO_LITTLE_HISTORY: "too little history for {metric}",
-    Code.NETWORK_NOT_READ: "the bitcoin network was not looked at",
+    Code.NETWORK_NOT_READ: "the figures of the bitcoin network were not fetched",
     Code.GAP_UNKNOWN: "no bitcoin price since the close, or no beta",
     Code.MARKET_CLOSED: "the market is shut; the last session was {session}",
-    Code.LAST_TRADE_AT: "the last {symbol} trade is of {at:%Y-%m-%d %H:%M} UTC",
+    Code.LAST_TRADE_AT: "the last {symbol} trade is from {at:%Y-%m-%d %H:%M} UTC",
     Code.NO_QUOTE: "no {symbol} quote",
     Code.NO_TRADE_IN_SESSION: "no {symbol} trade yet in the session of {session}",
     Code.TRADE_TOO_OLD: "the last {symbol} trade at {source} is {age_min} min old",
@@ -42,7 +44,7 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.NO_PROXY_CLOSE: "{session}: {source} has no {symbol} close for this session",
     Code.NO_BAR_BEFORE_CLOSE: "no {symbol} bar ended in the 2 h up to the close; {last_at:last_bar}",
     Code.NO_BAR_THAT_DAY: "{source} has no {symbol} bar for this day",
-    Code.BAR_PENDING: "the {symbol} bar that ends at the close has not come yet; {last_at:last_bar}",
+    Code.BAR_PENDING: "the {symbol} bar that ends at the close has not arrived yet; {last_at:last_bar}",
     # Trust in prices
     Code.WINDOW_BEGINS_WHERE: "{window} begins where {reason}",
     Code.CLOSE_FROM_ONE_SOURCE: "{symbol}'s close is from {sources:and} alone",
@@ -57,30 +59,35 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     ),
     Code.NO_TRADE_ANYWHERE: "no {symbol} trade from any source: New York may have been shut",
     Code.OF_SYMBOL: "{symbol} {reason}",
-    Code.MOVE_UNCONFIRMED: "{move}, and no second source says so",
-    Code.SPLIT_UNDECLARED: "{move}, and no such split is declared; the next close will tell",
+    Code.MOVE_UNCONFIRMED: "{move}, and no second source confirms it",
+    Code.SPLIT_UNDECLARED: "{move}, and no such split is declared; the next close decides",
     Code.NO_LAST_TRADE: "no last trade",
     Code.TRADE_FROM_ONE_SOURCE: "{symbol}'s last trade is from {source} alone",
     Code.TRADES_APART: "{low_source} and {high_source} are {apart:.1%} apart",
-    Code.NO_VOLUME: "no volume: nobody traded",
+    Code.NO_VOLUME: "no volume: no trades",
     Code.PRICE_OUTLIER: "{source} has {price:dollars}, {off:.1%} off the others",
     Code.HOLDINGS_CLOSES_DEGRADED: "of {holdings:holdings}, the last closes of {degraded} are {worst} at worst",
     # Faults of a source's answers
     Code.SOURCE_FAULT: "{source} on {symbol}: {fault}",
-    Code.CLOSES_LATE: "is late: its newest close is of {newest}, {behind_sessions:sessions} before the last",
-    Code.TRADE_LATE: "is late: its last trade is of {at:%Y-%m-%d %H:%M} UTC",
-    Code.TRADE_AHEAD_OF_CLOCK: "its last trade is of {at:%H:%M:%S} UTC, ahead of our clock",
+    Code.CLOSES_LATE: "is late: its newest close is from {newest}, {behind_sessions:sessions} before the last",
+    Code.TRADE_LATE: "is late: its last trade is from {at:%Y-%m-%d %H:%M} UTC",
+    Code.TRADE_AHEAD_OF_CLOCK: "its last trade is from {at:%H:%M:%S} UTC, ahead of our clock",
     Code.CLOSES_UNRELATED: (
         "sent closes unlike those before, as of another symbol, and no split explains them; they are left out"
+    ),
+    Code.SCALE_UNCONFIRMED: (
+        "{source}'s {symbol} closes are {ratio:.4g} times those that two sources confirmed before, as after a split "
+        "that no source declares; new closes are converted, its last trade is not used. To settle it, an administrator "
+        "adds a second source to `MINERPULSE_ETF_SOURCES`"
     ),
     Code.VALUES_DROPPED: "{source} on {symbol}: ignored values that it sent in an unusable form: {values:commas}",
     # Trust in the bitcoin network
     Code.DIFFICULTY_UNKNOWN: "{source} does not know the difficulty",
-    Code.NO_PAST_DIFFICULTIES: "no source remembers the difficulties before",
-    Code.DIFFICULTY_START_UNKNOWN: "{source} does not know since when the difficulty is what it is",
+    Code.NO_PAST_DIFFICULTIES: "no source has earlier difficulties",
+    Code.DIFFICULTY_START_UNKNOWN: "{source} does not know when the difficulty last changed",
     Code.DIFFICULTY_FROM_ONE_SOURCE: "the difficulty is {source}'s alone, of {at:%Y-%m-%d %H:%M} UTC",
-    Code.FIGURES_AHEAD_OF_CLOCK: "the figures of {source} are of {at:%Y-%m-%d %H:%M} UTC, ahead of our clock",
-    Code.FIGURES_TOO_OLD: "the last figures of {source} are of {at:%Y-%m-%d %H:%M} UTC",
+    Code.FIGURES_AHEAD_OF_CLOCK: "the figures of {source} are from {at:%Y-%m-%d %H:%M} UTC, ahead of our clock",
+    Code.FIGURES_TOO_OLD: "the last figures of {source} are from {at:%Y-%m-%d %H:%M} UTC",
     Code.RETARGET_OVERDUE: "the difficulty of {source} was due to change at {due_at:%Y-%m-%d %H:%M} UTC",
     Code.NO_WITNESS: "{source} has no witness",
     Code.HASHRATE_OF: "the hash rate of {source}",
@@ -100,11 +107,13 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
         "escalation to <#{channel}> was turned off, as that channel no longer accepts escalations; choose "
         "another one with `/minerpulse channel escalate 30m @WHO`"
     ),
-    Code.SEEN: "a person has seen it",
-    Code.UNSEEN: "nobody sees to it",
-    Code.SNOOZED: "a person asked for silence",
-    Code.APP_REMOVED: "MinerPulse was taken out of the channel",
-    Code.SETTINGS_RESET: "all but zone, thread and editors was taken back, as MinerPulse was taken out of the channel",
+    Code.SEEN: "a person acknowledged it",
+    Code.UNSEEN: "a person removed the acknowledgement",
+    Code.SNOOZED: "a person snoozed it",
+    Code.APP_REMOVED: "MinerPulse was removed from the channel",
+    Code.SETTINGS_RESET: (
+        "all settings but zone, thread and editors were reset, because MinerPulse was removed from the channel"
+    ),
     Code.MUTE_ENDED: "a mute that was ended early",
     # Research
     Code.TOO_FEW_PRICES_FOR_BETAS: (
@@ -112,37 +121,41 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     ),
     Code.FACTORS_MOVED_ALIKE: (
         "{crypto} and {proxy} moved alike in the {lookback} sessions up to {session}, "
-        "so that their parts cannot be told apart"
+        "so their effects can't be separated"
     ),
     Code.NO_TRADE_NEAR: "{symbol} has no trade within five minutes of {at:%H:%M} UTC",
     Code.NO_INTRADAY_BETAS: "the close before lacks a price, or the history is too short for betas",
-    Code.WEIGHTS_TOO_OLD: "the newest weights are of {as_of}, {age_days:days} old",
+    Code.WEIGHTS_TOO_OLD: "the newest weights are from {as_of}, {age_days:days} old",
     Code.WEIGHTS_BACKFILLED: "no weights are known before {first}; those are carried back by prices",
     Code.HOLDINGS_PARTIAL: "only the ten largest holdings are known",
     Code.WEIGHTS_INCOMPLETE: "the weights of {as_of} add up to {total:.0%}",
     Code.HOLDINGS_WITHOUT_PRICES: "without prices: {tickers:commas}",
-    Code.GAP_HAS_NO_PAST: "a {metric} is there only while New York is shut, and the past is kept by its closes",
+    Code.GAP_HAS_NO_PAST: "a {metric} exists only while New York is closed, and history has session closes only",
     Code.PRICES_NOT_FETCHED: "the prices of {pair} are fetched once the rule is added",
     Code.NO_HISTORY_FOR_METRIC: "there is too little history for {metric}",
     # Errors that are caused by reasons
     Code.NO_PAIR_PRICES: "No prices for {pair}: {problems:semicolons}",
     Code.NO_COMPLETE_SESSION: "No session from {first} to {last} has both prices: {reason}.",
-    Code.CANNOT_EXPLAIN: "{window} cannot be explained: {reason}.",
-    Code.CANNOT_ATTRIBUTE: "{window} cannot be parted: {reason}.",
+    Code.CANNOT_EXPLAIN: "{window} can't be explained: {reason}.",
+    Code.CANNOT_ATTRIBUTE: "{window} can't be attributed: {reason}.",
     # Delivery
-    Code.CHANNEL_LEFT: "MinerPulse was taken out of the channel.",
+    Code.CHANNEL_LEFT: "MinerPulse was removed from the channel.",
     Code.MESSAGE_UNREADABLE: "its row cannot be read",
 }
 CENTS_MATTER_BELOW = 1_000
 MAX_PRINTED_RATIO = 1e6
 MINUTE_S, HOUR_S = 60, 3600
 FIGURES = {"difficulty": "difficulty", "hashrate": "hash rate"}
-SILENCES = {
-    "mute": "muted",
-    "quiet_hours": "quiet hours",
-    "market_closed": "muted while the market is shut",
-    "market_open": "muted while the market is open",
-}
+SILENCES = complete(
+    "SILENCES",
+    [cause.value for cause in SilenceCause],
+    {
+        "mute": "muted",
+        "quiet_hours": "quiet hours",
+        "market_closed": "muted while the market is shut",
+        "market_open": "muted while the market is open",
+    },
+)
 
 
 def sentence(reason: Text) -> str:
@@ -212,7 +225,8 @@ def _renders(code: Code) -> Callable[[Callable[..., str]], Callable[..., str]]:
 
 @_renders(Code.RULE_WITHIN_THRESHOLD)
 def _rule_within_threshold(*, value: float, threshold: float, unit: str) -> str:
-    return f"{_against(value, threshold, unit)} is within {_level(threshold, unit)}"
+    within = "has not reached" if unit_named(unit).is_level else "is within"
+    return f"{_against(value, threshold, unit)} {within} {_level(threshold, unit)}"
 
 
 @_renders(Code.RULE_KEEPS_FIRING)
@@ -260,7 +274,7 @@ def _no_close(*, source: str, symbol: str) -> str:
 
 @_renders(Code.ACTION_INVALID)
 def _action_invalid(*, symbol: str, session: str, kind: str, declared: tuple[tuple[str, float], ...]) -> str:
-    return f"{_action(symbol, session, kind, declared)}, which cannot be; it is left out"
+    return f"{_action(symbol, session, kind, declared)}, which is impossible; it is ignored"
 
 
 @_renders(Code.ACTION_DISPUTED)
@@ -286,6 +300,14 @@ def _source_outvoted(*, source: str, symbol: str, sessions: int, witnesses: tupl
     others = " and ".join([*witnesses, "the closes that two sources confirmed before"])
     count = "1 session" if sessions == 1 else f"{sessions} sessions"
     return f"{source}'s {symbol} closes differ from {others} on {count}; they are ignored until a second source agrees"
+
+
+@_renders(Code.VENUE_OUTVOTED)
+def _venue_outvoted(*, source: str, symbol: str, hours: int, witnesses: tuple[str, ...]) -> str:
+    others = " and ".join([*witnesses, "the prices that two sources confirmed before"])
+    count = "1 hour" if hours == 1 else f"{hours} hours"
+    text = f"{source}'s hourly {symbol} prices differ from {others} in {count}"
+    return f"{text}; they are ignored until a second source agrees"
 
 
 @_renders(Code.MOVED_LIKE_SPLIT)
@@ -357,7 +379,7 @@ def _ended_by_hand(*, note: str) -> str:
 
 @_renders(Code.UNACKNOWLEDGED)
 def _unacknowledged(*, waited_s: int) -> str:
-    return f"nobody has acknowledged it for {print_duration(timedelta(seconds=waited_s))}"
+    return f"not acknowledged for {print_duration(timedelta(seconds=waited_s))}"
 
 
 @_renders(Code.SILENT)
@@ -367,16 +389,25 @@ def _silent(*, causes: tuple[str, ...]) -> str:
 
 @_renders(Code.NO_PRICES_YET)
 def _no_prices_yet(*, symbol: str, problems: tuple[Text, ...]) -> str:
-    return f"No {symbol} prices yet. {'; '.join(map(sentence, problems)) or 'The source has none'}."
+    return f"No {symbol} prices yet. {_problems(problems) or 'The source has none'}."
 
 
 @_renders(Code.NO_PROXY_CLOSES)
 def _no_proxy_closes(*, symbol: str, problems: tuple[Text, ...]) -> str:
-    why = "; ".join(map(sentence, problems)) or "It is not a share that the sources know"
+    why = _problems(problems) or "It is not a share that the sources know"
     return f"No closes of {symbol}, the AI proxy. {why}."
 
 
 # Numbers, times and phrases that several sentences share
+
+
+def _problems(problems: Iterable[Text]) -> str:
+    """Return what is wrong, with sources that have the same fault together: `Yahoo on WGMI, Kraken on BTC: away`."""
+    sources: dict[str, list[str]] = {}
+    for problem in sentences(problems):
+        source, colon, fault = problem.partition(": ")
+        sources.setdefault(colon + fault, []).append(source)
+    return "; ".join(f"{', '.join(names)}{fault}" if fault else "; ".join(names) for fault, names in sources.items())
 
 
 def _level(value: float, unit: str) -> str:
@@ -404,6 +435,8 @@ def _past(value: float, threshold: float, unit: str) -> str:
 
 
 def _cleared(value: float, clear: float, unit: str) -> str:
+    if unit_named(unit).is_level:
+        return f"{_against(value, clear, unit)} is past the clear level of {_level(clear, unit)}"
     if abs(value) >= clear:
         return f"{_against(value, clear, unit)} is on the other side, past the clear level of {_level(clear, unit)}"
     return f"{_against(value, clear, unit)} is back inside the clear level of {_level(clear, unit)}"
@@ -458,5 +491,6 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "distinct": lambda reasons: "; ".join(sentences(reasons)),
     "dollars": _dollars,
     "last_bar": _last_bar,
-    "semicolons": lambda reasons: "; ".join(map(sentence, reasons)),
+    "semicolons": _problems,
 }
+complete("SENTENCES", Code, SENTENCES)

@@ -1,6 +1,7 @@
 """A report as pictures and an HTML page, with the same texts as the Slack results."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from handlers.render import fmt
@@ -8,12 +9,14 @@ from handlers.render import html_page as page
 from handlers.render.backtest import METHOD, episode_header, episode_row, findings, frequency
 from handlers.render.chart import curve_picture
 from handlers.render.drawdown import CLOSES_NOTE, drawdown_message, drawdown_picture
-from handlers.render.explain import explain_message
+from handlers.render.explain import change_verdict, explain_message
 from handlers.render.market import left_out_lines, provenance_lines
 from handlers.render.markup import mark_simulated
 from handlers.render.picture import ColorRole, Curve, Panel, Picture, alt_text
+from handlers.render.power import power_lines, power_notes, power_rows
 from handlers.render.reasons import sentence
 from services.market.measure import NotMeasured
+from services.market.mining_power import PowerEstimate
 from services.research.attribution import LOOKBACK, Attribution, Part
 from services.research.explain import Explanation, RollingBetas
 from services.research.service import DrawdownResult, ExplainResult, ReportResult
@@ -28,7 +31,7 @@ DEFINITIONS = {
     "Episodes": METHOD,
     "Parts": "Bitcoin's part is the ETF's beta to it times its return, and AI's alike, with betas from the sessions "
     "before each day. The rest is what neither explains; the three add up to the whole.",
-    "Below the high": "The last close against the highest session close on record.",
+    "Below the high": "The last close against the highest close since the day that stands beside it.",
 }
 
 
@@ -42,26 +45,28 @@ def report_pictures(result: ReportResult) -> dict[str, Picture]:
 
 
 def _betas_picture(explanation: Explanation, betas: RollingBetas, *, simulated: bool) -> Picture:
-    """Return the betas to bitcoin and to the AI proxy over two years."""
+    """Return the betas to bitcoin and to the AI proxy over two years, with their R²."""
     crypto, path = fmt.title(explanation.pair.crypto), betas.path
     curves = (
-        _beta_curve(ColorRole.CRYPTO, crypto, [reading.crypto.value for reading in path]),
-        _beta_curve(ColorRole.PROXY, explanation.proxy, [reading.proxy.value for reading in path]),
+        _beta_curve(ColorRole.CRYPTO, crypto, [estimate.crypto.value for estimate in path]),
+        _beta_curve(ColorRole.PROXY, explanation.proxy, [estimate.proxy.value for estimate in path]),
     )
     title = f"{explanation.pair.etf}'s betas to {fmt.name(explanation.pair.crypto)} and {explanation.proxy}"
     span = f"on {fmt.full_day(betas.first.session)} and {fmt.full_day(betas.last.session)}"
+    r2 = _beta_curve(ColorRole.METRIC, "R²", [estimate.r2 for estimate in path])
     changes = [
         f"{name}: {fmt.ratio(curve.values[0])} and {fmt.ratio(curve.values[-1])} {span}."
-        for name, curve in zip((crypto, explanation.proxy), curves, strict=True)
+        for name, curve in zip((crypto, explanation.proxy, "R²"), (*curves, r2), strict=True)
     ]
     return Picture(
         title=title,
-        days=tuple(reading.session for reading in path),
+        days=tuple(estimate.session for estimate in path),
         panels=(
             Panel(title="Beta", subtitle=f"from the {LOOKBACK} sessions up to each day", baseline=0.0, curves=curves),
+            Panel(title="R²", subtitle="share of the daily variance that both explain", baseline=0.0, curves=(r2,)),
         ),
         footer=CLOSES_NOTE,
-        alt=alt_text(f"{title}.", *changes),
+        alt=alt_text(f"{title}.", change_verdict(betas), *changes),
         simulated=simulated,
     )
 
@@ -78,10 +83,12 @@ def report_page(result: ReportResult, figures: Mapping[str, page.PagePicture], n
         page.Section(
             title="Episodes", parts=[part for backtest in report.backtests for part in _backtest_parts(backtest)]
         ),
-        page.Section(title="Why they parted", parts=_attribution_parts(result)),
+        page.Section(title="Return attribution", parts=_attribution_parts(result)),
         page.Section(title="Below their highs", parts=[figures[DRAWDOWNS], *_drawdown_parts(result)]),
         page.Section(title="Data", parts=_data_parts(result)),
     ]
+    if result.power:
+        sections.insert(4, page.Section(title="What mining takes", parts=_power_parts(result.power)))
     if BETAS in figures:
         sections.insert(3, page.Section(title="Betas", parts=[figures[BETAS]]))
     return page.Page(
@@ -131,10 +138,11 @@ def _attribution_parts(result: ReportResult) -> list[page.PagePart]:
     report = result.report
     if not isinstance(report.explanation, Explanation):
         return [page.Paragraph(lines=[sentence(report.explanation)])]
-    message = explain_message(ExplainResult(explanation=report.explanation, provenance=result.provenance))
+    provenance = replace(result.provenance, basis=None)
+    message = explain_message(ExplainResult(explanation=report.explanation, provenance=provenance))
     etf, crypto, proxy = report.curve.pair.etf, fmt.title(report.curve.pair.crypto), report.explanation.proxy
     table = page.HtmlTable(
-        caption=f"{etf}'s return in parts, to the last close; ± is one standard error",
+        caption=f"{etf}'s return in parts, to the last close; ± is the estimation error of the betas",
         header=["Window", str(etf), crypto, f"AI ({proxy})", "The rest"],
         rows=[_attribution_row(row) for row in report.attributions],
     )
@@ -157,9 +165,22 @@ def _drawdown_parts(result: ReportResult) -> list[page.PagePart]:
     if not report.drawdowns:
         return []
     end = report.curve.points[-1].session
+    provenance = replace(result.provenance, basis=None)  # each leg has its own
     return page.page_parts(
-        drawdown_message(DrawdownResult(session=end, legs=report.drawdowns, provenance=result.provenance)), ""
+        drawdown_message(DrawdownResult(session=end, legs=report.drawdowns, provenance=provenance)), ""
     )
+
+
+def _power_parts(estimate: PowerEstimate) -> list[page.PagePart]:
+    header, rows = power_rows(estimate)
+    caption = f"Power draw of the bitcoin network on {fmt.full_day(estimate.day)}, at {fmt.hashrate(estimate.hashrate)}"
+    lines = [page.strip_markup(line) for line in power_lines(estimate)]
+    notes = [page.strip_markup(line) for line in power_notes(estimate)]
+    return [
+        page.HtmlTable(caption=caption, header=header, rows=rows),
+        page.Paragraph(lines=lines),
+        page.Paragraph(lines=notes, small=True),
+    ]
 
 
 def _data_parts(result: ReportResult) -> list[page.PagePart]:

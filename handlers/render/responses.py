@@ -43,7 +43,7 @@ def user_message(error: errors.MinerPulseError) -> str:
         case errors.DeliveryError():
             text = _delivery_message(error)
         case errors.InvalidSettingsError() | errors.PriceFileError():
-            text = "MinerPulse is not set up correctly; whoever runs it finds the reason in its log."
+            text = "MinerPulse is not set up correctly. Ask your MinerPulse administrator; the log has the reason."
         case _:
             text = error_text(error)
     return text
@@ -81,7 +81,7 @@ def unchanged_message(alert: Alert) -> Message:
     if alert.closed_at is not None:
         return text_message(f"This alert ended {fmt.moment(alert.closed_at)}; nothing was changed.")
     if alert.acknowledged is None:
-        return text_message("Nobody has acknowledged this alert; nothing was changed.")
+        return text_message("This alert is not acknowledged; nothing was changed.")
     stamp = alert.acknowledged
     return text_message(f"Already acknowledged by {user_mention(stamp.by)}, {fmt.moment(stamp.at)}.")
 
@@ -102,7 +102,7 @@ def vote_message(votes: Votes, *, noise: bool) -> Message:
     vote, other = ("noise", "Useful") if noise else ("useful", "Noise")
     return text_message(
         f"Noted as {vote}. All votes on this alert: {vote_counts(votes)}. *{other}* changes yours; "
-        "`/minerpulse rules` tells how much of each rule was noise."
+        "`/minerpulse rules` shows how much of each rule was noise."
     )
 
 

@@ -27,6 +27,7 @@ from services.channels.rule_commands import AddResult, EditResult, MoveResult, P
 from services.core.prices import Pair
 from services.research.tune import HalfRateRule, print_target
 from services.rules.decide import RuleStatus
+from services.rules.rule import successor_of
 
 OVERLAPS_SHOWN = 3
 ADD_HINT = "Add one with `/minerpulse rule add 1d 8pp`."
@@ -46,7 +47,7 @@ def rules_message(listing: RuleList, now: datetime, proposal: Proposal | None = 
     audit_lines = [_audit_line(entry) for entry in listing.audits]
     if not ids:
         empty = text_message(
-            "No rules in this channel yet.", f"{ADD_HINT} `/minerpulse` alone offers the usual ones.", *audit_lines
+            "No rules in this channel yet.", f"{ADD_HINT} `/minerpulse` alone offers the default ones.", *audit_lines
         )
         return compose([*empty.blocks, actions(add_button())], [empty.text])
     title = f"{len(ids)} rule{'' if len(ids) == 1 else 's'} in this channel"
@@ -75,19 +76,22 @@ def rule_added_message(added: AddResult) -> Message:
     if not added.created:
         return _already_exists(channel_rule.id, str(channel_rule.rule))
     line = f"Rule {channel_rule.id} {code(str(channel_rule.rule))} is added: {describe_rule(channel_rule.rule)}."
-    return text_message(*filter(None, [line, _overlap_line(added.overlaps)]))
+    return text_message(line, *_overlap_lines(added.overlaps))
 
 
-def _overlap_line(overlaps: Sequence[ChannelRule]) -> str:
-    """Return which rules overlap a new one, and how to remove them; empty without any."""
+def _overlap_lines(overlaps: Sequence[ChannelRule], subject: str = "It") -> list[str]:
+    """Return which rules overlap a changed one, and how to remove them; empty without any."""
     if not overlaps:
-        return ""
+        return []
+    remove = " and ".join(code(f"/minerpulse rule remove {one.id}") for one in overlaps[:OVERLAPS_SHOWN])
+    return [f"{overlap_sentence(overlaps, subject)} To keep only this rule, type {remove}."]
+
+
+def overlap_sentence(overlaps: Sequence[ChannelRule], subject: str = "It") -> str:
+    """Return which rules a rule overlaps, and what that means."""
     names = " and ".join(f"rule {one.id} {code(str(one.rule))}" for one in overlaps[:OVERLAPS_SHOWN])
     more = f" and {len(overlaps) - OVERLAPS_SHOWN} more" if len(overlaps) > OVERLAPS_SHOWN else ""
-    return (
-        f"It overlaps {names}{more}: if they fire together, they share one alert. To keep only the new rule, type "
-        f"{code(f'/minerpulse rule remove {overlaps[0].id}')}."
-    )
+    return f"{subject} overlaps {names}{more}: if they fire together, they share one alert."
 
 
 def rule_edited_message(edited: EditResult) -> Message:
@@ -96,7 +100,7 @@ def rule_edited_message(edited: EditResult) -> Message:
     if not edited.changed:
         return _already_exists(edited.rule_id, rule)
     changed = f"Rule {edited.rule_id} is {code(rule)} now, and was {code(edited.before)}: {describe_rule(edited.rule)}."
-    return text_message(changed, "It is decided anew at the next prices.")
+    return text_message(changed, "It is evaluated again at the next prices.", *_overlap_lines(edited.overlaps))
 
 
 def rules_moved_message(result: MoveResult) -> Message:
@@ -114,6 +118,8 @@ def rules_moved_message(result: MoveResult) -> Message:
         f"Rule {old} is removed: rule {same} is the same on {escape(result.after)}."
         for old, same in result.duplicates.items()
     ]
+    for rule_id, overlaps in result.overlaps.items():
+        lines += _overlap_lines(overlaps, f"Rule {rule_id}")
     return text_message(*lines)
 
 
@@ -123,7 +129,7 @@ def rule_paused_message(result: PauseResult) -> Message:
     if not result.changed:
         return text_message(f"{rule} is paused already; nothing was changed.")
     resume = code(f"/minerpulse rule resume {result.channel_rule.id}")
-    return text_message(f"{rule} is paused; an alert that it alone kept open ends. {resume} watches it again.")
+    return text_message(f"{rule} is paused; an alert that it alone kept open ends. {resume} resumes it.")
 
 
 def rule_resumed_message(result: PauseResult) -> Message:
@@ -131,7 +137,8 @@ def rule_resumed_message(result: PauseResult) -> Message:
     rule = f"Rule {result.channel_rule.id} {code(str(result.channel_rule.rule))}"
     if not result.changed:
         return text_message(f"{rule} is not paused; nothing was changed.")
-    return text_message(f"{rule} is watched again: {describe_rule(result.channel_rule.rule)}.")
+    line = f"{rule} is resumed: {describe_rule(result.channel_rule.rule)}."
+    return text_message(line, *_overlap_lines(result.overlaps))
 
 
 def rule_removed_message(channel_rule: ChannelRule | UnreadableRule) -> Message:
@@ -146,7 +153,7 @@ def alerts_started_message(pair: Pair, texts: Sequence[str], by: str, *, simulat
     opening = f"MinerPulse alerts on {pair.etf} against {fmt.name(pair.crypto)} come here from now on."
     return text_message(
         mark_simulated(opening, when=simulated),
-        f"Rules: {', '.join(map(code, texts))}. Started by {user_mention(by)}. `/minerpulse help` tells the rest.",
+        f"Rules: {', '.join(map(code, texts))}. Started by {user_mention(by)}. `/minerpulse help` lists all commands.",
     )
 
 
@@ -170,9 +177,10 @@ def _rule_line(channel_rule: ChannelRule, now: datetime, noise: NoiseRate | None
         else _status_text(channel_rule, now)
     )
     noise_text = f"; {_noise_rate(noise)}" if noise else ""
-    return (
-        f"*{channel_rule.id}*  {code(str(channel_rule.rule))}: {status}; {describe_rule(channel_rule.rule)}{noise_text}"
-    )
+    successor = successor_of(channel_rule.rule)
+    retired = f"; no longer offered, the closest is {code(str(successor))}" if successor else ""
+    described = f"{describe_rule(channel_rule.rule)}{retired}{noise_text}"
+    return f"*{channel_rule.id}*  {code(str(channel_rule.rule))}: {status}; {described}"
 
 
 def _unreadable_rule_line(channel_rule: UnreadableRule) -> str:
@@ -181,7 +189,7 @@ def _unreadable_rule_line(channel_rule: UnreadableRule) -> str:
 
 
 def _already_exists(rule_id: int, rule: str) -> Message:
-    return text_message(f"Rule {rule_id} {code(rule)} stands here already; nothing was changed.")
+    return text_message(f"Rule {rule_id} {code(rule)} already exists in this channel; nothing was changed.")
 
 
 def _audit_line(entry: RuleAudit) -> str:

@@ -3,13 +3,15 @@
 from datetime import datetime
 
 from handlers.render import fmt
-from handlers.render.market import data_quality_line
+from handlers.render.market import LOADING, data_quality_line
 from handlers.render.markup import escape, mark_simulated, reason
 from handlers.render.message import Message, compose, context, header, section
 from services.channels.source_status import LegSources, SourceStatus
 from services.market.feeds.report import SourceHealth
 
-SETTINGS_HINT = "Whoever runs MinerPulse chooses them with `MINERPULSE_ETF_SOURCES` and `MINERPULSE_CRYPTO_SOURCES`."
+SETTINGS_HINT = (
+    "Your MinerPulse administrator chooses them with `MINERPULSE_ETF_SOURCES` and `MINERPULSE_CRYPTO_SOURCES`."
+)
 
 
 def sources_message(status: SourceStatus, now: datetime) -> Message:
@@ -17,7 +19,8 @@ def sources_message(status: SourceStatus, now: datetime) -> Message:
     title = mark_simulated(f"Sources of {status.pair.etf} and {fmt.name(status.pair.crypto)}", when=status.simulated)
     verdict = data_quality_line(status.trust) if status.trust else reason(status.problem)
     legs = [_leg_lines(leg, now) for leg in status.legs]
-    others = [*(line for leg in status.legs if (line := _unused_line(leg))), SETTINGS_HINT]
+    dropped = [f"Problem: {reason(values)}." for values in status.dropped]
+    others = [*dropped, *(line for leg in status.legs if (line := _unused_line(leg))), SETTINGS_HINT]
     return compose(
         [header(title), section(verdict), *(section(*lines) for lines in legs), context(*others)],
         [title, verdict, *(line for lines in legs for line in lines), *others],
@@ -32,9 +35,10 @@ def _leg_lines(leg: LegSources, now: datetime) -> list[str]:
 
 
 def _source_line(report: SourceHealth, now: datetime, *, keyed: bool) -> str:
-    parts = [*_last_trade(report, now), *_newest_price(report)] or ["has told nothing yet"]
+    parts = [*_last_trade(report, now), *_newest_price(report)] or ["has sent nothing yet"]
     key = " (with a key)" if keyed else ""
-    return f"{escape(report.name)}{key}: {', '.join(parts)}. {_state(report, now)}"
+    loading = f" {LOADING.capitalize()} (since {fmt.full_day(report.loading_since)})." if report.loading_since else ""
+    return f"{escape(report.name)}{key}: {', '.join(parts)}. {_state(report, now)}{loading}"
 
 
 def _last_trade(report: SourceHealth, now: datetime) -> list[str]:

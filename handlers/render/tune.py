@@ -10,16 +10,17 @@ from handlers.render.markup import code, mark_simulated
 from handlers.render.message import Block, Message, actions, button, compose, context, header, section, text_message
 from services.alerting.ports import ChannelRule
 from services.channels.rule_placement import Placement
+from services.core.intervals import MIN_BLOCKS
 from services.core.text import counted
 from services.research.service import TuneResult
-from services.research.tune import CONFIDENCE, OutOfSampleCheck, RuleDiff, TunedRule
+from services.research.tune import OutOfSampleCheck, RuleDiff, TunedRule, YearCount
 from services.rules.rule import Rule, print_duration
 
 USE_LABEL = "Use this rule"
 DATES_SHOWN = 3  # the newest of the alerts gained or lost
 METHOD = (
-    "Counted at session closes, with the clear level at 60% of the threshold. The interval takes alerts to be "
-    "independent; they come in clusters, so that it is rather too narrow."
+    "Counted at session closes, with the clear level at 60% of the threshold. The range allows for how unevenly alerts "
+    "came from half-year to half-year."
 )
 
 
@@ -40,7 +41,9 @@ def tune_message(result: TuneResult, offer: TuneOffer | None = None) -> Message:
     )
     lines = [
         _threshold_line(tuned),
+        rate_line(tuned),
         *_out_of_sample_lines(tuned),
+        *_scaled_lines(tuned),
         *(line for diff in result.diffs for line in _comparison_lines(diff)),
     ]
     next_step = _next_step(tuned.rule, offer)
@@ -64,23 +67,22 @@ def rule_exists_message(channel_rule: ChannelRule) -> Message:
         else ""
     )
     return text_message(
-        f"Rule {channel_rule.id} {code(str(channel_rule.rule))} stands here already; nothing was changed{paused}."
+        f"Rule {channel_rule.id} {code(str(channel_rule.rule))} already exists in this channel; nothing was "
+        f"changed{paused}."
     )
 
 
 def _next_step(rule: Rule, offer: TuneOffer | None) -> str:
     if offer is None:
-        return f"Nothing is changed. To watch it: {code(f'/minerpulse rule add {rule}')}"
+        return f"No change. To add it: {code(f'/minerpulse rule add {rule}')}"
     placement = offer.placement
     if placement.existing is not None:
-        return f"Rule {placement.existing.id} reads so already. Nothing is changed."
+        return f"Rule {placement.existing.id} is the same already. No change."
     if placement.target is None:
-        return (
-            f"Nothing is changed yet. *{USE_LABEL}* adds it, as does {code(f'/minerpulse rule add {placement.rule}')}"
-        )
+        return f"No change yet. *{USE_LABEL}* adds it, as does {code(f'/minerpulse rule add {placement.rule}')}"
     number, before = placement.target.id, code(str(placement.target.rule))
     typed = code(f"/minerpulse rule edit {number} {placement.rule}")
-    return f"Nothing is changed yet. *{USE_LABEL}* makes rule {number}, {before} now, read so, as does {typed}"
+    return f"No change yet. *{USE_LABEL}* replaces rule {number} ({before}), as does {typed}"
 
 
 def _use_button(rule: Rule, offer: TuneOffer | None) -> Block | None:
@@ -94,10 +96,28 @@ def _threshold_line(tuned: TunedRule) -> str:
     rule = tuned.rule
     threshold, clear = fmt.threshold(rule.threshold, rule.unit), fmt.threshold(rule.clear, rule.unit)
     return (
-        f"Threshold *{threshold}*, clear *{clear}*: {counted(tuned.episodes, 'episode')} in "
-        f"{fmt.decimal(tuned.years)} years of closes. Hold {print_duration(rule.hold)}, as ever: closes do not tell "
-        "what happens within a day."
+        f"Threshold *{threshold}*, clear *{clear}*. The hold time stays {print_duration(rule.hold)}, because closes "
+        "do not show what happens within a day."
     )
+
+
+def rate_line(tuned: TunedRule) -> str:
+    """Return the yearly rate, the range of the next 12 months, and the calendar years with the fewest and the most."""
+    average = (
+        f"*{fmt.decimal(tuned.per_year)} a year on average* ({tuned.episodes} in {fmt.decimal(tuned.years)} years)"
+    )
+    expected = (
+        "fewer than 4 half-years of history are too few for a range"
+        if tuned.next_year is None
+        else f"expect {tuned.next_year.low} to {tuned.next_year.high} in the next 12 months (9 in 10)"
+    )
+    years = sorted(tuned.calendar_years, key=lambda one: one.episodes)
+    extremes = f" By calendar year, {_year_count(years[0])} to {_year_count(years[-1])}." if len(years) > 1 else ""
+    return f"{average}; {expected}.{extremes}"
+
+
+def _year_count(count: YearCount) -> str:
+    return f"{count.episodes} ({count.year})"
 
 
 def _out_of_sample_lines(tuned: TunedRule) -> list[str]:
@@ -105,17 +125,36 @@ def _out_of_sample_lines(tuned: TunedRule) -> list[str]:
     if check is None:
         return ["*Out of sample*: half of the history is too short for a check."]
     before = f"tuned on the closes before {fmt.full_day(check.since)} it would be {code(str(check.rule))}"
-    since = f"Since then that fired {counted(check.episodes, 'time')}, {fmt.decimal(check.per_year)} a year"
-    interval = f"{CONFIDENCE:.0%} interval {fmt.decimal(check.low)} to {fmt.decimal(check.high)}"
-    return [f"*Out of sample*: {before}. {since}; {interval}.", _verdict(check, tuned.target.per_year)]
+    return [f"*Out of sample*: {before}. {_promise(check)}"]
 
 
-def _verdict(check: OutOfSampleCheck, wanted: float) -> str:
-    if check.low <= wanted <= check.high:
-        return f"The {wanted:g} wanted lie within it: nothing here speaks against them."
-    if wanted < check.low:
-        return f"The {wanted:g} wanted lie below it: it fired more often since than the closes before promised."
-    return f"The {wanted:g} wanted lie above it: it fired less often since than the closes before promised."
+def _promise(check: OutOfSampleCheck) -> str:
+    """Return what the first half promised for the second, and what came; no more than the range says."""
+    span = f"in the {fmt.decimal(check.years)} years since"
+    if check.promised is None:
+        return f"That half is too short for a range; {counted(check.episodes, 'alert')} came {span}."
+    promised = f"It promised {check.promised.low} to {check.promised.high} alerts {span}; {check.episodes} came"
+    if check.episodes in check.promised:
+        return f"{promised}."
+    return f"{promised}, {'fewer' if check.episodes < check.promised.low else 'more'} than promised."
+
+
+def _scaled_lines(tuned: TunedRule) -> list[str]:
+    """Return the rule scaled by volatility, and how evenly it and the tuned rule would have fired."""
+    scaled = tuned.scaled
+    if scaled is None:
+        return []
+    fixed, move = code(str(tuned.rule)), code(str(scaled.rule))
+    evenness = (
+        f"Variance over mean of half-yearly alerts, 1 by chance: {_evenness(tuned)} for {fixed}, "
+        f"{_evenness(scaled)} for {move}."
+    )
+    enough = min(tuned.dispersion.blocks, scaled.dispersion.blocks) >= MIN_BLOCKS
+    return [f"*Scaled by volatility*: {move}. {rate_line(scaled)}", *([evenness] if enough else [])]
+
+
+def _evenness(tuned: TunedRule) -> str:
+    return fmt.decimal(tuned.dispersion.variance_to_mean)
 
 
 def _comparison_lines(diff: RuleDiff) -> list[str]:

@@ -1,4 +1,4 @@
-"""Channel settings: whom alerts mention and when, how much is posted to their threads, and quiet hours."""
+"""Channel settings: who alerts mention and when, how much is posted to their threads, and quiet hours."""
 
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -129,7 +129,7 @@ def reminder_due(alert: Alert, settings: ChannelSettings, released_at: datetime 
 
 
 def escalation_due(alert: Alert, settings: ChannelSettings, released_at: datetime | None, now: datetime) -> bool:
-    """Return whether an escalation is due; each alert that nobody acknowledges escalates once."""
+    """Return whether an escalation is due; each unacknowledged alert escalates once."""
     if settings.escalate_after is None or alert.escalated_at is not None or not needs_acknowledgement(alert, now):
         return False
     return now - actionable_since(alert, released_at) >= settings.escalate_after

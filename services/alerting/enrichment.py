@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from services.core.concurrency import gather_all
 from services.core.errors import DataError
 from services.core.prices import AI_PROXY, Closes, Pair, Symbol
 from services.market.align import Aligned
@@ -98,7 +97,7 @@ class TrackRecordEnricher:
             return None
 
     async def _aligned(self, pair: Pair, now: datetime) -> Aligned:
-        etf, crypto = await gather_all(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
+        etf, crypto = await self.history.pair(pair, now)
         return align_legs(pair, etf, crypto, self.history.sessions(now), now)
 
 

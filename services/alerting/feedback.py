@@ -24,7 +24,7 @@ class NoiseRate:
 
 
 def is_noise(alert: Alert, votes: Votes = NO_VOTES) -> bool | None:
-    """Return whether a closed alert was noise; None if nobody voted or acted on it.
+    """Return whether a closed alert was noise; None if no one voted or acted on it.
 
     Votes decide. If there are none, or a tie, an acknowledged alert was useful, and one that was only snoozed was
     noise.

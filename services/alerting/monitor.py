@@ -92,9 +92,7 @@ class Monitor:
         if self._last_tick_at is None or now < self._last_tick_at:  # the clock was set back, perhaps while stopped
             await self.store.discard_ahead(now)
         self._last_tick_at = now
-        pairs = {self.pair: None, **await self.rule_index.pairs()}
-        pairs |= dict.fromkeys(await self.store.alerted_pairs())
-        self.market.watch(pairs)
+        pairs = await self.watch_pairs()
         done = await asyncio.gather(*(self._claim_and_tick(pair, now) for pair in pairs), return_exceptions=True)
         match [one for one in done if isinstance(one, BaseException)]:
             case [failure]:
@@ -103,6 +101,16 @@ class Monitor:
                 raise BaseExceptionGroup("several pairs failed", failures)
         changed = [one for one in done if isinstance(one, int)]
         return sum(changed) if len(changed) == len(done) else None
+
+    async def watch_pairs(self) -> Collection[Pair]:
+        """Reserve most of the vendors' calls for the pairs with a rule or an open alert and the default pair.
+
+        Returns these pairs. A process that never ticks calls this before it asks about other symbols.
+        """
+        pairs = {self.pair: None, **await self.rule_index.pairs()}
+        pairs |= dict.fromkeys(await self.store.alerted_pairs())
+        self.market.watch(pairs)
+        return pairs
 
     async def _claim_and_tick(self, pair: Pair, now: datetime) -> int | None:
         tick = Tick(job=pair, boundary=last_boundary(now, self.every), claimed_at=now)

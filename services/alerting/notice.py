@@ -14,10 +14,10 @@ from services.core.prices import (
 )
 from services.core.reason import Reason
 from services.core.trust import Trust, Verdict
-from services.market.measure import Gap, Measurement
+from services.market.gap import Gap
+from services.market.measure import Measurement
+from services.market.mining_power import PowerEstimate
 from services.market.network import Retarget
-
-UNUSUAL_PERCENTILE = 95.0  # at or above this percentile, or at or below 100 minus it, a spread is unusual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ class CoverageReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escalation:
-    """An alert of another channel that nobody there has acknowledged for `after`."""
+    """An alert of another channel, unacknowledged for `after`."""
 
     alert: Alert
     after: timedelta
@@ -151,6 +151,22 @@ class Untraded:
     rules: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetiredRule:
+    """A rule that cannot be added any more, as text, and the closest one that can."""
+
+    id: int
+    rule: str
+    successor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetiredRules:
+    """A channel's rules of earlier releases that keep running and cannot be added any more."""
+
+    rules: tuple[RetiredRule, ...]
+
+
 class DayKind(Enum):
     """How a weekday differs from a regular session."""
 
@@ -178,6 +194,7 @@ class Brief:
         retarget: Next difficulty adjustment as estimated by `network`, None if unknown.
         special_days: Holidays and half-days ahead.
         problems: What limits the data.
+        power: Power draw of the bitcoin network, in the weekly brief; None if unknown.
     """
 
     occasion: Occasion
@@ -196,18 +213,23 @@ class Brief:
     special_days: tuple[SpecialDay, ...]
     problems: tuple[Reason | str, ...] = ()
     simulated: bool = False
+    power: PowerEstimate | None = None
 
     @property
     def unusual(self) -> tuple[Measurement, ...]:
-        """The windows whose spread is outside nine tenths of the year before, on either side."""
-        return tuple(one for one in self.measurements if one.percentile is not None and not _is_usual(one.percentile))
+        """The windows whose spread is unusual, of all that were looked at."""
+        ranked = [one for one in self.measurements if one.is_ranked]
+        return tuple(one for one in ranked if one.is_unusual(among=self.readings))
+
+    @property
+    def readings(self) -> int:
+        """How many windows were looked at: those of which it is known how unusual they are."""
+        return sum(one.is_ranked for one in self.measurements)
 
 
-def _is_usual(percentile: float) -> bool:
-    return 100 - UNUSUAL_PERCENTILE < percentile < UNUSUAL_PERCENTILE
-
-
-Content: TypeAlias = Outage | Digest | CoverageReport | Escalation | EscalationSource | ChannelChange | Brief | Untraded
+Content: TypeAlias = (
+    Outage | Digest | CoverageReport | Escalation | EscalationSource | ChannelChange | Brief | Untraded | RetiredRules
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -120,12 +120,14 @@ class Deleted:
     """How many rows one batch has deleted.
 
     Attributes:
+        changes: Records of people's changes of rules and settings.
         more: At least one kind had a full batch, so there may be more.
     """
 
     alerts: int
     notices: int
     attempts: int
+    changes: int
     more: bool
 
 

@@ -20,6 +20,7 @@ from services.alerting.channel_settings import (
 from services.alerting.snooze import parse_snooze, snooze_end
 from services.core.errors import ChannelSettingError
 from services.core.identity import Channel, Mention
+from services.core.rows import by_key
 from services.core.scan import DIGITS, WHITESPACE, Scanner
 from services.core.sessions import MarketState
 from services.core.text import strip_quotes
@@ -34,6 +35,7 @@ MAX_EDITORS = 20
 MIN_REMINDER, MIN_ESCALATION_DELAY, MAX_DURATION = timedelta(minutes=5), timedelta(minutes=1), timedelta(days=1)
 NAME_HINT = "let Slack complete the name while you type it, or paste its ID"
 _REVERSED = "GMT+", "GMT-"  # Etc/GMT+1 is an hour behind Greenwich, the opposite of what people mean by it
+_NO_PLACES = "Factory", "localtime"  # no zone is set; whatever the server's zone is
 _LAST_HOUR, _LAST_MINUTE = 23, 59
 
 
@@ -87,7 +89,7 @@ def parse_setting(value: SettingInput, settings: ChannelSettings) -> tuple[Setti
     word, _, rest = value.text.strip().partition(" ")
     setting = SETTINGS.get(word.lower())
     if setting is None:
-        raise ChannelSettingError(f"There is no setting “{word}”; there are {', '.join(SETTINGS)}.")
+        raise ChannelSettingError(f"There is no setting “{word}”. Settings: {', '.join(SETTINGS)}.")
     if not strip_quotes(rest):
         raise ChannelSettingError(f"Say what: {setting.usage}.")
     return setting, setting.parse(replace(value, text=strip_quotes(rest)), settings)
@@ -116,12 +118,12 @@ def parse_mute(text: str, settings: ChannelSettings, market: MarketState, now: d
 
 def _parse_mention(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
     if value.is_off and settings.remind_every is not None:
-        raise ChannelSettingError("Reminders call that mention; type `remind off` first.")
+        raise ChannelSettingError("Reminders use that mention; type `remind off` first.")
     if value.is_off:
         return replace(settings, mention=None)
     target = value.resolve(value.text)
     if not isinstance(target, Mention):
-        raise ChannelSettingError(f"Cannot tell who “{value.text}” is; {NAME_HINT}, or type `mention off`.")
+        raise ChannelSettingError(f"Cannot find “{value.text}”; {NAME_HINT}, or type `mention off`.")
     return replace(settings, mention=target)
 
 
@@ -133,7 +135,7 @@ def _parse_remind(value: SettingInput, settings: ChannelSettings) -> ChannelSett
     if value.is_off:
         return replace(settings, remind_every=None)
     if settings.mention is None:
-        raise ChannelSettingError("Say first whom reminders call: `mention @WHO`.")
+        raise ChannelSettingError("First set who is mentioned: `mention @WHO`.")
     return replace(settings, remind_every=_parse_duration(value.text, MIN_REMINDER, "remind 15m"))
 
 
@@ -148,7 +150,7 @@ def _parse_escalate(value: SettingInput, settings: ChannelSettings) -> ChannelSe
     delay = _parse_duration(text, MIN_ESCALATION_DELAY, "escalate 30m @WHO")
     target = value.resolve(name.strip())
     if target is None:
-        raise ChannelSettingError(f"Cannot tell who “{name.strip()}” is; {NAME_HINT}: a person, a group or a #channel.")
+        raise ChannelSettingError(f"Cannot find “{name.strip()}”; {NAME_HINT}: a person, a group or a #channel.")
     return replace(settings, escalate_after=delay, escalate_to=target)
 
 
@@ -204,7 +206,7 @@ def _parse_zone(value: SettingInput, settings: ChannelSettings) -> ChannelSettin
     wanted = value.text.replace(" ", "_").lower()
     matches = [
         zone
-        for zone in sorted(available_timezones())
+        for zone in sorted(available_timezones().difference(_NO_PLACES))
         if wanted in {zone.lower(), zone.lower().rpartition("/")[2]} and not any(part in zone for part in _REVERSED)
     ]
     if not matches:
@@ -223,7 +225,7 @@ def _parse_thread(value: SettingInput, settings: ChannelSettings) -> ChannelSett
     word = value.text.lower()
     if word not in {thread.value for thread in ThreadDetail}:
         raise ChannelSettingError(
-            f"A thread tells `all`, `steps` (what prices did) or `ends` (how it ended), not “{value.text}”."
+            f"A thread shows `all`, `steps` (what prices did) or `ends` (how it ended), not “{value.text}”."
         )
     return replace(settings, thread=ThreadDetail(word))
 
@@ -261,10 +263,10 @@ def _parse_editors(value: SettingInput, settings: ChannelSettings) -> ChannelSet
 def _parse_editor(name: str, value: SettingInput) -> Mention:
     target = value.resolve(name)
     if not isinstance(target, Mention):
-        raise ChannelSettingError(f"Cannot tell who “{name}” is; {NAME_HINT}, or type `{EDITORS} {EVERYONE}`.")
+        raise ChannelSettingError(f"Cannot find “{name}”; {NAME_HINT}, or type `{EDITORS} {EVERYONE}`.")
     if target.person is None:
         raise ChannelSettingError(
-            f"{target.name} is a group, and MinerPulse may not see who is in it: name its people one by one, or type "
+            f"{target.name} is a group, and MinerPulse cannot see its members: name each person, or type "
             f"`{EDITORS} {EVERYONE}`."
         )
     return target
@@ -311,7 +313,7 @@ def _parse_duration(text: str, minimum: timedelta, example: str) -> timedelta:
     duration = parsed if isinstance(parsed, timedelta) else None
     if duration is None or not minimum <= duration <= MAX_DURATION:
         between = f"from {print_duration(minimum)} to {print_duration(MAX_DURATION)}"
-        raise ChannelSettingError(f"Cannot read the time “{text}”; it is {between}, as in `{example}`.")
+        raise ChannelSettingError(f"Cannot read the time “{text}”. Use {between}, as in `{example}`.")
     return duration
 
 
@@ -321,21 +323,21 @@ _ROWS = (
         syntax="@WHO | off",
         parse=_parse_mention,
         format=_format_mention,
-        meaning="called once by each new alert",
+        meaning="mentioned once by each new alert",
     ),
     Setting(
         word="remind",
         syntax="15m | off",
         parse=_parse_remind,
         format=_format_remind,
-        meaning="calls it again, in the thread, while nobody has acknowledged",
+        meaning="mentions it again in the thread until someone acknowledges",
     ),
     Setting(
         word="escalate",
         syntax="30m @WHO | 30m #CHANNEL | off",
         parse=_parse_escalate,
         format=_format_escalate,
-        meaning="calls someone else, once, after that time without an acknowledgement",
+        meaning="notifies someone else, once, after that time without an acknowledgement",
     ),
     Setting(
         word="quiet",
@@ -356,21 +358,21 @@ _ROWS = (
         syntax="all | steps | ends",
         parse=_parse_thread,
         format=_format_thread,
-        meaning="how much the thread of an alert tells",
+        meaning="how much is posted in the thread of an alert",
     ),
     Setting(
         word="broadcast",
         syntax="on | off",
         parse=_parse_broadcast,
         format=_format_broadcast,
-        meaning="lines that tell of worsening appear in the channel too",
+        meaning="replies about widening appear in the channel too",
     ),
     Setting(
         word="daily",
         syntax="on | off",
         parse=_parse_daily,
         format=_format_daily,
-        meaning="proof at each close that MinerPulse watched",
+        meaning="a monitoring report at each close",
     ),
     Setting(
         word=EDITORS,
@@ -394,4 +396,4 @@ _ROWS = (
         meaning="what moved, what is unusual and what to watch, half an hour before the open, at the close, each week",
     ),
 )
-SETTINGS: dict[str, Setting] = {setting.word: setting for setting in _ROWS}
+SETTINGS = by_key("SETTINGS", lambda setting: setting.word, _ROWS)

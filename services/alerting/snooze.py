@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from services.core.errors import MarketClosedError
+from services.core.rows import complete
 from services.core.scan import DIGITS, LOWERCASE, Scanner
 from services.core.sessions import MarketState
 
@@ -25,11 +26,17 @@ class SnoozeUntil(Enum):
     OPEN = "open"
 
 
-DURATIONS = {
-    SnoozeUntil.HALF_HOUR: timedelta(minutes=30),
-    SnoozeUntil.HOUR: timedelta(hours=1),
-    SnoozeUntil.FOUR_HOURS: timedelta(hours=4),
-}
+MARKET_TIMES = (SnoozeUntil.CLOSE, SnoozeUntil.OPEN)
+
+DURATIONS = complete(
+    "DURATIONS",
+    [one for one in SnoozeUntil if one not in MARKET_TIMES],
+    {
+        SnoozeUntil.HALF_HOUR: timedelta(minutes=30),
+        SnoozeUntil.HOUR: timedelta(hours=1),
+        SnoozeUntil.FOUR_HOURS: timedelta(hours=4),
+    },
+)
 
 
 def parse_snooze(text: str) -> SnoozeUntil | timedelta | None:

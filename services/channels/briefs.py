@@ -16,7 +16,9 @@ from services.core.prices import Pair
 from services.core.reason import Reason
 from services.core.trust import TRUSTED
 from services.market.measure import Measurement, Window
+from services.market.mining_power import PowerEstimate
 from services.market.network import Retarget
+from services.research.service import measure_network
 from services.rules.market_service import MarketService
 from services.rules.market_view import MarketView
 
@@ -57,6 +59,7 @@ class BriefBuilder:
             special_days=special_days(sessions, occasion, now),
             problems=view.problems if view else (problem,),
             simulated=self.market.history.simulated,
+            power=await self._power(now) if occasion is Occasion.WEEKLY else None,
         )
 
     async def is_ready(self, now: datetime) -> bool:
@@ -81,6 +84,14 @@ class BriefBuilder:
         except NoHistoryError:
             return None, ""
         return (checked.network.retarget if checked.trust.verdict.usable else None), checked.network.source
+
+    async def _power(self, now: datetime) -> PowerEstimate | None:
+        """Return the network's power draw; None if its figures cannot be used."""
+        try:
+            result = await measure_network(self.market.history, self.market.mining, self.pair.etf, now)
+        except NoHistoryError:
+            return None
+        return result.power if result.checked.trust.verdict.usable else None
 
     async def _alerts(self, channel: Channel, since: datetime) -> list[Alert]:
         alerts = await self.store.history(channel, MAX_ALERTS)

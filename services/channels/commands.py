@@ -15,7 +15,7 @@ from services.channels.charts import ChartRequest, ChartResult, build_chart
 from services.channels.coverage import build_coverage
 from services.channels.home import ChannelSummary, channels_of_user
 from services.channels.permissions import Act, act_of_resolve, act_of_snooze
-from services.channels.rule_commands import RuleCommands
+from services.channels.rule_commands import RuleCommands, change_notice
 from services.channels.settings import SettingCommands
 from services.channels.source_status import RefusedKey, SourceStatus, refused_keys, source_status
 from services.core.concurrency import retry_on_conflict
@@ -75,15 +75,22 @@ class Overview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertOutcome:
-    """An alert after a person's action; `changed` is False if there was nothing to do.
-
-    Attributes:
-        act: What the person did, as permissions see it.
-    """
+    """An alert after a person's action; `changed` is False if there was nothing to do."""
 
     alert: Alert
     changed: bool
-    act: Act | None = None
+
+
+def _line_of(act: Act, alert: Alert) -> Reason | None:
+    """Return the line about what only editors may do with an alert; its own message and thread show the rest."""
+    match act:
+        case Act.SNOOZE_LONG:
+            until = alert.snoozed and alert.snoozed.until
+            return Reason.of(Code.ALERT_SNOOZED_LONG, number=alert.id, until=until)
+        case Act.RESOLVE_EARLY:
+            return Reason.of(Code.ALERT_RESOLVED_EARLY, number=alert.id)
+        case _:
+            return None
 
 
 def _announcement(channel: Channel) -> str:
@@ -115,7 +122,7 @@ class ChannelCommands(RuleCommands):
             delivery_problems=tuple(problem for problem in problems if sees_all or problem.channel == channel),
             silence=await self.settings.silence(channel),
             mute=mute_of(settings, now),
-            refused_keys=refused_keys(self.market, self.pair, now) if is_editor else (),
+            refused_keys=refused_keys(self.market.history.refused_keys) if is_editor else (),
         )
 
     async def claim_announcement(self, channel: Channel) -> bool:
@@ -176,7 +183,7 @@ class ChannelCommands(RuleCommands):
         return await source_status(self.market, self.pair, self.clock.now())
 
     async def preview(self, text: str) -> RulePreview:
-        """Return how often a rule would have fired in the last two years.
+        """Return how often a rule would have fired since the ETF's listing.
 
         Raises RuleError, and NoHistoryError if there are no prices yet.
         """
@@ -200,7 +207,7 @@ class ChannelCommands(RuleCommands):
         return await self._change_alert(channel, alert_id, change, now, by=by, act_on=lambda _alert: Act.ACKNOWLEDGE)
 
     async def unacknowledge(self, channel: Channel, alert_id: int, by: str) -> AlertOutcome:
-        """Remove the acknowledgement of an open alert, whoever set it. Raises NotFoundError."""
+        """Remove the acknowledgement of an open alert, no matter who set it. Raises NotFoundError."""
         now = self.clock.now()
 
         def change(alert: Alert) -> tuple[Alert, TimelineEntry] | None:
@@ -292,8 +299,10 @@ class ChannelCommands(RuleCommands):
             act = act_on(stored.alert)
             await self.authorize(channel, act, by)
             alert, entry = changed
-            await self.store.record([], [AlertChange(alert=alert, revision=stored.revision, entries=(entry,))], now)
-            return AlertOutcome(alert=alert, changed=True, act=act)
+            change_of_alert = AlertChange(alert=alert, revision=stored.revision, entries=(entry,))
+            notices = [change_notice(channel, by, line, now)] if (line := _line_of(act, alert)) else []
+            await self.store.record([], [change_of_alert], now, notices=notices)
+            return AlertOutcome(alert=alert, changed=True)
 
         outcome = await retry_on_conflict(amend)
         if outcome.changed:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from services.alerting.alert import Alert
 from services.alerting.notice import CoverageReport, NearestMiss, Notice, PairCoverage
@@ -13,8 +14,9 @@ from services.core.errors import NoHistoryError
 from services.core.identity import Channel
 from services.core.prices import Pair, to_datetime
 from services.core.sessions import MarketState
+from services.market.metrics import Direction
 from services.rules.market_service import MarketService
-from services.rules.rule import Direction, Rule
+from services.rules.rule import Rule
 
 MAX_ALERTS = 1_000  # of one channel in one session
 
@@ -117,6 +119,13 @@ async def _nearest_miss(
 def _miss(rule: Rule, extreme: Extreme) -> NearestMiss:
     """Return the largest share of its threshold that a rule reached, on the sides that it watches."""
     above, below = (extreme.high / rule.threshold, extreme.high_at), (-extreme.low / rule.threshold, extreme.low_at)
-    nearest = {Direction.ABOVE: above, Direction.BELOW: below, Direction.EITHER: max(above, below)}
-    share, at = nearest[rule.direction]
+    match rule.direction:
+        case Direction.ABOVE:
+            share, at = above
+        case Direction.BELOW:
+            share, at = below
+        case Direction.EITHER:
+            share, at = max(above, below)
+        case _:
+            assert_never(rule.direction)
     return NearestMiss(rule=str(rule), share=max(share, 0.0), at=at)

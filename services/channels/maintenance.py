@@ -13,6 +13,7 @@ from services.channels.coverage import send_daily_coverage
 from services.channels.escalation import announce_escalations, remind_and_escalate, update_escalations
 from services.channels.outages import sync_outage_notices
 from services.channels.ports import ChannelStore
+from services.channels.retired_rules import send_retired_rule_notices
 from services.channels.settings import apply_silence
 from services.channels.untraded import send_untraded_notices
 from services.core.clock import last_boundary
@@ -47,7 +48,7 @@ class Maintenance:
         """Run one round unless another process does; return the number of changes.
 
         1. End silences that are over, with their digests, and schedule the next ones.
-        2. Tell channels who escalates to them; send reminders and escalations; update escalation notices in other
+        2. Notify channels of who escalates to them; send reminders and escalations; update escalation notices in other
            channels.
         3. Post and close outage notices.
         4. After a close, send coverage reports to the subscribed channels.
@@ -79,6 +80,7 @@ class Maintenance:
         changes += await send_daily_coverage(self.store, self.market, daily, now, self.interval)
         with_briefs = [stored for stored in channels.values() if stored.settings.briefs]
         changes += await send_due_briefs(self.store, self.market, self.pair, with_briefs, now)
+        changes += await send_retired_rule_notices(self.store, self.rule_index, now)
         changes += await send_untraded_notices(self.store, self.rule_index, self.market, now)
         await self._delete_old(now)
         return changes
@@ -90,13 +92,15 @@ class Maintenance:
             return
         deleted = await self.store.delete_older(now - self.keep)
         self._next_deletion_at = None if deleted.more else now + DELETION_INTERVAL
-        if deleted.alerts or deleted.notices or deleted.attempts:
+        if deleted.alerts or deleted.notices or deleted.attempts or deleted.changes:
             log.info(
-                "deleted what is older than %d days: %d alerts, %d notices, %d delivery attempts",
+                "deleted what is older than %d days: %d alerts, %d notices, %d delivery attempts, "
+                "%d records of changes",
                 self.keep.days,
                 deleted.alerts,
                 deleted.notices,
                 deleted.attempts,
+                deleted.changes,
             )
 
     async def _apply_silences(self, channels: Iterable[StoredChannel], now: datetime) -> int:

@@ -4,7 +4,6 @@ Every command, button, shortcut, form and settings row names its act. To add an 
 `PERMISSIONS`; without that row, this module doesn't import.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -12,6 +11,7 @@ from enum import Enum
 from services.alerting.alert import Alert
 from services.alerting.channel_settings import ChannelSettings
 from services.core.errors import ChannelSettingError, NotAllowedError
+from services.core.rows import complete
 from services.rules.grammar import parse_rule
 from services.rules.rule import levels_of
 
@@ -43,21 +43,23 @@ class Act(Enum):
     MUTE = "mute or unmute the channel"
 
 
-PERMISSIONS: Mapping[Act, Permission] = {
-    Act.READ: Permission.ANYONE,
-    Act.SHARE: Permission.MEMBER,
-    Act.VOTE: Permission.MEMBER,
-    Act.ACKNOWLEDGE: Permission.MEMBER,
-    Act.SNOOZE: Permission.MEMBER,
-    Act.SNOOZE_LONG: Permission.EDITOR,
-    Act.RESOLVE: Permission.MEMBER,
-    Act.RESOLVE_EARLY: Permission.EDITOR,
-    Act.CHANGE_RULES: Permission.EDITOR,
-    Act.CHANGE_SETTINGS: Permission.EDITOR,
-    Act.MUTE: Permission.EDITOR,
-}
-if missing := set(Act) - PERMISSIONS.keys():
-    raise AssertionError(f"no permission for {', '.join(sorted(act.name for act in missing))}")
+PERMISSIONS = complete(
+    "PERMISSIONS",
+    Act,
+    {
+        Act.READ: Permission.ANYONE,
+        Act.SHARE: Permission.MEMBER,
+        Act.VOTE: Permission.MEMBER,
+        Act.ACKNOWLEDGE: Permission.MEMBER,
+        Act.SNOOZE: Permission.MEMBER,
+        Act.SNOOZE_LONG: Permission.EDITOR,
+        Act.RESOLVE: Permission.MEMBER,
+        Act.RESOLVE_EARLY: Permission.EDITOR,
+        Act.CHANGE_RULES: Permission.EDITOR,
+        Act.CHANGE_SETTINGS: Permission.EDITOR,
+        Act.MUTE: Permission.EDITOR,
+    },
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,7 @@ class Permissions:
         return True
 
     def check_list(self, before: ChannelSettings, after: ChannelSettings, by: str) -> None:
-        """Check that a person who changes the list of editors is on the new one, so that nobody locks themselves out.
+        """Check that a person who changes the list of editors is on the new one, so that no one locks themselves out.
 
         Raises ChannelSettingError.
         """

@@ -45,7 +45,7 @@ class ChannelStore(MonitorStore, Protocol):
         ...
 
     async def delete_older(self, before: datetime) -> Deleted:
-        """Delete a batch of closed alerts, final notices and delivery attempts from `before` a time."""
+        """Delete a batch of closed alerts, final notices, attempts and records of changes from `before` a time."""
         ...
 
     async def change_channel(
@@ -146,12 +146,13 @@ class ChannelStore(MonitorStore, Protocol):
         at: datetime,
         *,
         alerts: Sequence[AlertChange] = (),
+        notices: Sequence[Notice] = (),
         caps: RuleCaps | None = None,
     ) -> list[ChannelRule]:
         """Add rules to a channel in one transaction; return an existing rule unchanged.
 
-        If any rule is new, the `alerts` that mention it are recorded too. Raises ConflictError if one has changed, and
-        RuleLimitError if there were more rules than `caps` allows; then nothing is added.
+        If any rule is new, the `alerts` and `notices` that report it are recorded too. Raises ConflictError if one has
+        changed, and RuleLimitError if there were more rules than `caps` allows; then nothing is added.
         """
         ...
 
@@ -227,9 +228,10 @@ class ChannelStore(MonitorStore, Protocol):
         at: datetime,
         *,
         rules: Sequence[RuleChange] = (),
+        notices: Sequence[Notice] = (),
         tick: Tick | None = None,
     ) -> None:
-        """Record changes in one transaction, as MonitorStore does, together with a person's rule changes.
+        """Record changes in one transaction, as MonitorStore does, with a person's rule changes and their notices.
 
         Also raises ConflictError if a rule has changed since it was read, or if the new rule already exists in the
         channel.

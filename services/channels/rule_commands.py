@@ -27,14 +27,15 @@ from services.core.errors import NoHistoryError, NotFoundError
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC, Pair, Symbol
 from services.core.reason import Code, Reason
+from services.market.metrics import Direction
 from services.rules.decide import RuleState, Side
-from services.rules.grammar import parse_rule
+from services.rules.grammar import parse_new_rule, parse_rule
 from services.rules.market_service import MarketService
-from services.rules.rule import DEFAULT_RULES, Direction, Rule
+from services.rules.rule import DEFAULT_RULES, Rule
 
 AUDITS_SHOWN = 3
 DEFAULT_CAPS = RuleCaps()
-NAME_DIGITS = 12  # hex digits that tell two changes of the same instant apart
+NAME_DIGITS = 12  # hex digits that distinguish two changes of the same instant
 Result = TypeVar("Result")
 
 
@@ -43,7 +44,7 @@ class AddResult:
     """A rule that exists in a channel now; `created` is False if it existed before.
 
     Attributes:
-        overlaps: Rules of the channel that watch the same metric over the same window, on a common side.
+        overlaps: The other rules that it overlaps, as `overlaps_of` finds them; the same in the other results.
     """
 
     channel_rule: ChannelRule
@@ -59,6 +60,7 @@ class EditResult:
     before: str
     rule: Rule
     changed: bool
+    overlaps: tuple[ChannelRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class PauseResult:
 
     channel_rule: ChannelRule
     changed: bool
+    overlaps: tuple[ChannelRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +79,14 @@ class MoveResult:
     Attributes:
         moved: Ids of the moved rules.
         duplicates: By id, the rules that were removed, with the id of the same rule on the other symbol.
+        overlaps: By id of a moved rule that overlaps others, these others.
     """
 
     before: Symbol
     after: Symbol
     moved: tuple[int, ...]
     duplicates: Mapping[int, int]
+    overlaps: Mapping[int, tuple[ChannelRule, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,12 +136,6 @@ class RuleCommands:
         if self.permissions.needs_editors(act):
             self.permissions.check(act, (await self.store.channel(channel)).settings, by)
 
-    async def announce(self, channel: Channel, by: str, change: Reason) -> None:
-        """Post one line that says who changed what in the channel, in quiet hours and mutes too."""
-        now = self.clock.now()
-        await self.store.add_notices([change_notice(channel, by, change, now)], now)
-        self.nudge()
-
     async def add_default_rules(self, channel: Channel, by: str) -> list[ChannelRule]:
         """Add the default rules to a channel; existing rules do not change. Raises RuleLimitError."""
         await self.authorize(channel, Act.CHANGE_RULES, by)
@@ -156,14 +155,14 @@ class RuleCommands:
             existing = {channel_rule.rule: channel_rule for channel_rule in rules}
             if rule in existing:
                 return AddResult(channel_rule=existing[rule], created=False)
-            overlaps = tuple(one for one in rules if one.paused_at is None and _overlap(one.rule, rule))
             open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
-            open_alerts.note_channel_change(Reason.of(Code.RULE_ADDED, rule=rule), by)
+            reason = Reason.of(Code.RULE_ADDED, rule=rule)
+            open_alerts.note_channel_change(reason, by)
             alerts = open_alerts.changes()
-            added = await self.store.add_rules(channel, [rule], by, now, alerts=alerts, caps=self.caps)
-            if alerts:
-                self.nudge()
-            return AddResult(channel_rule=added[0], created=True, overlaps=overlaps)
+            notices = [change_notice(channel, by, reason, now)] if rules else []  # the first is announced at length
+            added = await self.store.add_rules(channel, [rule], by, now, alerts=alerts, notices=notices, caps=self.caps)
+            self.nudge()
+            return AddResult(channel_rule=added[0], created=True, overlaps=overlaps_of(rules, rule))
 
         return await retry_on_conflict(add)
 
@@ -177,16 +176,18 @@ class RuleCommands:
         rule, now = await self._parse_rule(text), self.clock.now()
 
         async def edit() -> EditResult:
-            current = await self.store.rule(channel, rule_id)
-            duplicates = [other.id for other in await self.store.rules(channel) if other.rule == rule]
+            current, rules = await self.store.rule(channel, rule_id), await self.store.rules(channel)
+            duplicates = [other.id for other in rules if other.rule == rule]
             if duplicates:
                 return EditResult(rule_id=duplicates[0], before=str(current.rule), rule=rule, changed=False)
             open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
             state = _update_alerts(open_alerts, current, rule, by)
-            open_alerts.note_channel_change(Reason.of(Code.RULE_EDITED, before=current.rule, after=rule), by)
             change = RuleChange(kind=RuleAuditKind.EDITED, channel_rule=current, by=by, rule=rule, state=state)
-            await self.store.record([], open_alerts.changes(), now, rules=[change])
-            return EditResult(rule_id=rule_id, before=str(current.rule), rule=rule, changed=True)
+            await self._save(
+                channel, open_alerts, change, Reason.of(Code.RULE_EDITED, before=current.rule, after=rule), now
+            )
+            overlaps = overlaps_of(rules, rule, rule_id)
+            return EditResult(rule_id=rule_id, before=str(current.rule), rule=rule, changed=True, overlaps=overlaps)
 
         return await self._run(edit)
 
@@ -226,9 +227,12 @@ class RuleCommands:
                 raise NotFoundError(f"No rule here watches {before}. `/minerpulse rules` lists the rules.")
             for old, new in moved_pairs.items():
                 open_alerts.move(old, new, reason, by)
-            await self.store.record([], open_alerts.changes(), now, rules=changes)
-            moved = tuple(one.channel_rule.id for one in changes if one.kind is RuleAuditKind.EDITED)
-            return MoveResult(before=before, after=after, moved=moved, duplicates=kept)
+            notices = [change_notice(channel, by, reason, now)]
+            await self.store.record([], open_alerts.changes(), now, rules=changes, notices=notices)
+            moved = {one.channel_rule.id: one.rule for one in changes if one.rule is not None}
+            there = [one for one in rules if one.id not in moved.keys() | kept.keys()]
+            overlaps = {rule_id: found for rule_id, rule in moved.items() if (found := overlaps_of(there, rule))}
+            return MoveResult(before=before, after=after, moved=tuple(moved), duplicates=kept, overlaps=overlaps)
 
         return await self._run(move)
 
@@ -244,9 +248,8 @@ class RuleCommands:
             open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
             paused = Reason.of(Code.RULE_PAUSED, rule=channel_rule.rule)
             open_alerts.remove_rule(rule_id, by, paused, kind=EntryKind.PAUSED)
-            open_alerts.note_channel_change(paused, by)
             change = RuleChange(kind=RuleAuditKind.PAUSED, channel_rule=channel_rule, by=by)
-            await self.store.record([], open_alerts.changes(), now, rules=[change])
+            await self._save(channel, open_alerts, change, paused, now)
             return PauseResult(channel_rule=channel_rule, changed=True)
 
         return await self._run(pause)
@@ -261,10 +264,10 @@ class RuleCommands:
             if channel_rule.paused_at is None:
                 return PauseResult(channel_rule=channel_rule, changed=False)
             open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
-            open_alerts.note_channel_change(Reason.of(Code.RULE_RESUMED, rule=channel_rule.rule), by)
             change = RuleChange(kind=RuleAuditKind.RESUMED, channel_rule=channel_rule, by=by)
-            await self.store.record([], open_alerts.changes(), now, rules=[change])
-            return PauseResult(channel_rule=channel_rule, changed=True)
+            await self._save(channel, open_alerts, change, Reason.of(Code.RULE_RESUMED, rule=channel_rule.rule), now)
+            overlaps = overlaps_of(await self.store.rules(channel), channel_rule.rule, rule_id)
+            return PauseResult(channel_rule=channel_rule, changed=True, overlaps=overlaps)
 
         return await self._run(resume)
 
@@ -277,9 +280,8 @@ class RuleCommands:
             channel_rule = await self.store.rule(channel, rule_id)
             open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
             open_alerts.remove_rule(rule_id, by)
-            open_alerts.note_channel_change(Reason.of(Code.RULE_REMOVED, rule=channel_rule.rule), by)
             change = RuleChange(kind=RuleAuditKind.REMOVED, channel_rule=channel_rule, by=by)
-            await self.store.record([], open_alerts.changes(), now, rules=[change])
+            await self._save(channel, open_alerts, change, Reason.of(Code.RULE_REMOVED, rule=channel_rule.rule), now)
             return channel_rule
 
         return await self._run(remove)
@@ -313,7 +315,7 @@ class RuleCommands:
         self.nudge()
 
     async def _parse_rule(self, text: str) -> Rule:
-        rule = parse_rule(text, self.pair)
+        rule = parse_new_rule(text, self.pair)
         if rule.pair != self.pair:
             await self._check_prices(rule.pair, self.clock.now())
         return rule
@@ -322,6 +324,14 @@ class RuleCommands:
         view = await self.market.view(pair, now)
         if view.current.etf is None and view.current.crypto is None:
             raise NoHistoryError(Reason.of(Code.NO_PAIR_PRICES, pair=pair, problems=view.problems))
+
+    async def _save(
+        self, channel: Channel, open_alerts: OpenAlerts, change: RuleChange, reason: Reason, now: datetime
+    ) -> None:
+        """Save a change of a rule with its line in the channel and in the threads of the open alerts, or nothing."""
+        open_alerts.note_channel_change(reason, change.by)
+        notices = [change_notice(channel, change.by, reason, now)]
+        await self.store.record([], open_alerts.changes(), now, rules=[change], notices=notices)
 
     async def _run(self, action: Callable[[], Awaitable[Result]]) -> Result:
         result = await retry_on_conflict(action)
@@ -355,6 +365,12 @@ def _update_alerts(
     edited = Reason.of(Code.RULE_EDITED, before=channel_rule.rule, after=rule)
     open_alerts.remove_rule(channel_rule.id, by, edited, kind=EntryKind.EDITED)
     return RuleState()
+
+
+def overlaps_of(rules: Sequence[ChannelRule], rule: Rule, rule_id: int | None = None) -> tuple[ChannelRule, ...]:
+    """Return the active rules that overlap this one, except its own earlier version and equal rules."""
+    others = [one for one in rules if one.id != rule_id and one.rule != rule]
+    return tuple(one for one in others if one.paused_at is None and _overlap(one.rule, rule))
 
 
 def _overlap(rule: Rule, other: Rule) -> bool:

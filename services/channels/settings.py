@@ -94,7 +94,7 @@ class SettingCommands:
             changed = parse_setting(SettingInput(text=text, resolve=resolve_name, now=now), settings)[1]
             self.permissions.check_list(settings, changed, by)
             if changed.escalate_to == channel:
-                raise ChannelSettingError("Alerts are told here already; escalate to another channel, or to a person.")
+                raise ChannelSettingError("Alerts are posted here already; escalate to another channel or a person.")
             if isinstance(changed.escalate_to, Channel) and changed.escalate_to.team != channel.team:
                 raise ChannelSettingError(
                     "That channel is in another workspace; escalate to one of this, or to a person."
@@ -104,8 +104,8 @@ class SettingCommands:
             return changed
 
         setting = " ".join(text.split())
-        entry = SettingChange(by=by, at=now, summary=setting)
-        view = await self._change(channel, change, entry, note=Reason.of(Code.SETTING_CHANGED, setting=setting))
+        entry, note = SettingChange(by=by, at=now, summary=setting), Reason.of(Code.SETTING_CHANGED, setting=setting)
+        view = await self._change(channel, change, entry, line=note, note=note)
         if setting.lower() == f"{ACCEPT_ESCALATIONS} {OFF}":
             await self._end_escalations(channel, by)
         return view
@@ -129,8 +129,7 @@ class SettingCommands:
 
         for stored in await self.store.channels():
             if stored.settings.escalate_to == target:
-                notice = change_notice(stored.channel, by, ended, entry.at)
-                await self._change(stored.channel, change, entry, note=ended, notice=notice)
+                await self._change(stored.channel, change, entry, line=ended, note=ended)
 
     async def mute(self, channel: Channel, text: str, by: str) -> ChannelView:
         """Mute a channel as typed, or end a mute, which releases the withheld messages at once.
@@ -147,17 +146,23 @@ class SettingCommands:
             return replace(muted, muted_by=None if is_off else by)
 
         setting = f"mute {' '.join(text.split())}"
-        return await self._change(channel, change, SettingChange(by=by, at=now, summary=setting))
+        line = Reason.of(Code.SETTING_CHANGED, setting=setting)
+        return await self._change(channel, change, SettingChange(by=by, at=now, summary=setting), line=line)
 
     async def _change(
         self,
         channel: Channel,
         change: Callable[[ChannelSettings], Awaitable[ChannelSettings]],
         entry: SettingChange,
+        *,
+        line: Reason,
         note: Reason | None = None,
-        notice: Notice | None = None,
     ) -> ChannelView:
-        """Change the settings; on a conflict, apply the change to the newer settings."""
+        """Change the settings; on a conflict, apply the change to the newer settings.
+
+        The `line` is saved with them, and posted in the channel; the `note` is for the threads of its open alerts.
+        """
+        notice = change_notice(channel, entry.by, line, entry.at)
 
         async def save() -> bool:
             stored = await self.store.channel(channel)

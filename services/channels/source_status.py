@@ -1,5 +1,6 @@
 """Status of the price sources of a pair."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,13 +32,18 @@ class LegSources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStatus:
-    """Sources of a pair; `trust` is that of the current prices, or None with the `problem` if there are none."""
+    """Sources of a pair; `trust` is that of the current prices, or None with the `problem` if there are none.
+
+    Attributes:
+        dropped: What the last answers about the bitcoin network lost because it was unusable.
+    """
 
     pair: Pair
     trust: Trust | None
     problem: Reason | str
     legs: tuple[LegSources, LegSources]
     simulated: bool
+    dropped: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +54,9 @@ class RefusedKey:
     variables: tuple[str, ...]
 
 
-def refused_keys(market: MarketService, pair: Pair, now: datetime) -> tuple[RefusedKey, ...]:
-    """Return the sources of a pair that refuse their API key, as of their last answers."""
-    health = [one for symbol in (pair.etf, pair.crypto) for one in market.history.source_health(symbol, now)]
-    refused = {one.name for one in health if one.key_refused}
-    return tuple(RefusedKey(source=row.title, variables=row.key_variables) for row in SOURCES if row.title in refused)
+def refused_keys(names: Collection[str]) -> tuple[RefusedKey, ...]:
+    """Return the sources with these names, with the variables of their API keys."""
+    return tuple(RefusedKey(source=row.title, variables=row.key_variables) for row in SOURCES if row.title in names)
 
 
 async def source_status(market: MarketService, pair: Pair, now: datetime) -> SourceStatus:
@@ -64,7 +68,14 @@ async def source_status(market: MarketService, pair: Pair, now: datetime) -> Sou
     except NoHistoryError as error:
         problem = error.reason
     legs = (_leg(market, pair.etf, now), _leg(market, pair.crypto, now))
-    return SourceStatus(pair=pair, trust=trust, problem=problem, legs=legs, simulated=market.history.simulated)
+    return SourceStatus(
+        pair=pair,
+        trust=trust,
+        problem=problem,
+        legs=legs,
+        simulated=market.history.simulated,
+        dropped=tuple(market.mining.dropped_values()),
+    )
 
 
 def _leg(market: MarketService, symbol: Symbol, now: datetime) -> LegSources:

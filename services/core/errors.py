@@ -145,7 +145,7 @@ class NotAllowedError(UserInputError):
         super().__init__(self.describe(str))
 
     def describe(self, name: Callable[[str], str]) -> str:
-        """Return what was refused and whom to ask; `name` formats a person."""
+        """Return what was refused and who can do it; `name` formats a person."""
         people = ", ".join(map(name, self.editors))
         if not self.is_outsider:
             return f"Nothing was changed. Only {people} can {self.act} here; ask one of them."
@@ -247,7 +247,7 @@ class DatabaseUnavailableError(StorageError):
     """The database is unreachable, its schema is of another version, or something stored in it cannot be read.
 
     Attributes:
-        is_logged: Whether the storage has logged this outage, so that nobody else needs to.
+        is_logged: Whether the storage has logged this outage, so that no caller logs it again.
     """
 
     is_logged = False
@@ -291,7 +291,7 @@ class SendDeadlineError(DeliveryError):
     """The message was not sent, because its deadline was over: another process may have sent it."""
 
     def __init__(self) -> None:
-        super().__init__("It took too long until it could be sent.", permanent=False, surely_not_posted=True)
+        super().__init__("It could not be sent in time.", permanent=False, surely_not_posted=True)
 
 
 class MessageRefusedError(DeliveryError):

@@ -56,7 +56,18 @@ class InstallationStore(Protocol):
         ...
 
     async def save_renewal(self, claimed: Installation, renewed: Installation, at: datetime) -> bool:
-        """Save the new token of a claimed installation; return whether it still exists as it was claimed."""
+        """Save the new token of a claimed installation; return whether it still exists as it was claimed.
+
+        Until it is saved, the token is in an encrypted file that outlives the process, if a file can be written.
+        """
+        ...
+
+    async def recover_renewals(self, at: datetime) -> list[str]:
+        """Save the new tokens that earlier processes left in files; return the homes of those that still applied."""
+        ...
+
+    def unsaved_renewal(self, home: str) -> str | None:
+        """Return the file with a new token that the database does not have; None if there is none."""
         ...
 
     async def uninstall(self, team: str | None, enterprise: str | None, at: datetime) -> list[str]:

@@ -51,7 +51,7 @@ class Interval(NamedTuple):
     high: float
 
     def __contains__(self, value: object) -> bool:
-        return isinstance(value, (int, float)) and self.low <= value <= self.high
+        return isinstance(value, float) and self.low <= value <= self.high
 
 
 def wilson_interval(successes: int, trials: int) -> Interval:
@@ -66,19 +66,30 @@ def wilson_interval(successes: int, trials: int) -> Interval:
 
 
 def correlation_interval(correlation: float, count: int) -> Interval:
-    """Return the interval of a correlation over `count` pairs, at least 4. Source: Fisher 1921."""
+    """Return the interval of a correlation over `count` pairs, at least 4. Source: Fisher 1921.
+
+    That of an exact correlation, 1 or -1, is the correlation itself.
+    """
+    if abs(correlation) >= 1:
+        return Interval(correlation, correlation)
     center, margin = math.atanh(correlation), NORMAL_QUANTILE / math.sqrt(count - 3)
     return Interval(math.tanh(center - margin), math.tanh(center + margin))
 
 
 class Dispersion(NamedTuple):
-    """How unevenly events come: the variance of half-yearly counts over their mean, at least 1, from `blocks` of them.
+    """How unevenly events come, from `blocks` half-years; independent events have 1 on average.
 
-    It never falls below 1: a few half-years cannot show that events come more evenly than by chance.
+    Attributes:
+        variance_to_mean: Of the half-yearly counts, as measured.
     """
 
-    ratio: float
+    variance_to_mean: float
     blocks: int
+
+    @property
+    def ratio(self) -> float:
+        """The ratio, at least 1: a few half-years cannot show that events come more evenly than by chance."""
+        return max(1.0, self.variance_to_mean)
 
 
 def dispersion_of(events: NDArray[np.intp], sessions: int) -> Dispersion:
@@ -91,7 +102,7 @@ def dispersion_of(events: NDArray[np.intp], sessions: int) -> Dispersion:
     remainder = sessions - blocks * BLOCK_SESSIONS
     counts = np.bincount((events[events >= remainder] - remainder) // BLOCK_SESSIONS, minlength=blocks)
     mean = counts.mean() if blocks > 1 else 0.0
-    return Dispersion(max(1.0, float(counts.var(ddof=1) / mean)) if mean > 0 else 1.0, blocks)
+    return Dispersion(float(counts.var(ddof=1) / mean) if mean > 0 else 1.0, blocks)
 
 
 class CountRange(NamedTuple):

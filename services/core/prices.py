@@ -9,6 +9,7 @@ from typing import NewType
 import numpy as np
 from numpy.typing import NDArray
 
+MIN_PRICE, MAX_PRICE = 1e-12, 10**12  # US dollars; anything outside is bad data
 Symbol = NewType("Symbol", str)
 
 
@@ -115,6 +116,11 @@ class Bars:
     def ended_at(self) -> NDArray[np.datetime64]:
         """The time at which each bar was complete and its close known: datetime64[s] UTC."""
         return self.opened_at + np.timedelta64(int(self.interval.total_seconds()), "s")
+
+    def until(self, at: datetime) -> Bars:
+        """Return the bars that ended at or before `at`."""
+        over = self.ended_at <= to_datetime64(at)
+        return self if over.all() else replace(self, opened_at=self.opened_at[over], closes=self.closes[over])
 
     def last_complete(self, at: datetime) -> tuple[float, datetime] | None:
         """Return the close of the last bar that ended at or before `at`, and the time it ended."""

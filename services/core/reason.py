@@ -82,6 +82,8 @@ class Code(StrEnum):
     TRADE_AHEAD_OF_CLOCK = "trade_ahead_of_clock"
     CLOSES_UNRELATED = "closes_unrelated"
     SOURCE_OUTVOTED = "source_outvoted"
+    VENUE_OUTVOTED = "venue_outvoted"
+    SCALE_UNCONFIRMED = "scale_unconfirmed"
     VALUES_DROPPED = "values_dropped"
     # Trust in the bitcoin network
     DIFFICULTY_UNKNOWN = "difficulty_unknown"

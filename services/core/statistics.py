@@ -1,6 +1,7 @@
 """Robust z-scores, percentile ranks and least squares."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -67,6 +68,7 @@ def finite_or_none(value: float) -> float | None:
 
 
 MIN_EIGENVALUE = 1e-10  # smallest eigenvalue of the scaled moments; below it, columns differ by rounding only
+MAX_LEVERAGE = 0.99  # of one row; above it, the fit passes through that row, whose residual then says nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,19 +77,42 @@ class RollingFits:
 
     Attributes:
         coefficients: Shape (rows, 1 + factors), the intercept first.
-        standard_errors: Shape (rows, 1 + factors).
+        covariance: HC3 covariance of the coefficients, shape (rows, 1 + factors, 1 + factors). NaN where a leverage
+            exceeds 0.99.
         residual_std: Standard deviation of the residuals.
         r2: Share of the variance that is explained.
         inverse: Inverse of the moments X'X.
         design: X' of each fit, shape (rows, 1 + factors, window), zero where a row was left out.
+        scaled_residuals: Each residual over one minus its leverage, shape (rows, window), zero where a row was left
+            out. NaN where a leverage exceeds 0.99.
     """
 
     coefficients: NDArray[np.float64]
-    standard_errors: NDArray[np.float64]
+    covariance: NDArray[np.float64]
     residual_std: NDArray[np.float64]
     r2: NDArray[np.float64]
     inverse: NDArray[np.float64]
     design: NDArray[np.float64]
+    scaled_residuals: NDArray[np.float64]
+
+    @property
+    def robust_errors(self) -> NDArray[np.float64]:
+        """HC3 standard errors of the coefficients, shape (rows, 1 + factors)."""
+        return np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
+
+    @property
+    def standard_errors(self) -> NDArray[np.float64]:
+        """Errors of the coefficients if all residuals had one variance, as prediction intervals assume.
+
+        For the error of a coefficient itself, use `robust_errors`.
+        """
+        return self.residual_std[:, None] * np.sqrt(np.diagonal(self.inverse, axis1=1, axis2=2))
+
+    @property
+    def counts(self) -> NDArray[np.intp]:
+        """How many rows each fit uses."""
+        counts: NDArray[np.intp] = self.design[:, 0].sum(axis=1).astype(np.intp)
+        return counts
 
     @property
     def fitted(self) -> NDArray[np.bool_]:
@@ -99,7 +124,8 @@ def rolling_ols(y: NDArray[np.float64], factors: NDArray[np.float64], window: in
     """Regress `y` on an intercept and `factors`, shape (rows, factors), over the `window` rows that end with each row.
 
     Rows with a missing number are left out. There is no fit (NaN) with fewer than `min_rows` rows or with collinear
-    factors. Source: Greene, Econometric Analysis, least squares.
+    factors. HC3 covariance: G (Σ uᵢ² xᵢ xᵢ') G, with G = (X'X)⁻¹ and uᵢ = eᵢ / (1 - hᵢ), where hᵢ = xᵢ' G xᵢ.
+    Source: Greene, Econometric Analysis (least squares); MacKinnon and White 1985, Long and Ervin 2000 (HC3).
     """
     columns, values = _complete_rows(y, factors)
     design = np.ascontiguousarray(_windows(columns, window).transpose(1, 0, 2))
@@ -133,14 +159,43 @@ def _fit(design: NDArray[np.float64], y_windows: NDArray[np.float64], min_rows: 
         residual_std = np.where(usable, np.sqrt(residual_squares / (counts - width)), np.nan)
         total = (y_windows**2).sum(axis=1) - y_windows.sum(axis=1) ** 2 / counts
         r2 = np.where(usable & (total > 0), 1 - residual_squares / total, np.nan)
+    weights = inverse @ design  # the change of each coefficient with y
+    leverages = np.einsum("rks,rks->rs", design, weights)
+    known = usable & (leverages.max(axis=1) <= MAX_LEVERAGE)
+    scaled_residuals = np.where(known[:, None], residuals, np.nan) / np.where(known[:, None], 1 - leverages, 1.0)
+    effects = weights * scaled_residuals[:, None]
     return RollingFits(
         coefficients=np.where(usable[:, None], coefficients, np.nan),
-        standard_errors=residual_std[:, None] * np.sqrt(np.diagonal(inverse, axis1=1, axis2=2)),
+        covariance=effects @ effects.transpose(0, 2, 1),
         residual_std=residual_std,
         r2=r2,
         inverse=inverse,
         design=design,
+        scaled_residuals=scaled_residuals,
     )
+
+
+class WaldTest(NamedTuple):
+    """Test of whether two coefficients are both unchanged: Wald's statistic and its p-value."""
+
+    statistic: float
+    p: float
+
+
+def wald_test(fits: RollingFits, before: int, after: int) -> WaldTest | None:
+    """Test whether both factors' coefficients are the same in the fits of two rows, which must share no row.
+
+    W = δ' V⁻¹ δ, with the change δ of the two coefficients and the sum V of their HC3 covariances. W/2 has an F
+    distribution with 2 and n₁ + n₂ - 6 degrees of freedom, whose tail is (1 + W/d)^(-d/2). Return None if a covariance
+    is unknown or singular. Source: Watt 1979 (equality of coefficients with unequal variances).
+    """
+    covariance = (fits.covariance[before] + fits.covariance[after])[1:, 1:]
+    change = (fits.coefficients[after] - fits.coefficients[before])[1:]
+    degrees = int(fits.counts[[before, after]].sum()) - 2 * len(fits.coefficients[after])
+    if not np.isfinite(covariance).all() or np.linalg.det(covariance) <= 0:
+        return None
+    statistic = float(change @ np.linalg.solve(covariance, change))
+    return WaldTest(statistic, (1 + statistic / degrees) ** (-degrees / 2))
 
 
 def _windows(columns: NDArray[np.float64], size: int) -> NDArray[np.float64]:

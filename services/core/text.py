@@ -7,14 +7,16 @@ SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u20
 QUOTES = " \t\r\n`'\"“”„‘’«»"  # noqa: RUF001 -- what phones make of quotes
 MAX_PLAIN = 1e5  # from here on, `g` would write an exponent
 MAX_TYPED = 500  # characters of a command or a rule
-INVISIBLE = "\x00\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+MAX_QUOTED = 200  # characters of a value from a file or a setting that an error quotes
+INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0)) if not chr(code).isspace()]
 
 # What moves a cursor, colors a terminal, breaks a line or reverses the direction of text.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _PAIRED_QUOTES = frozenset('"“”„«»')
 _TRANSLATION = str.maketrans(
-    dict.fromkeys(MINUS_SIGNS, "-") | dict.fromkeys(SPACES, " ") | dict.fromkeys(INVISIBLE, "")
+    dict.fromkeys(MINUS_SIGNS, "-") | dict.fromkeys(SPACES, " ") | dict.fromkeys((*INVISIBLE, *CONTROLS), "")
 )
 
 
@@ -34,6 +36,21 @@ def escape_control(text: str, keep: str = "\n\t") -> str:
     return _CONTROL.sub(
         lambda match: match[0] if match[0] in keep else _ESCAPES.get(match[0], f"\\u{ord(match[0]):04x}"), text
     )
+
+
+def quote(text: str) -> str:
+    """Return a text in quotation marks, cut if it is long: “abc”."""
+    return f"“{cut(text)}”"
+
+
+def cut(text: str) -> str:
+    """Return a text of at most 200 characters, which ends with … if it was longer."""
+    return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…"
+
+
+def bind_failure(error: OSError) -> str:
+    """Return why an address cannot be bound, without the address that `socket.create_server` adds in parentheses."""
+    return (error.strerror or str(error)).partition(" (while ")[0]
 
 
 def counted(count: float, noun: str) -> str:

@@ -42,9 +42,9 @@ class Exclusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorHigh:
-    """The highest bitcoin price at the session closes before the ETF's first close.
+    """The highest bitcoin price before the first row that has one: at session closes, and at daily UTC closes.
 
-    `since` is the first of those sessions that has a price.
+    `since` is the first day that has a price.
     """
 
     high: float
@@ -141,6 +141,7 @@ def align(
     *,
     until: datetime | None = None,
     quarantined: Quarantined = NO_QUARANTINE,
+    daily: Bars | None = None,
 ) -> Aligned:
     """Align both legs at each session's close; a leg is session closes of a share, or bars of a coin.
 
@@ -151,7 +152,8 @@ def align(
 
     `quarantined` holds, for each leg, the sessions or bar ends whose price is not accepted, with the reason. An older
     bar never replaces a quarantined one. Daily bars have no price at the close: each session then uses the UTC day of
-    its own date, which ends 3 to 4 hours late; callers must warn. Raises NoHistoryError if no session remains.
+    its own date, which ends 3 to 4 hours late; callers must warn. `daily` are older daily bars of the crypto leg, for
+    its high before its first price. Raises NoHistoryError if no session remains.
     """
     if not len(etf):
         raise NoHistoryError(f"{etf.source} has no {etf.symbol} closes; check the symbol and the dates.")
@@ -176,7 +178,10 @@ def align(
         ),
         etf_source=etf.source,
         crypto_source=crypto.source,
-        crypto_prior_high=_prior_high(crypto, sessions, first),
+        crypto_prior_high=_higher(
+            _prior_high(crypto, sessions, first),
+            None if daily is None else _prior_daily_high(daily, rows, legs[1][0]),
+        ),
     )
 
 
@@ -220,6 +225,24 @@ def _prior_high(prices: Closes | Bars, sessions: Sessions, first: int) -> PriorH
     return PriorHigh(
         high=float(leg_prices[high]), high_on=days[high].astype(object), since=days[known[0]].astype(object)
     )
+
+
+def _prior_daily_high(daily: Bars, rows: _Rows, crypto: NDArray[np.float64]) -> PriorHigh | None:
+    """Return the highest daily close that was known before the crypto leg's first price."""
+    if not np.isfinite(crypto).any():
+        return None
+    earlier = daily.ended_at <= rows.closes_at[int(np.argmax(np.isfinite(crypto)))]
+    if not earlier.any():
+        return None
+    days, closes = daily.opened_at[earlier].astype("datetime64[D]"), daily.closes[earlier]
+    return PriorHigh(high=float(closes.max()), high_on=days[np.argmax(closes)].item(), since=days[0].item())
+
+
+def _higher(known: PriorHigh | None, other: PriorHigh | None) -> PriorHigh | None:
+    """Return the higher of two highs, since the earlier of their first days."""
+    if known is None or other is None:
+        return known or other
+    return replace(known if known.high >= other.high else other, since=min(known.since, other.since))
 
 
 def _read_closes(

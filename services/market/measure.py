@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
-from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.intervals import Interval, correlation_interval
 from services.core.prices import Pair, to_datetime
 from services.core.reason import Code, Reason
 from services.core.statistics import (
     MIN_COVERAGE,
+    RollingFits,
     finite_or_none,
     last_percentile,
     ols,
@@ -25,8 +26,8 @@ from services.core.volatility import ewma_volatility, moves_in_sigma, rms_volati
 from services.market.align import Aligned, PriorHigh
 from services.market.mining_economics import MiningEconomics, historical_hashprices
 
-CONFIDENCE = 0.90
 BETA_SESSIONS = 60
+UNUSUAL_TAIL = 0.05  # on each side
 MIN_BETA_SESSIONS = MIN_COVERAGE * BETA_SESSIONS
 
 
@@ -47,6 +48,24 @@ class Window(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Correlation:
+    """Pearson's correlation of the 1-session returns of both legs, from `pairs` sessions."""
+
+    value: float
+    pairs: int
+
+    @property
+    def r2(self) -> float:
+        """The share of the ETF's variance that bitcoin explains."""
+        return self.value**2
+
+    @property
+    def interval(self) -> Interval:
+        """The 90% interval."""
+        return correlation_interval(self.value, self.pairs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """The returns of both legs over one window, and how unusual the spread is; returns are fractions.
 
@@ -54,9 +73,16 @@ class Measurement:
         anchor: the session whose close the returns start from.
         as_of: the instant of both prices.
         beta: from the 60 sessions before the window; None if the history is too short.
-        z, percentile: the spread's position (percentile from 0 to 100) among the 252 sessions before; None if the
-            history is too short. `z` is also None if the MAD is 0.
+        beta_error: HC3 standard error of beta; None if one session alone determines it.
+        correlation: Pearson's, of the returns that beta comes from; None if a leg did not move.
+        beta_pairs: number of those returns.
+        z: the spread's robust z among the 252 sessions before; None if the history is too short, or the MAD is 0.
+        percentile: the spread's rank (0 to 100) among them, for windows of at most 20 sessions; None if the history is
+            too short. 252 sessions hold too few separate windows of a longer one for a rank.
+        sigma: the volatility-scaled move, for longer windows; None if the history is too short.
+        sessions: how many sessions the window covers; for `ytd`, those of this year.
         mining: mining economics, if the network's history is loaded and known at both ends of the window.
+        crypto_since: first day that the coin's high counts from; None in measurements of earlier releases.
     """
 
     pair: Pair
@@ -70,10 +96,45 @@ class Measurement:
     spread: float
     relative: float
     beta: float | None
+    beta_error: float | None = None
+    correlation: float | None = None
+    beta_pairs: int | None = None
     residual: float | None
     z: float | None
     percentile: float | None
+    sigma: float | None = None
+    sessions: int = 0
     mining: MiningEconomics | None = None
+    crypto_since: date | None = None
+
+    @property
+    def r2(self) -> float | None:
+        """The share of the ETF's variance that bitcoin explained in the sessions that beta comes from."""
+        return None if self.correlation is None else self.correlation**2
+
+    def is_unusual(self, among: int = 1) -> bool:
+        """Return whether the spread is unusual, of `among` readings that were looked at.
+
+        One reading is unusual outside nine tenths of the sessions before, or from 1.645 sigma on. Of more, each side's
+        5% are divided by their number, so that all together call nothing unusual nine times out of ten by chance.
+        Source: Bonferroni's inequality.
+        """
+        tail = UNUSUAL_TAIL / among
+        if self.percentile is not None:
+            return not 100 * tail < self.percentile < 100 * (1 - tail)
+        return self.sigma is not None and abs(self.sigma) >= NormalDist().inv_cdf(1 - tail)
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether it is known how unusual the spread is."""
+        return self.percentile is not None or self.sigma is not None
+
+    @property
+    def beta_correlation(self) -> Correlation | None:
+        """The correlation with its interval; None if it is not known."""
+        if self.correlation is None or self.beta_pairs is None:
+            return None
+        return Correlation(value=self.correlation, pairs=self.beta_pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +186,26 @@ def beta_series(aligned: Aligned) -> NDArray[np.float64]:
     Ordinary least squares with an intercept. Sessions without both returns are dropped; fewer than 45 of 60 give NaN. A
     measurement must use the beta at its anchor, so that the estimate excludes the window itself.
     """
+    return _beta_fits(aligned).coefficients[:, 1]
+
+
+def correlation_series(aligned: Aligned) -> NDArray[np.float64]:
+    """Return Pearson's correlation of the ETF's and bitcoin's 1-session returns, for each session.
+
+    It comes from the same sessions as `beta_series`, and its square is the R² of that beta. NaN with fewer than 45 of
+    60 returns, or if a leg did not move.
+    """
+    return _correlations(_beta_fits(aligned))
+
+
+def _beta_fits(aligned: Aligned) -> RollingFits:
     etf, crypto = session_returns(aligned)
-    return rolling_ols(etf, crypto[:, None], BETA_SESSIONS, min_rows=MIN_BETA_SESSIONS).coefficients[:, 1]
+    return rolling_ols(etf, crypto[:, None], BETA_SESSIONS, min_rows=MIN_BETA_SESSIONS)
+
+
+def _correlations(fits: RollingFits) -> NDArray[np.float64]:
+    """Return the correlation in fits of one factor: the root of R², with the sign of the coefficient."""
+    return np.sign(fits.coefficients[:, 1]) * np.sqrt(np.maximum(0.0, fits.r2))
 
 
 def residual_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
@@ -198,7 +277,8 @@ def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
             return NotMeasured(window=window, reason=missing_price_reason(aligned, row))
     etf = float(aligned.etf[last] / aligned.etf[start] - 1)
     crypto = float(aligned.crypto[last] / aligned.crypto[start] - 1)
-    beta = _beta_at(aligned, start)
+    fit = _beta_fit_at(aligned, start)
+    beta = finite_or_none(fit.coefficients[0, 1])
     spread = spread_series(aligned, window)
     return Measurement(
         pair=aligned.pair,
@@ -212,11 +292,24 @@ def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
         spread=etf - crypto,
         relative=(1 + etf) / (1 + crypto) - 1,
         beta=beta,
+        beta_error=finite_or_none(fit.robust_errors[0, 1]),
+        correlation=finite_or_none(_correlations(fit)[0]),
+        beta_pairs=None if beta is None else int(fit.counts[0]),
         residual=None if beta is None else etf - beta * crypto,
         z=finite_or_none(robust_z(spread[-1:], trailing_windows(spread)[-1:])[0]),
-        percentile=last_percentile(spread),
+        percentile=last_percentile(spread) if window.is_short else None,
+        sigma=None if window.is_short else finite_or_none(sigma_series(aligned, window)[-1]),
+        sessions=last - start,
         mining=_mining_economics(aligned, window, start),
+        crypto_since=_crypto_since(aligned),
     )
+
+
+def _crypto_since(aligned: Aligned) -> date:
+    if aligned.crypto_prior_high is not None:
+        return aligned.crypto_prior_high.since
+    first: date = aligned.sessions[int(np.argmax(np.isfinite(aligned.crypto)))].item()
+    return first
 
 
 def drawdown(aligned: Aligned, prices: NDArray[np.float64], prior: PriorHigh | None = None) -> Drawdown | None:
@@ -242,11 +335,17 @@ def missing_price_reason(aligned: Aligned, row: int) -> Reason:
     return Reason.of(Code.MISSING_PRICE, session=session, reasons=reasons)
 
 
-def _beta_at(aligned: Aligned, row: int) -> float | None:
-    """Return the beta of one row of `beta_series`."""
+def _beta_fit_at(aligned: Aligned, row: int) -> RollingFits:
+    """Return the one fit that `beta_series` has at a row."""
     etf, crypto = session_returns(aligned.head(row + 1))
-    fit = ols(etf[-BETA_SESSIONS:], crypto[-BETA_SESSIONS:, None], min_rows=MIN_BETA_SESSIONS)
-    return finite_or_none(fit.coefficients[0, 1])
+    return ols(etf[-BETA_SESSIONS:], crypto[-BETA_SESSIONS:, None], min_rows=MIN_BETA_SESSIONS)
+
+
+def latest_correlation(aligned: Aligned) -> Correlation | None:
+    """Return the last value of `correlation_series`, with the number of its pairs; None if it is not known."""
+    fit = _beta_fit_at(aligned, len(aligned) - 1)
+    value = finite_or_none(_correlations(fit)[0])
+    return None if value is None else Correlation(value=value, pairs=int(fit.counts[0]))
 
 
 def _mining_economics(aligned: Aligned, window: Window, start: int) -> MiningEconomics | None:
@@ -262,8 +361,8 @@ def _mining_economics(aligned: Aligned, window: Window, start: int) -> MiningEco
         difficulty_before=float(difficulty[start]),
         hashprice=float(hashprice[-1]),
         hashprice_before=float(hashprice[start]),
-        difficulty_percentile=last_percentile(difficulty_series(aligned, window)),
-        hashprice_percentile=last_percentile(hashprice_series(aligned, window)),
+        difficulty_percentile=last_percentile(difficulty_series(aligned, window)) if window.is_short else None,
+        hashprice_percentile=last_percentile(hashprice_series(aligned, window)) if window.is_short else None,
     )
 
 
@@ -285,94 +384,3 @@ def hashprices(aligned: Aligned) -> NDArray[np.float64]:
     if aligned.network is None:
         return np.full(len(aligned), np.nan)
     return historical_hashprices(aligned.network, aligned.at, aligned.crypto)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """Bitcoin's move since the ETF's last close at `since`, and the implied ETF gap: `beta` times the move.
-
-    All are fractions except beta and its standard error `beta_error`. `low` and `high` are a 90% prediction interval
-    for the ETF's opening. If the history is too short for a beta, only the move is known and the others are None.
-    """
-
-    move: float
-    beta: float | None
-    beta_error: float | None
-    implied: float | None
-    low: float | None
-    high: float | None
-    since: datetime
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BetaFit:
-    """OLS fit, with an intercept, of the ETF's 1-session returns on bitcoin's.
-
-    `residual_std` is the standard deviation of the residuals (a fraction), with `degrees_of_freedom`.
-    """
-
-    beta: float
-    beta_error: float
-    residual_std: float
-    degrees_of_freedom: int
-
-    def margin(self, move: float) -> float:
-        """Return the half-width of the 90% prediction interval around beta × `move`.
-
-        It is t × √(s² + (SE(β) × move)²), with Student's t quantile and the residuals' standard deviation s. The
-        intercept, a drift independent of bitcoin, is part of neither the implied gap nor the interval. The fitted
-        returns run from close to close, weekends included; an opening contains no session of its own and is likely to
-        be closer.
-        Source: Montgomery, Peck and Vining, Introduction to Linear Regression Analysis, prediction of new observations.
-        """
-        return student_t_quantile(self.degrees_of_freedom) * sqrt(self.residual_std**2 + (self.beta_error * move) ** 2)
-
-
-def predict_gap(closes: Aligned, price: float, at: datetime) -> Gap:
-    """Return bitcoin's move from the last row of `closes` to `price`, and the implied ETF gap.
-
-    The last row must have a bitcoin price.
-    """
-    since, move = to_datetime(closes.at[-1]), price / float(closes.crypto[-1]) - 1
-    fit = fit_beta(closes)
-    if fit is None:
-        return Gap(move=move, beta=None, beta_error=None, implied=None, low=None, high=None, since=since, at=at)
-    gap, margin = fit.beta * move, fit.margin(move)
-    return Gap(
-        move=move,
-        beta=fit.beta,
-        beta_error=fit.beta_error,
-        implied=gap,
-        low=gap - margin,
-        high=gap + margin,
-        since=since,
-        at=at,
-    )
-
-
-def fit_beta(closes: Aligned) -> BetaFit | None:
-    """Fit the 60 sessions that end with the last row, like `beta_series`; None if fewer than 45 have returns."""
-    etf, crypto = session_returns(closes)
-    y, x = etf[-BETA_SESSIONS:], crypto[-BETA_SESSIONS:]
-    fit = ols(y, x[:, None], min_rows=MIN_BETA_SESSIONS)
-    if not fit.fitted[0]:
-        return None
-    return BetaFit(
-        beta=float(fit.coefficients[0, 1]),
-        beta_error=float(fit.standard_errors[0, 1]),
-        residual_std=float(fit.residual_std[0]),
-        degrees_of_freedom=int((np.isfinite(x) & np.isfinite(y)).sum()) - 2,
-    )
-
-
-def student_t_quantile(degrees_of_freedom: int) -> float:
-    """Approximate the 95% quantile of Student's t; accurate to six digits from 40 degrees of freedom on.
-
-    Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5.
-    """
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    first = (z**3 + z) / 4
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + first / degrees_of_freedom + second / degrees_of_freedom**2 + third / degrees_of_freedom**3

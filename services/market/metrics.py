@@ -8,23 +8,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from enum import Enum
 from typing import NamedTuple, NewType, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.rows import by_key, complete
 from services.core.statistics import finite_or_none
 from services.market.align import Aligned
+from services.market.gap import Gap
 from services.market.measure import (
-    Gap,
     Measurement,
     Window,
+    anchors,
     beta_series,
+    correlation_series,
     difficulty_series,
     drawdown,
     drawdown_series,
     hashprice_series,
     residual_series,
+    returns,
+    sigma_series,
     spread_series,
     z_series,
 )
@@ -51,6 +57,8 @@ class Unit:
         cell: Template of a value in a terminal's table.
         syntax: What the grammar expects.
         example: What to type in the editor.
+        margin: For a level, which is compared as it is and not by its distance from zero: how far behind the threshold
+            a rule clears, if it does not say.
     """
 
     name: str
@@ -64,6 +72,12 @@ class Unit:
     cell: str
     syntax: str
     example: str
+    margin: float | None = None
+
+    @property
+    def is_level(self) -> bool:
+        """Whether values are compared as they are, on one side, with a clear level behind the threshold."""
+        return self.margin is not None
 
     @property
     def scale(self) -> float:
@@ -113,7 +127,7 @@ PERCENT = Unit(
     syntax="a percentage, as in 5%",
     example="5%",
 )
-SIGMA = Unit(
+ROBUST_Z = Unit(
     name="z",
     prefix="z",
     suffixes={"": 0},
@@ -125,6 +139,50 @@ SIGMA = Unit(
     syntax="a robust z, as in z3.5",
     example="3.5",
 )
+SIGMA = Unit(
+    name="σ",
+    suffix="sigma",
+    suffixes={"": 0, "sigma": 0, "σ": 0, "sd": 0},
+    decimals=0,
+    max_value=20.0,
+    step=0.1,
+    written="{}σ",
+    cell="{:+.1f}σ",
+    syntax="a move in units of its usual size, as in 2.2sigma",
+    example="2.2sigma",
+)
+CORRELATION = Unit(
+    name="correlation",
+    suffixes={"": 0},
+    decimals=0,
+    max_value=0.9,
+    step=0.01,
+    written="{}",
+    cell="{:+.2f}",
+    syntax="a correlation, as in 0.4",
+    example="0.4",
+    margin=0.1,
+)
+BETA = Unit(
+    name="beta",
+    suffixes={"": 0},
+    decimals=0,
+    max_value=5.0,
+    step=0.05,
+    written="{}",
+    cell="{:+.2f}",
+    syntax="a beta, as in 0.5",
+    example="0.5",
+    margin=0.1,
+)
+
+
+class Direction(Enum):
+    """The side on which a value must be for a rule to fire: for a spread, the side of bitcoin."""
+
+    ABOVE = "above"
+    BELOW = "below"
+    EITHER = "either"
 
 
 class Magnitude(NamedTuple):
@@ -141,14 +199,16 @@ class Rank:
     Attributes:
         noun: What is ranked, after `the 5-day`.
         value: The ranked value; its sign gives the side.
-        percentile: 0 to 100; None if the history is too short.
+        percentile: 0 to 100, for windows of at most 20 sessions; None if the history is too short.
         z: Its robust z; None if it has none.
+        sigma: Its volatility-scaled move, for longer windows; None if it has none.
     """
 
     noun: str
     value: Callable[[Measurement], float | None]
     percentile: Callable[[Measurement], float | None]
     z: Callable[[Measurement], float | None] = lambda _measurement: None
+    sigma: Callable[[Measurement], float | None] = lambda _measurement: None
 
 
 SPREAD_RANK = Rank(
@@ -156,7 +216,16 @@ SPREAD_RANK = Rank(
     value=lambda measurement: measurement.spread,
     percentile=lambda measurement: measurement.percentile,
     z=lambda measurement: measurement.z,
+    sigma=lambda measurement: measurement.sigma,
 )
+
+
+class Retired(NamedTuple):
+    """Windows that new rules on a metric cannot have, the metric to use instead, and its threshold for an old one."""
+
+    windows: tuple[Window, ...]
+    successor: str
+    threshold: Callable[[Window, float], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -167,7 +236,8 @@ class Metric:
 
     Attributes:
         name: In the text of a rule. Rules are stored as text, so a name doesn't change.
-        named: The text of a rule has the name; if not, the metric is the default or its unit's prefix selects it.
+        named: The text of a rule has the name; if not, the metric is the default, or the prefix or suffix of its unit
+            selects it.
         windows: Windows that a rule can have; none if it has no window.
         magnitude: None if the value has a sign, and thus two sides.
         subject: Metrics with the same subject share an alert.
@@ -176,11 +246,16 @@ class Metric:
         live: The value of the last row, None if it cannot be measured. Without it, the end of `series` is used.
         implied: The value from the gap that bitcoin implies.
         crypto_weight: For an ETF return minus a multiple of bitcoin's: that multiple, for each row.
-        rank: How unusual an alert's measurement is.
+        rank: How unusual an alert's measurement is; None if it is not ranked.
+        closes_only: The value changes only at closes, so a rule is decided there, once a session.
+        direction: Of a rule that names none.
+        scaled: Name of the metric that measures the same in units of its usual size; empty if there is none.
+        retired: Windows that only rules of earlier releases have; these keep running.
         label: In the editor.
         headline: Template of an alert's title. Fields: `etf` (`WGMI`), `etf_state` (`WGMI` or `WGMI closed`), `crypto`
             (`bitcoin`), `Crypto` (`Bitcoin`), `spread` (`8.4 pp above bitcoin`), `value` (without its sign), `signed`
-            (with its sign), `side` (`above` or `below`), `move` (`up` or `down`), `window` (`over 5 days`).
+            (with its sign), `side` (`above` or `below`), `move` (`up` or `down`), `window` (`over 5 days`),
+            `since` (` since Jul 20, 2015`, what the coin's high counts from; may be empty).
         phrase: Template of an alert's topic, without numbers. Fields: `etf`, `crypto`, `Crypto`, `side`, `move`.
         chart: Template of a chart's title. Fields: `window` (`5-day`), `Crypto`, `name`, `unit`.
         example: A threshold in the text of a rule.
@@ -199,7 +274,11 @@ class Metric:
     live: Callable[[Aligned, Measurement], float | None] | None = None
     implied: Callable[[Gap], float | None] | None = None
     crypto_weight: Callable[[Aligned], NDArray[np.float64]] | None = None
-    rank: Rank = SPREAD_RANK
+    rank: Rank | None = SPREAD_RANK
+    closes_only: bool = False
+    direction: Direction = Direction.EITHER
+    scaled: str = ""
+    retired: Retired | None = None
     label: str
     headline: str
     phrase: str
@@ -216,7 +295,7 @@ class Metric:
     @property
     def signed(self) -> bool:
         """Whether the value has a sign, and thus two sides."""
-        return self.magnitude is None
+        return self.magnitude is None and not self.unit.is_level
 
     @property
     def is_divergence(self) -> bool:
@@ -241,6 +320,15 @@ def _bitcoin_depth(aligned: Aligned, _measurement: Measurement) -> float | None:
     return None if depth is None else depth.depth
 
 
+SIGMA_FLOOR = 0.01  # of the spread; below it, a pair that hardly diverges would fire on tracking noise
+
+
+def watched_sigma_series(aligned: Aligned, window: Window) -> NDArray[np.float64]:
+    """Return `sigma_series` for rules: 0 where the spread is below 1 pp, however quiet the pair is."""
+    sigma, spread = sigma_series(aligned, window), spread_series(aligned, window)
+    return np.where(np.isfinite(sigma) & (np.abs(spread) < SIGMA_FLOOR), 0.0, sigma)
+
+
 SPREAD = Metric(
     name="spread",
     named=False,
@@ -249,6 +337,7 @@ SPREAD = Metric(
     series=spread_series,
     live=lambda _aligned, measurement: measurement.spread,
     crypto_weight=lambda aligned: np.ones(len(aligned)),
+    scaled="sigma",
     label="spread: the ETF's return less bitcoin's",
     headline="{etf_state} {spread} {window}",
     phrase="{etf} {side} {crypto}",
@@ -268,10 +357,30 @@ RESIDUAL = Metric(
     example="10pp",
     examples=("20d residual 10pp for 10m",),
 )
+LONG_WINDOWS = tuple(window for window in Window if not window.is_short)
+# Thresholds that equally many sessions of 16 shares are past, 2018 to April 2026: a robust z, and sigma by window.
+_Z = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0)
+_SIGMA = complete(
+    "_SIGMA",
+    LONG_WINDOWS,
+    {
+        Window.D60: (1.28, 1.51, 1.68, 1.82, 1.95, 2.07, 2.32),
+        Window.D252: (0.72, 0.87, 0.97, 1.05, 1.14, 1.24, 1.42),
+        Window.YTD: (0.82, 0.96, 1.11, 1.23, 1.33, 1.40, 1.55),
+    },
+)
+
+
+def _sigma_for_z(window: Window, z: float) -> float:
+    """Return the threshold in sigma that is passed as often as a robust z; beyond the measured ones, in proportion."""
+    known = min(max(z, _Z[0]), _Z[-1])
+    return float(np.interp(known, _Z, _SIGMA[window])) * z / known
+
+
 Z = Metric(
     name="z",
     named=False,
-    unit=SIGMA,
+    unit=ROBUST_Z,
     subject=DIVERGENCE,
     series=z_series,
     live=lambda _aligned, measurement: measurement.z,
@@ -279,8 +388,26 @@ Z = Metric(
     headline="{etf_state} {spread} {window}",
     phrase="{etf} {side} {crypto}",
     chart="{window} spread, robust z",
+    retired=Retired(windows=LONG_WINDOWS, successor="sigma", threshold=_sigma_for_z),
     example="z3.5",
     examples=("1d z3.5",),
+)
+MOVE = Metric(
+    name="sigma",
+    named=False,
+    unit=SIGMA,
+    subject=DIVERGENCE,
+    series=watched_sigma_series,
+    label="sigma: the spread in units of its usual size",
+    headline="{etf_state} {spread} {window}, {value}",
+    phrase="{etf} {side} {crypto}",
+    chart="{window} move, σ",
+    example="2.2sigma",
+    examples=("1d 2.2sigma",),
+    note=(
+        "`sigma` scales the spread by how much the pair has moved lately, so one threshold suits quiet and volatile "
+        "times. Moves of less than 1 pp count as 0."
+    ),
 )
 GAP = Metric(
     name="gap",
@@ -303,8 +430,8 @@ DRAWDOWN = Metric(
     series=lambda aligned, _window: drawdown_series(aligned.crypto, aligned.crypto_prior_high),
     live=_bitcoin_depth,
     label="drawdown: bitcoin below its highest close",
-    headline="{Crypto} {value} below its highest session close",
-    phrase="{crypto} below its highest session close",
+    headline="{Crypto} {value} below its highest close{since}",
+    phrase="{crypto} below its highest close",
     chart="{Crypto} below its high, %",
     example="60%",
     examples=("drawdown 60%",),
@@ -351,13 +478,76 @@ DIFFICULTY = Metric(
     examples=("5d difficulty 5%",),
 )
 
-METRICS: dict[str, Metric] = {row.name: row for row in [*globals().values()] if isinstance(row, Metric)}
+CORRELATION_60 = Metric(
+    name="correlation",
+    unit=CORRELATION,
+    windows=(Window.D60,),
+    subject=Subject("correlation"),
+    series=lambda aligned, _window: correlation_series(aligned),
+    rank=None,
+    closes_only=True,
+    direction=Direction.BELOW,
+    label="correlation: of 1-day returns over 60 sessions",
+    headline="{etf}'s correlation with {crypto} is {value} {window}",
+    phrase="{etf}'s correlation with {crypto} {side} its level",
+    example="0.4",
+    examples=("60d correlation 0.4 below clear 0.5",),
+    note=(
+        "`correlation` and `beta` are levels: the rule fires at the threshold on its side and clears 0.1 behind it. "
+        "They are decided at closes."
+    ),
+)
+BETA_60 = Metric(
+    name="beta",
+    unit=BETA,
+    windows=(Window.D60,),
+    subject=Subject("beta"),
+    series=lambda aligned, _window: beta_series(aligned),
+    rank=None,
+    closes_only=True,
+    direction=Direction.BELOW,
+    label="beta: to bitcoin, over 60 sessions",
+    headline="{etf}'s beta to {crypto} is {value} {window}",
+    phrase="{etf}'s beta to {crypto} {side} its level",
+    example="0.5",
+    examples=("60d beta 0.5 below",),
+)
+ETF = Metric(
+    name="etf",
+    unit=PERCENT,
+    subject=Subject("etf"),
+    series=lambda aligned, window: returns(aligned.etf, anchors(aligned, window)),
+    live=lambda _aligned, measurement: measurement.etf_return,
+    rank=None,
+    label="etf: the ETF's return",
+    headline="{etf_state} {move} {value} {window}",
+    phrase="{etf} {move}",
+    chart="The ETF, {window} return, %",
+    example="10%",
+    examples=("1d etf 10%",),
+)
+BTC = Metric(
+    name="btc",
+    unit=PERCENT,
+    subject=Subject("btc"),
+    series=lambda aligned, window: returns(aligned.crypto, anchors(aligned, window)),
+    live=lambda _aligned, measurement: measurement.crypto_return,
+    rank=None,
+    label="btc: bitcoin's return",
+    headline="{Crypto} {move} {value} {window}",
+    phrase="{crypto} {move}",
+    chart="{Crypto}, {window} return, %",
+    example="5%",
+    examples=("1d btc 5% below",),
+)
+
+METRICS = by_key("METRICS", lambda row: row.name, [row for row in [*globals().values()] if isinstance(row, Metric)])
 
 
 def unit_named(name: str) -> Unit:
     """Return the unit of a stored value; one that no metric has any more shows the value as it is stored."""
     units = {metric.unit.name: metric.unit for metric in METRICS.values()}
-    return units.get(name) or replace(SIGMA, name=name, prefix="", suffix=f" {name}", written=f"{{}} {name}")
+    return units.get(name) or replace(ROBUST_Z, name=name, prefix="", suffix=f" {name}", written=f"{{}} {name}")
 
 
 def metric_named(name: str) -> Metric:

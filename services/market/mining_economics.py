@@ -48,8 +48,8 @@ class MiningEconomics:
     Attributes:
         difficulty: in units of the minimum difficulty.
         hashprice: in US dollars per PH/s per day, without fees, whose history is not available.
-        difficulty_percentile, hashprice_percentile: rank (0 to 100) of the change among the 252 sessions before; None
-            if too few of them are known.
+        difficulty_percentile, hashprice_percentile: rank (0 to 100) of the change among the 252 sessions before, for
+            windows of at most 20 sessions; None if too few of them are known.
     """
 
     source: str

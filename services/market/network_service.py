@@ -7,14 +7,19 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from services.core.errors import NoHistoryError, SourceError
+from services.core.reason import Reason
 from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.align import Aligned
+from services.market.feeds.freshness import dropped_values
 from services.market.feeds.network import NetworkFeed
 from services.market.metrics import Metric
+from services.market.mining_power import PowerModel
+from services.market.network import NETWORK
 from services.market.network_checks import CheckedNetwork, TrustedHistory, check_network_sources, trust_for_rules
 from services.market.network_history import EMPTY_HISTORY, NetworkHistory
 from services.market.ports import NetworkHistorySource, NetworkSource
 
+NO_MACHINES = PowerModel()
 HISTORY_TTL = timedelta(hours=6)  # past days do not change
 RETRY_AFTER = timedelta(minutes=5)  # after a failure
 
@@ -30,9 +35,17 @@ class NetworkService:
     """The bitcoin network. `feeds` are its sources in order of preference.
 
     `requires_witness` means that its figures need a second source to be fully trusted; False for a simulated network.
+    `power_model` has the assumptions from which its power draw is estimated.
     """
 
-    def __init__(self, sources: Iterable[NetworkSource], *, requires_witness: bool = True) -> None:
+    def __init__(
+        self,
+        sources: Iterable[NetworkSource],
+        *,
+        requires_witness: bool = True,
+        power_model: PowerModel = NO_MACHINES,
+    ) -> None:
+        self.power_model = power_model
         self.feeds = [NetworkFeed(source) for source in sources]
         self._requires_witness = requires_witness
         candidates = (feed.source for feed in self.feeds)
@@ -51,7 +64,7 @@ class NetworkService:
         checked = check_network_sources(answers, now)
         if checked is None:
             problems = "; ".join(answer.problem for answer in answers if answer.problem) or "No source of it is set"
-            remedy = "Try again in a minute." if self.feeds else "Whoever runs MinerPulse sets one."
+            remedy = "Try again in a minute." if self.feeds else "Your MinerPulse administrator can set one."
             raise NoHistoryError(f"Nothing is known of the bitcoin network yet. {problems}.", remedy=remedy)
         return replace(checked, trust=self._waive_witness(checked.trust))
 
@@ -72,6 +85,10 @@ class NetworkService:
         return TrustedHistory(
             history=answer.history or EMPTY_HISTORY, trust=self._waive_witness(trust.combined_with(failure))
         )
+
+    def dropped_values(self) -> list[Reason]:
+        """Return what the last answers of each source lost because it was unusable."""
+        return [dropped for feed in self.feeds if (dropped := dropped_values(feed.source, NETWORK))]
 
     def _waive_witness(self, trust: Trust) -> Trust:
         waived = not self._requires_witness and trust.verdict is Verdict.DEGRADED

@@ -15,12 +15,14 @@ class EquityPrices:
     """One answer of an equity vendor: session closes, the last trade if known, and corporate actions.
 
     `closes` may include the session that is still open; its price is live, and the quote's time shows that. `actions`
-    are the dividends and splits of the requested period; always empty for a vendor that provides none.
+    are the dividends and splits of the requested period; always empty for a vendor that provides none. `answered_at`
+    is the time of the answer, by the earlier of the vendor's clock and ours; None if only ours is known.
     """
 
     closes: Closes
     quote: Quote | None
     actions: tuple[Action, ...] = ()
+    answered_at: datetime | None = None
 
 
 class EquitySource(Protocol):

@@ -3,18 +3,26 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from math import ceil
 from math import log as ln
 
+from services.core.concurrency import gather_all
 from services.core.errors import SourceError
-from services.core.prices import Bars, Closes, Quote, Symbol, to_datetime
+from services.core.prices import Bars, Closes, Pair, Quote, Symbol, to_datetime
 from services.core.reason import Code, Reason
 from services.core.sessions import Sessions, sessions_around
 from services.core.trust import TRUSTED, Trust, Verdict
-from services.market.consensus.closes import COINS, ConsensusHistory, LegHistory, consensus_bars, consensus_closes
+from services.market.consensus.closes import (
+    COINS,
+    ConsensusHistory,
+    LegHistory,
+    changed_rows,
+    consensus_bars,
+    consensus_closes,
+)
 from services.market.consensus.corporate_actions import LastTrade, needs_trade_for_split
 from services.market.consensus.quarantine import COIN_QUARANTINE, spike_reason, unexplained_split_reason
 from services.market.consensus.quorum import (
@@ -25,18 +33,29 @@ from services.market.consensus.quorum import (
     ConsensusQuote,
     consensus_trade,
 )
-from services.market.feeds.closes import changed_closes
-from services.market.feeds.crypto import CoinFeed, CoinFeeds
+from services.market.feeds.closes import changed_closes, finished_closes
+from services.market.feeds.crypto import DAY, HOUR, CoinFeed, CoinFeeds, midnight
 from services.market.feeds.equities import EquityFeed, EquityFeeds
-from services.market.feeds.freshness import HISTORY_START, MAX_LIVE_AGE
+from services.market.feeds.freshness import HISTORY_START, HOURS_START, MAX_LIVE_AGE
 from services.market.feeds.report import SourceHealth, source_health
-from services.market.ports import CryptoSource, EquitySource, HistoryStore, ReservesCalls
+from services.market.ports import CryptoSource, EquitySource, HasKey, HistoryStore, ReservesCalls
 
 MINUTE = timedelta(minutes=1)
 MAX_MINUTE_BAR_AGE = timedelta(minutes=2)  # minute bars end on the whole minute
 MAX_UNWATCHED = 64  # symbols
+WATCHED_TTL = timedelta(minutes=1)
 MIN_DECISIVE_SCALE = ln(2)  # no day's move reaches it
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OlderBars:
+    """Bars of a coin that one venue still has to load, since an instant."""
+
+    feeds: CoinFeeds
+    symbol: Symbol
+    interval: timedelta
+    since: datetime
 
 
 @dataclass(slots=True)
@@ -46,18 +65,25 @@ class PriceHistory:
     Attributes:
         equities, cryptos: sources in order of preference.
         requires_witness: a price needs a second source to be fully trusted; False for files and simulated markets.
+        update_watched: calls `watch` with what is watched now; called before a question about another symbol, at most
+            once a minute, as rules may be added by other processes.
     """
 
     equities: Sequence[EquitySource]
     cryptos: Sequence[CryptoSource]
     store: HistoryStore
     requires_witness: bool = True
+    update_watched: Callable[[], Awaitable[object]] | None = None
+    _updated_at: datetime | None = None
     _equity_feeds: list[EquityFeeds] = field(init=False)
     _crypto_feeds: list[CoinFeeds] = field(init=False)
     _consensus: dict[Symbol, tuple[list[object], ConsensusHistory]] = field(default_factory=dict)
     _confirmed: dict[Symbol, Closes] = field(default_factory=dict)
+    _confirmed_bars: dict[Symbol, Bars] = field(default_factory=dict)
     _used: OrderedDict[Symbol, None] = field(default_factory=OrderedDict)
     _watched: frozenset[Symbol] = frozenset()
+    _daily: dict[Symbol, tuple[list[Bars], Bars]] = field(default_factory=dict)
+    _wanted_since: dict[Symbol, date] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._equity_feeds = [EquityFeeds(source, self.store) for source in self.equities]
@@ -88,26 +114,73 @@ class PriceHistory:
 
         Of the symbols that nothing watches, only the 64 used last stay in memory; the store has all.
         """
+        if symbol not in self._watched:
+            await self._update_watched(now)
         self._used[symbol] = None
         self._used.move_to_end(symbol)
         for unused in [one for one in self._used if one not in self._watched][:-MAX_UNWATCHED]:
             self._forget(unused)
         return await (self._crypto_leg(symbol, now) if symbol in COINS else self._equity_leg(symbol, now))
 
+    async def pair(self, pair: Pair, now: datetime) -> tuple[LegHistory, LegHistory]:
+        """Update both legs of a pair. The coin's history is wanted from the ETF's first session on; see `Backfill`."""
+        etf, crypto = await gather_all(self.leg(pair.etf, now), self.leg(pair.crypto, now))
+        closes = etf.history.prices
+        if not crypto.is_share and isinstance(closes, Closes) and len(closes):
+            first = closes.sessions[0].item()
+            self._wanted_since[pair.crypto] = min(first, self._wanted_since.get(pair.crypto, first))
+            crypto = replace(crypto, loading=self.is_loading(pair.crypto, now))
+        return etf, crypto
+
+    def wanted_older(self, now: datetime) -> list[OlderBars]:
+        """Return what older bars each venue still has to load: daily ones, then hourly ones since the wanted day."""
+        return [
+            older
+            for feeds in self._crypto_feeds
+            for symbol, first in self._wanted_since.items()
+            for older in (
+                OlderBars(feeds=feeds, symbol=symbol, interval=DAY, since=midnight(HISTORY_START)),
+                OlderBars(feeds=feeds, symbol=symbol, interval=HOUR, since=midnight(max(first, HOURS_START))),
+            )
+            if feeds.has_older(symbol, older.interval, older.since, now)
+        ]
+
+    def is_loading(self, symbol: Symbol, now: datetime) -> bool:
+        """Return whether older prices of a symbol are still to be loaded."""
+        return any(older.symbol == symbol for older in self.wanted_older(now))
+
+    async def _update_watched(self, now: datetime) -> None:
+        if self.update_watched is None or (self._updated_at is not None and abs(now - self._updated_at) < WATCHED_TTL):
+            return
+        await self.update_watched()
+        self._updated_at = now
+
     def _forget(self, symbol: Symbol) -> None:
         """Drop a symbol's data from memory."""
         del self._used[symbol]
         self._consensus.pop(symbol, None)
         self._confirmed.pop(symbol, None)
+        self._confirmed_bars.pop(symbol, None)
+        self._daily.pop(symbol, None)
+        self._wanted_since.pop(symbol, None)
         for equity_feeds in self._equity_feeds:
             equity_feeds.forget(symbol)
         for crypto_feeds in self._crypto_feeds:
             crypto_feeds.forget(symbol)
 
+    @property
+    def refused_keys(self) -> frozenset[str]:
+        """The names of all sources, of any symbol, that refuse their API key as of their last answers."""
+        sources: tuple[EquitySource | CryptoSource, ...] = (*self.equities, *self.cryptos)
+        return frozenset(one.name for one in sources if isinstance(one, HasKey) and one.key_refused)
+
     def source_health(self, symbol: Symbol, now: datetime) -> tuple[SourceHealth, ...]:
         """Return the health of each source of a symbol from its latest answer; makes no requests."""
         feeds: Sequence[CoinFeeds | EquityFeeds] = self._crypto_feeds if symbol in COINS else self._equity_feeds
-        return tuple(source_health(feed.source, feed.latest(symbol), now) for feed in feeds)
+        loading = {older.feeds.source.name for older in self.wanted_older(now) if older.symbol == symbol}
+        return tuple(
+            source_health(feed.source, feed.latest(symbol), now, loading=feed.source.name in loading) for feed in feeds
+        )
 
     async def quote_at(self, symbol: Symbol, at: datetime) -> ConsensusQuote | None:
         """Return a coin's price at a recent instant, from the last minute bars complete by then.
@@ -175,6 +248,7 @@ class PriceHistory:
         """Return the closes of a share that two sources confirmed before; None if no witness is needed.
 
         They are loaded before any source is asked. If none were ever saved, the sources' stored closes have them.
+        Those of a session that is not over were saved while a clock was ahead; they are deleted.
         """
         if not self.requires_witness:
             return None
@@ -184,8 +258,11 @@ class PriceHistory:
             if not len(known):
                 known = await self._confirmed_in_store(symbol, sessions)
                 await self._save_confirmed(known, now)
-            self._confirmed[symbol] = known
-        return known
+        finished = finished_closes(known, sessions, now)
+        if len(finished) < len(known):
+            await self.store.replace_closes(finished, now)
+        self._confirmed[symbol] = finished
+        return finished
 
     async def _confirmed_in_store(self, symbol: Symbol, sessions: Sessions) -> Closes:
         stored = [await feeds.stored(symbol) for feeds in self._equity_feeds]
@@ -207,7 +284,7 @@ class PriceHistory:
     ) -> ConsensusQuote:
         """Return the consensus of the last trades that are not on the scale of outvoted closes.
 
-        If there is none, the trade is suspect: if the closes of its source are wrong by 1.1, nobody knows whether the
+        If there is none, the trade is suspect: if the closes of its source are wrong by 1.1, it is unknown whether the
         trade is.
         """
         quotes = [feed.quote for feed in feeds if feed.quote]
@@ -227,18 +304,65 @@ class PriceHistory:
             consensus, trust=consensus.trust.combined_with(Trust(verdict=Verdict.SUSPECT, reasons=(reason,)))
         )
 
+    async def _confirmed_coin_bars(self, symbol: Symbol) -> Bars | None:
+        """Return the hourly bars that two venues confirmed before; None if no witness is needed.
+
+        If none were ever saved, the venues' stored bars have them.
+        """
+        if not self.requires_witness:
+            return None
+        if symbol not in self._confirmed_bars:
+            since = midnight(HISTORY_START)
+            known = await self.store.load_bars(symbol, CONFIRMED, HOUR, since)
+            if not len(known) and self.cryptos:
+                stored = [await self.store.load_bars(symbol, source.name, HOUR, since) for source in self.cryptos]
+                known = consensus_bars(symbol, stored, requires_witness=True).confirmed_bars or known
+                await self.store.save_bars(known)
+            self._confirmed_bars[symbol] = known
+        return self._confirmed_bars[symbol]
+
+    async def _save_confirmed_bars(self, confirmed: Bars) -> None:
+        """Save the bars that two venues have confirmed since the last call."""
+        known = self._confirmed_bars[confirmed.symbol]
+        if known is confirmed:
+            return
+        rows = changed_rows(known, confirmed)
+        if rows.any():
+            fresh = replace(confirmed, opened_at=confirmed.opened_at[rows], closes=confirmed.closes[rows])
+            await self.store.save_bars(fresh)
+        self._confirmed_bars[confirmed.symbol] = confirmed
+
     async def _crypto_leg(self, symbol: Symbol, now: datetime) -> LegHistory:
+        confirmed = await self._confirmed_coin_bars(symbol)
         feeds = await asyncio.gather(*(feeds.read(symbol, now) for feeds in self._crypto_feeds))
         bars = [feed.bars for feed in feeds]
-        history = self._cached_consensus(
-            symbol, bars, lambda: consensus_bars(symbol, bars, requires_witness=self.requires_witness)
-        )
-        consensus = self._consensus_quote([feed.quote for feed in feeds if feed.quote], COIN_LIMITS, now)
-        return _build_leg(
+
+        def compute() -> ConsensusHistory:
+            return consensus_bars(symbol, bars, requires_witness=self.requires_witness, confirmed=confirmed)
+
+        history = self._cached_consensus(symbol, bars, compute)
+        if confirmed is not None and history.confirmed_bars is not None:
+            await self._save_confirmed_bars(history.confirmed_bars)
+        trusted = [feed for feed in feeds if feed.bars.source not in history.agreed.outvoted]
+        consensus = self._consensus_quote([feed.quote for feed in trusted if feed.quote], COIN_LIMITS, now)
+        leg = _build_leg(
             history,
             replace(consensus, trust=consensus.trust.combined_with(self._crypto_trade_trust(history, consensus))),
             feeds,
         )
+        return replace(leg, daily=self._daily_bars(symbol, feeds), loading=self.is_loading(symbol, now))
+
+    def _daily_bars(self, symbol: Symbol, feeds: Sequence[CoinFeed]) -> Bars | None:
+        """Return the daily bars that the venues agree on; None if no venue has any."""
+        bars = [feed.daily for feed in feeds if feed.daily is not None and len(feed.daily)]
+        if not bars:
+            return None
+        known, agreed = self._daily.get(symbol, (list[Bars](), None))
+        if agreed is None or len(known) != len(bars) or any(a is not b for a, b in zip(known, bars, strict=True)):
+            prices = consensus_bars(symbol, bars, requires_witness=self.requires_witness).prices
+            agreed = prices if isinstance(prices, Bars) else bars[0]
+            self._daily[symbol] = bars, agreed
+        return agreed
 
     def _consensus_quote(self, quotes: Sequence[Quote], limits: AgreementLimits, now: datetime) -> ConsensusQuote:
         consensus = consensus_trade(quotes, limits, now, max_age=MAX_LIVE_AGE)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from services.core.prices import Closes, Symbol
 from services.core.reason import Code, Reason
-from services.core.statistics import MIN_COVERAGE, RollingFits, rolling_ols
+from services.core.statistics import MIN_COVERAGE, RollingFits, finite_or_none, rolling_ols
 from services.market.align import Aligned
 from services.market.measure import (
     NotMeasured,
@@ -77,11 +77,12 @@ class Part:
 
     Attributes:
         amount: Share of the ETF's return, as a fraction.
-        error: Standard error of `amount` that comes from the estimated betas.
+        error: HC3 standard error of `amount` that comes from the estimated betas. It does not cover betas that drift
+            between the lookback and the session explained. None if one session alone determines a beta.
     """
 
     amount: float
-    error: float
+    error: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,20 +169,20 @@ def attribute_return(
 
 
 def _part(amounts: NDArray[np.float64], shocks: NDArray[np.float64]) -> Part:
-    return Part(amount=float(amounts.sum()), error=float(np.linalg.norm(shocks)))
+    return Part(amount=float(amounts.sum()), error=finite_or_none(float(np.linalg.norm(shocks))))
 
 
 def _shocks(
     fits: RollingFits, starts: NDArray[np.intp], factor: int, exposures: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the effect of each row's regression noise on a part, in standard deviations.
+    """Return the effect of each row's regression noise on a part.
 
     The root sum of squares of these effects is the standard error of the part. The error of a beta is the noise of its
-    lookback: a row of (X'X)⁻¹ times X'e. Lookbacks overlap, so the noise of one row affects many betas. Its effects on
-    them are added before they are squared.
+    lookback: a row of (X'X)⁻¹ times X'u, with the scaled residuals u of that fit (HC3). Lookbacks overlap, so the noise
+    of one row affects many betas. Its effects on them are added before they are squared.
     """
-    scaled = (exposures * fits.residual_std[starts])[:, None] * fits.inverse[starts, factor]
-    effects = np.einsum("tk,tks->ts", scaled, fits.design[starts])
+    weights = np.einsum("tk,tks->ts", exposures[:, None] * fits.inverse[starts, factor], fits.design[starts])
+    effects = weights * fits.scaled_residuals[starts]
     size = effects.shape[1]
     shocks = np.zeros(len(fits.residual_std) + size)
     np.add.at(shocks, starts[:, None] + 1 + np.arange(size), effects)  # by `size`: a lookback can begin before row 0
@@ -191,7 +192,7 @@ def _shocks(
 def _no_betas_reason(legs: Legs, fits: RollingFits, lookback: int, row: int) -> Reason:
     """Return why a row has no betas: too few prices, or collinear factors."""
     session, needed = legs.aligned.sessions[row].item(), MIN_COVERAGE * lookback
-    if fits.design[row, 0].sum() < needed:
+    if fits.counts[row] < needed:
         return Reason.of(Code.TOO_FEW_PRICES_FOR_BETAS, needed=needed, lookback=lookback, session=session)
     return Reason.of(
         Code.FACTORS_MOVED_ALIKE,
@@ -239,18 +240,18 @@ def attribute_intraday(
     fits = fit_betas(legs, LOOKBACK)
     if not fits.fitted[-1]:
         return None
-    factor_returns = np.array([0.0, crypto, proxy])
-    parts, errors = fits.coefficients[-1] * factor_returns, fits.standard_errors[-1] * np.abs(factor_returns)
-    residual_error = float(fits.residual_std[-1] * np.sqrt(factor_returns @ fits.inverse[-1] @ factor_returns))
+    moves = np.array([0.0, crypto, proxy])
+    parts, errors = fits.coefficients[-1] * moves, fits.robust_errors[-1] * np.abs(moves)
+    residual_error = np.sqrt(np.maximum(0.0, moves @ fits.covariance[-1] @ moves))
     return IntradayAttribution(
         anchor=legs.aligned.sessions[-1].astype(object),
         at=at,
         etf_return=etf,
         crypto_return=crypto,
         proxy_return=proxy,
-        crypto=Part(amount=float(parts[CRYPTO]), error=float(errors[CRYPTO])),
-        proxy=Part(amount=float(parts[PROXY]), error=float(errors[PROXY])),
-        residual=Part(amount=float(etf - parts[CRYPTO] - parts[PROXY]), error=residual_error),
+        crypto=Part(amount=float(parts[CRYPTO]), error=finite_or_none(errors[CRYPTO])),
+        proxy=Part(amount=float(parts[PROXY]), error=finite_or_none(errors[PROXY])),
+        residual=Part(amount=float(etf - parts[CRYPTO] - parts[PROXY]), error=finite_or_none(residual_error)),
     )
 
 

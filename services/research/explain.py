@@ -12,9 +12,17 @@ from services.core.errors import NoHistoryError
 from services.core.prices import Bars, Closes, Pair, Symbol
 from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
-from services.core.statistics import MIN_COVERAGE, RollingFits
-from services.market.align import MAX_BAR_AGE, Aligned
-from services.market.measure import BETA_SESSIONS, NotMeasured, Window, anchors
+from services.core.statistics import MIN_COVERAGE, RollingFits, WaldTest, finite_or_none, wald_test
+from services.market.align import Aligned
+from services.market.measure import (
+    BETA_SESSIONS,
+    Correlation,
+    NotMeasured,
+    Window,
+    anchors,
+    latest_correlation,
+)
+from services.market.openings import in_session_returns, open_price_age
 from services.research.attribution import CRYPTO, LOOKBACK, PROXY, Attribution, Legs, attribute_return, fit_betas
 
 
@@ -42,6 +50,7 @@ class Explanation:
         attribution: Parts of the return.
         short_lookback: The same with betas from 60 sessions; None if the history is too short.
         betas: Betas of the last two years; None if they cannot be estimated.
+        correlation: Of the ETF and bitcoin, over the 60 sessions that end with the window; None if not known.
         session_split: Returns in and out of sessions; None if the openings are not known.
         later_sessions: Sessions after the window; None if there are none.
     """
@@ -52,6 +61,7 @@ class Explanation:
     attribution: Attribution
     short_lookback: Attribution | None
     betas: RollingBetas | None
+    correlation: Correlation | None = None
     session_split: SessionSplit | None
     later_sessions: LaterSessions | None = None
 
@@ -76,6 +86,7 @@ def explain(legs: Legs, window: Window, etf: Bars | Closes, crypto: Bars | Close
         attribution=attribution,
         short_lookback=None if isinstance(short_lookback, NotMeasured) else short_lookback,
         betas=rolling_betas(known, fits),
+        correlation=latest_correlation(known.aligned),
         session_split=split_sessions(known.aligned, etf, crypto, sessions, int(anchors(known.aligned, window)[-1])),
         later_sessions=_later_sessions(legs, len(known.aligned)),
     )
@@ -90,12 +101,6 @@ def _later_sessions(legs: Legs, first: int) -> LaterSessions | None:
     prices = zip(names, legs.columns[:, first:], strict=True)
     missing = tuple(name for name, column in prices if np.isnan(column).any())
     return LaterSessions(count=len(days), last=days[-1].item(), missing=missing)
-
-
-DAY = timedelta(days=1)
-# An opening that is this far off the closes before and after it, on one side, counts as a misprint. In 506 sessions of
-# WGMI the furthest true opening (2024-08-05) is 16% off both.
-MISPRINT = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +140,8 @@ def split_sessions(
     """
     days = aligned.sessions[start + 1 :]
     opens_at = sessions.opens_at[np.searchsorted(sessions.days, days)]
-    etf_returns = _in_session_returns(etf, days, opens_at, aligned.etf[start:])
-    crypto_returns = _in_session_returns(crypto, days, opens_at, aligned.crypto[start:])
+    etf_returns = in_session_returns(etf, days, opens_at, aligned.etf[start:])
+    crypto_returns = in_session_returns(crypto, days, opens_at, aligned.crypto[start:])
     both = np.isfinite(etf_returns) & np.isfinite(crypto_returns)
     has_etf = bool(both.sum() >= MIN_COVERAGE * len(days))
     split = both if has_etf else np.isfinite(crypto_returns)
@@ -146,7 +151,7 @@ def split_sessions(
         etf=_split_return(aligned.etf[start:], etf_returns, split) if has_etf else None,
         crypto=_split_return(aligned.crypto[start:], crypto_returns, split),
         excluded=int((~split).sum()),
-        open_price_age=max(_open_price_age(etf, opens_at, split), _open_price_age(crypto, opens_at, split)),
+        open_price_age=max(open_price_age(etf, opens_at, split), open_price_age(crypto, opens_at, split)),
     )
 
 
@@ -159,56 +164,17 @@ def _split_return(
     return SplitReturn(in_session=float(np.prod(growth) - 1), out_of_session=float(np.prod(total / growth) - 1))
 
 
-def _in_session_returns(
-    prices: Bars | Closes, days: NDArray[np.datetime64], opens_at: NDArray[np.datetime64], closes: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return each session's open-to-close return; NaN if it or the close before is unknown, or if it is a misprint."""
-    before, after = closes[:-1], closes[1:]
-    if not isinstance(prices, Bars):
-        in_session = np.full(len(days), np.nan)
-        known = np.isin(prices.sessions, days)
-        in_session[np.searchsorted(days, prices.sessions[known])] = prices.known_open_to_close[known]
-    elif prices.interval < DAY:
-        in_session = after / _prices_at(prices, opens_at) - 1
-    else:
-        in_session = np.full(len(days), np.nan)
-    out_of_session = after / before / (1 + in_session) - 1
-    misprinted = (in_session * out_of_session < 0) & (np.minimum(np.abs(in_session), np.abs(out_of_session)) > MISPRINT)
-    return np.where(np.isfinite(out_of_session) & ~misprinted, in_session, np.nan)
-
-
-def _prices_at(bars: Bars, instants: NDArray[np.datetime64]) -> NDArray[np.float64]:
-    """Return the close of the last bar that ended by each instant; NaN if that was more than 2 h earlier."""
-    ended_at, index = _last_ended(bars, instants)
-    fresh = instants - ended_at[index] <= np.timedelta64(MAX_BAR_AGE)
-    return np.where(fresh, np.append(np.nan, bars.closes)[index], np.nan)
-
-
-def _open_price_age(prices: Bars | Closes, opens_at: NDArray[np.datetime64], split: NDArray[np.bool_]) -> timedelta:
-    """Return the most frequent time from the end of a bar to the opening that it prices."""
-    if not isinstance(prices, Bars):
-        return timedelta(0)
-    ended_at, index = _last_ended(prices, opens_at[split])
-    times, counts = np.unique(opens_at[split] - ended_at[index], return_counts=True)
-    age: timedelta = times[np.argmax(counts)].item()
-    return age
-
-
-def _last_ended(bars: Bars, instants: NDArray[np.datetime64]) -> tuple[NDArray[np.datetime64], NDArray[np.intp]]:
-    ended_at = np.append(np.datetime64("0001-01-01", "s"), bars.ended_at)
-    return ended_at, np.searchsorted(ended_at, instants, side="right") - 1
-
-
 HISTORY_SESSIONS = 504  # two years
 MAX_STEPS = 24  # one month each in two years
+MAX_P = 0.10  # of a change of betas
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beta:
-    """An estimated beta with its standard error."""
+    """An estimated beta with its HC3 standard error; None if one session alone determines the beta."""
 
     value: float
-    error: float
+    error: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,11 +189,23 @@ class FactorBetas:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollingBetas:
-    """Betas two years ago (or at the first possible estimate) and now, with evenly spaced estimates in `path`."""
+    """Betas two years ago (or at the first possible estimate) and now, with evenly spaced estimates in `path`.
+
+    Attributes:
+        shared_sessions: Number of sessions that the estimates of then and now have in common.
+        test: Test of whether both betas are unchanged; None if the estimates share sessions, or an error is not known.
+    """
 
     first: FactorBetas
     last: FactorBetas
     path: tuple[FactorBetas, ...]
+    shared_sessions: int = 0
+    test: WaldTest | None = None
+
+    @property
+    def have_changed(self) -> bool:
+        """Whether the betas differ by more than constant betas do in 9 of 10 comparisons."""
+        return self.test is not None and self.test.p < MAX_P
 
 
 def rolling_betas(legs: Legs, fits: RollingFits | None = None) -> RollingBetas | None:
@@ -240,15 +218,17 @@ def rolling_betas(legs: Legs, fits: RollingFits | None = None) -> RollingBetas |
     fitted = np.flatnonzero(fits.fitted[max(0, last - HISTORY_SESSIONS) :]) + max(0, last - HISTORY_SESSIONS)
     if not len(fitted) or fitted[-1] != last:
         return None
-    rows = fitted[np.linspace(0, len(fitted) - 1, min(MAX_STEPS + 1, len(fitted))).round().astype(int)]
-    path = tuple(_factor_betas(legs, fits, row) for row in rows.tolist())
-    return RollingBetas(first=path[0], last=path[-1], path=path)
+    rows = fitted[np.linspace(0, len(fitted) - 1, min(MAX_STEPS + 1, len(fitted))).round().astype(int)].tolist()
+    path = tuple(_factor_betas(legs, fits, row) for row in rows)
+    shared = max(0, LOOKBACK - (last - rows[0]))
+    test = None if shared else wald_test(fits, rows[0], last)
+    return RollingBetas(first=path[0], last=path[-1], path=path, shared_sessions=shared, test=test)
 
 
 def _factor_betas(legs: Legs, fits: RollingFits, row: int) -> FactorBetas:
     return FactorBetas(
         session=legs.aligned.sessions[row].astype(object),
-        crypto=Beta(value=float(fits.coefficients[row, CRYPTO]), error=float(fits.standard_errors[row, CRYPTO])),
-        proxy=Beta(value=float(fits.coefficients[row, PROXY]), error=float(fits.standard_errors[row, PROXY])),
+        crypto=Beta(value=float(fits.coefficients[row, CRYPTO]), error=finite_or_none(fits.robust_errors[row, CRYPTO])),
+        proxy=Beta(value=float(fits.coefficients[row, PROXY]), error=finite_or_none(fits.robust_errors[row, PROXY])),
         r2=float(fits.r2[row]),
     )

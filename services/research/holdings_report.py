@@ -76,7 +76,7 @@ class HoldingsReporter:
         held = await self.store.load_holdings(self.fund)
         if not held:
             raise NoHistoryError(
-                f"No holdings of {self.fund} are known. Whoever runs MinerPulse imports a file of them with "
+                f"No holdings of {self.fund} are known. Your MinerPulse administrator can import a file of them with "
                 "`minerpulse holdings import FILE.csv`.",
                 remedy="",
             )

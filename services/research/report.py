@@ -1,7 +1,7 @@
 """Build a report on a range of sessions: returns, backtests, attribution and drawdowns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
@@ -12,6 +12,7 @@ from services.core.prices import Bars, Closes, Symbol
 from services.core.reason import Reason
 from services.core.sessions import Sessions
 from services.market.align import Aligned, Exclusion, PriorHigh
+from services.market.basis import Basis, daily_closes
 from services.market.chart_points import common_rows
 from services.market.measure import Drawdown, NotMeasured, Window, drawdown, drawdown_series
 from services.research.attribution import LOOKBACK, Attribution, Legs, attribute_return, fit_betas
@@ -33,6 +34,8 @@ class ReportInput:
         aligned: Both legs, one row per session.
         etf, crypto: Prices that `aligned` was made from.
         proxy: Closes of the AI proxy; None, with the reason in `proxy_missing`, if there are none.
+        daily: Older daily bars of the crypto leg, if any.
+        loading: Older prices of the crypto leg are still being loaded.
     """
 
     aligned: Aligned
@@ -41,18 +44,22 @@ class ReportInput:
     sessions: Sessions
     proxy: Closes | None
     proxy_missing: Reason | str = ""
+    daily: Bars | None = None
+    loading: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawdownSummary:
-    """Drawdown of one leg at a session's close.
+    """Drawdown of one leg: of a share at session closes, of a coin at daily UTC closes if they are known.
 
     Attributes:
-        current: Drawdown at the last row.
+        current: Drawdown at the last close.
         max_depth: Deepest drawdown so far, as a fraction, on `max_depth_on`.
-        first_session: First session with a price.
-        sessions_since_high: Sessions after the high, at most those since `first_session`.
-        percentile: Share of the sessions since `first_session` that were less deep, 0 to 100; ties count half.
+        first_session: First session or UTC day with a price.
+        sessions_since_high: Sessions or days after the high, at most those since `first_session`.
+        percentile: Rank of the depth: share of the sessions or days since `first_session` that were less deep, 0 to
+            100; ties count half. The last one counts too.
+        basis: What it counts.
     """
 
     symbol: Symbol
@@ -62,6 +69,7 @@ class DrawdownSummary:
     first_session: date
     sessions_since_high: int
     percentile: float
+    basis: Basis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +119,7 @@ def build_report(
         backtests=tuple(build_backtest(known, replayed) for replayed in outcome.rules),
         explanation=explanation,
         attributions=attributions,
-        drawdowns=summarize_drawdowns(known),
+        drawdowns=summarize_drawdowns(known, prices.crypto, prices.daily, loading=prices.loading),
         drawdown_paths=_drawdown_paths(known, rows),
         left_out=tuple(
             exclusion for exclusion in prices.aligned.exclusions if np.datetime64(exclusion.session) in requested
@@ -140,34 +148,81 @@ def _explain(
     return explanation, tuple(attribute_return(legs, window, fits=fits) for window in ATTRIBUTION_WINDOWS)
 
 
-def summarize_drawdowns(aligned: Aligned) -> tuple[DrawdownSummary, ...]:
-    """Summarize the drawdowns of both legs at the last row, without a leg that has no price there."""
+def summarize_drawdowns(
+    aligned: Aligned, crypto: Bars | Closes, older: Bars | None = None, *, loading: bool = False
+) -> tuple[DrawdownSummary, ...]:
+    """Summarize the drawdowns of both legs at the last row, without a leg that has no price there.
+
+    A coin's is measured at daily UTC closes up to the day of the last row, whose close is a few hours later. `crypto`
+    are the prices that `aligned` was made from, `older` daily bars before them.
+    """
+    daily = daily_closes(crypto, older, aligned.sessions[-1].item()) if isinstance(crypto, Bars) else None
     legs = (
         summarize_drawdown(aligned, aligned.pair.etf, aligned.etf),
-        summarize_drawdown(aligned, aligned.pair.crypto, aligned.crypto, aligned.crypto_prior_high),
+        summarize_drawdown(aligned, aligned.pair.crypto, aligned.crypto, aligned.crypto_prior_high, loading=loading)
+        if daily is None
+        else summarize_daily_drawdown(daily, loading=loading),
     )
     return tuple(leg for leg in legs if leg)
 
 
 def summarize_drawdown(
-    aligned: Aligned, symbol: Symbol, prices: NDArray[np.float64], prior_high: PriorHigh | None = None
+    aligned: Aligned,
+    symbol: Symbol,
+    prices: NDArray[np.float64],
+    prior_high: PriorHigh | None = None,
+    *,
+    loading: bool = False,
 ) -> DrawdownSummary | None:
     """Summarize the drawdown of one leg of `aligned` at its last row; return None if that row has no price."""
     current = drawdown(aligned, prices, prior_high)
     if current is None:
         return None
-    depths = drawdown_series(prices, prior_high)
-    known = depths[np.isfinite(depths)]
-    deepest = int(np.nanargmax(depths))
-    less_deep, equal = (known < depths[-1]).sum(), (known == depths[-1]).sum()
+    source = aligned.etf_source if symbol == aligned.pair.etf else aligned.crypto_source
+    return _summary(symbol, current, aligned.sessions, drawdown_series(prices, prior_high), source, loading=loading)
+
+
+def summarize_daily_drawdown(daily: Bars, *, loading: bool = False) -> DrawdownSummary:
+    """Summarize the drawdown of a coin at the last of its daily UTC closes."""
+    days, depths = daily.opened_at.astype("datetime64[D]"), drawdown_series(daily.closes)
+    high = int(np.argmax(daily.closes))
+    current = Drawdown(
+        depth=float(depths[-1]),
+        high=float(daily.closes[high]),
+        high_on=days[high].item(),
+        since=days[0].item(),
+    )
+    summary = _summary(daily.symbol, current, days, depths, daily.source, loading=loading)
+    return replace(summary, basis=replace(summary.basis, daily=True))
+
+
+def _summary(
+    symbol: Symbol,
+    current: Drawdown,
+    days: NDArray[np.datetime64],
+    depths: NDArray[np.float64],
+    source: str,
+    *,
+    loading: bool,
+) -> DrawdownSummary:
+    known = np.isfinite(depths)
+    deepest, known_days = int(np.nanargmax(depths)), days[known]
+    less_deep, equal = (depths[known] < depths[-1]).sum(), (depths[known] == depths[-1]).sum()
     return DrawdownSummary(
         symbol=symbol,
         current=current,
         max_depth=float(depths[deepest]),
-        max_depth_on=aligned.sessions[deepest].astype(object),
-        first_session=aligned.sessions[int(np.argmax(np.isfinite(depths)))].astype(object),
-        sessions_since_high=int((aligned.sessions > np.datetime64(current.high_on)).sum()),
-        percentile=float(100 * (less_deep + 0.5 * equal) / len(known)),
+        max_depth_on=days[deepest].item(),
+        first_session=known_days[0].item(),
+        sessions_since_high=int((days > np.datetime64(current.high_on)).sum()),
+        percentile=float(100 * (less_deep + 0.5 * equal) / known.sum()),
+        basis=Basis(
+            first=known_days[0].item(),
+            last=known_days[-1].item(),
+            sessions=int(known.sum()),
+            source=source,
+            loading=loading,
+        ),
     )
 
 

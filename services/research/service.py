@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from math import isclose
 from typing import NamedTuple
@@ -16,11 +16,13 @@ from services.core.prices import AI_PROXY, WGMI_BTC, Closes, Pair, Quote, Symbol
 from services.core.reason import Code, Reason, all_of
 from services.core.trust import TRUSTED, Trust
 from services.market.align import Aligned, Exclusion
+from services.market.basis import Basis, pair_basis
 from services.market.chart_points import common_rows
 from services.market.consensus.closes import LegHistory
 from services.market.live_pair import LivePair, trade_near
 from services.market.measure import Window
-from services.market.mining_economics import hashprice, historical_hashprices
+from services.market.mining_economics import hashprice
+from services.market.mining_power import NO_ROWS, PowerEstimate, estimate_power, power_rows
 from services.market.network_checks import DIFFICULTY_TOLERANCE, CheckedNetwork
 from services.market.network_history import EMPTY_HISTORY, NetworkHistory, PercentileRank, percentile_rank
 from services.market.network_service import NetworkService
@@ -38,16 +40,15 @@ from services.rules.market_service import MarketService, align_legs, leg_problem
 from services.rules.replay import Step, replay
 from services.rules.rule import Rule
 
-PREVIEW_LOOKBACK = timedelta(days=731)  # two years
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Data quality of a result: trust in the last prices, and source failures."""
+    """Data quality of a result: trust in the last prices, source failures, and the sessions it is based on."""
 
     trust: Trust = TRUSTED
     problems: tuple[Reason | str, ...] = ()
     simulated: bool = False
+    basis: Basis | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +77,15 @@ class BacktestResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportResult:
-    """A report on a range of sessions."""
+    """A report on a range of sessions.
+
+    Attributes:
+        power: Power draw of the bitcoin network on the last session whose hash rate is known; None without one.
+    """
 
     report: Report
     provenance: Provenance
+    power: PowerEstimate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +119,7 @@ class NetworkResult:
         price: Last bitcoin price.
         hashprice, hashprice_without_fees: US dollars per PH/s per day.
         hashprice_rank: Rank of the hashprice without fees.
+        power: Power draw; None if the hash rate is unknown.
     """
 
     checked: CheckedNetwork
@@ -123,6 +130,7 @@ class NetworkResult:
     hashrate_rank: PercentileRank | None
     hashprice_rank: PercentileRank | None
     provenance: Provenance
+    power: PowerEstimate | None = None
 
 
 class PairHistory(NamedTuple):
@@ -160,13 +168,14 @@ class ResearchService:
         )
 
     async def backtest(self, rule: Rule, now: datetime) -> BacktestResult:
-        """Backtest a rule on all history, in a worker thread. Raises NoHistoryError, and ReplayError for a gap rule."""
+        """Backtest a rule on all sessions since the ETF's listing, in a worker thread.
+
+        Raises NoHistoryError, and ReplayError for a gap rule.
+        """
         pair = await self._pair_history(rule.pair, now)
         closes = await self.network_service.with_network_history(pair.aligned, rule.metric, now)
         result, curve = await asyncio.to_thread(backtest_with_curve, closes, rule)
-        return BacktestResult(
-            backtest=result, curve=curve, provenance=self._provenance(pair.aligned, pair.etf, pair.crypto)
-        )
+        return BacktestResult(backtest=result, curve=curve, provenance=self._pair_provenance(pair, pair.aligned))
 
     async def report(self, rules: Sequence[Rule], first: date | None, last: date | None, now: datetime) -> ReportResult:
         """Report on the sessions from `first` to `last`, in a worker thread. Raises NoHistoryError and ReplayError."""
@@ -179,11 +188,29 @@ class ResearchService:
             sessions=self.history.sessions(now),
             proxy=closes if isinstance(closes, Closes) and len(closes) else None,
             proxy_missing=self._no_proxy_closes(proxy),
+            daily=pair.crypto.daily,
+            loading=pair.crypto.loading,
         )
         result = await asyncio.to_thread(build_report, prices, rules, first, last)
         known = pair.aligned.head(common_rows(pair.aligned, first, last).stop)
         legs = (pair.etf, pair.crypto, *([proxy] if prices.proxy else []))
-        return ReportResult(report=result, provenance=self._provenance(known, *legs))
+        power, problem = await self._power_at(pair.etf, known.sessions[-1].item(), now)
+        provenance = replace(self._provenance(known, *legs), basis=pair_basis(known, loading=pair.crypto.loading))
+        if problem:
+            provenance = replace(provenance, problems=(*provenance.problems, problem))
+        return ReportResult(report=result, provenance=provenance, power=power)
+
+    async def _power_at(self, etf: LegHistory, session: date, now: datetime) -> tuple[PowerEstimate | None, str | None]:
+        """Estimate the network's power draw at the close of a session, from the past alone, and the problem if any."""
+        loaded, coin = await gather_all(self.network_service.history(now), self.history.leg(WGMI_BTC.crypto, now))
+        try:
+            aligned = align_legs(
+                Pair(etf=self.pair.etf, crypto=WGMI_BTC.crypto), etf, coin, self.history.sessions(now), now
+            )
+        except NoHistoryError as error:
+            return None, str(error)
+        rows = power_rows(aligned.before(session + timedelta(days=1)), loaded.history or EMPTY_HISTORY)
+        return estimate_power(self.network_service.power_model, rows.until_known()), loaded.problem
 
     async def tune(self, target: RateTarget, against: Sequence[Rule], now: datetime) -> TuneResult:
         """Find the rule for a target rate, in a worker thread, and compare it with existing rules.
@@ -194,7 +221,7 @@ class ResearchService:
         pair = await self._pair_history(target.rule.pair, now)
         closes = await self.network_service.with_network_history(pair.aligned, target.rule.metric, now)
         tuned, diffs = await asyncio.to_thread(tune_with_diffs, closes, target, against)
-        provenance = self._provenance(pair.aligned, pair.etf, pair.crypto)
+        provenance = self._pair_provenance(pair, pair.aligned)
         return TuneResult(tuned=tuned, diffs=diffs, provenance=provenance, left_out=closes.exclusions)
 
     async def half_rate_rule(self, rule: Rule, now: datetime) -> HalfRateRule | None:
@@ -216,42 +243,13 @@ class ResearchService:
         rows = pair.aligned.head(int(known[-1]) + 1)
         return DrawdownResult(
             session=rows.sessions[-1].astype(object),
-            legs=summarize_drawdowns(rows),
+            legs=summarize_drawdowns(rows, pair.crypto.history.prices, pair.crypto.daily, loading=pair.crypto.loading),
             provenance=self._provenance(rows, pair.etf, pair.crypto),
         )
 
     async def network(self, now: datetime) -> NetworkResult:
         """Return the bitcoin network and the hashprice now. Raises NoHistoryError if the network is unknown."""
-        pair = Pair(etf=self.pair.etf, crypto=WGMI_BTC.crypto)
-        checked, loaded, etf, coin = await gather_all(
-            self.network_service.network(now),
-            self.network_service.history(now),
-            self.history.leg(pair.etf, now),
-            self.history.leg(pair.crypto, now),
-        )
-        network, price, history = checked.network, coin.quote, loaded.history or EMPTY_HISTORY
-        try:
-            aligned = align_legs(pair, etf, coin, self.history.sessions(now), now)
-        except NoHistoryError:
-            aligned = None
-        with_fees = without_fees = None
-        if network.difficulty and network.reward and price:
-            with_fees = hashprice(network.difficulty, network.reward.total, price.price)
-            without_fees = hashprice(network.difficulty, network.reward.total - network.reward.fees, price.price)
-        return NetworkResult(
-            checked=checked,
-            price=price,
-            hashprice=with_fees,
-            hashprice_without_fees=without_fees,
-            difficulty_rank=_difficulty_rank(network.difficulty, history),
-            hashrate_rank=_rank(network.hashrate, history.days, history.hashrates),
-            hashprice_rank=_hashprice_rank(without_fees, history, aligned),
-            provenance=Provenance(
-                trust=checked.trust.combined_with(coin.quote_trust),
-                problems=(*coin.problems, *([loaded.problem] if loaded.problem else [])),
-                simulated=self.history.simulated,
-            ),
-        )
+        return await measure_network(self.history, self.network_service, self.pair.etf, now)
 
     async def _intraday(
         self, pair: PairHistory, legs: Legs, proxy: LegHistory, now: datetime
@@ -285,8 +283,12 @@ class ResearchService:
         return Reason.of(Code.NO_PROXY_CLOSES, symbol=self.proxy, problems=leg_problems(leg))
 
     async def _pair_history(self, pair: Pair, now: datetime) -> PairHistory:
-        etf, crypto = await gather_all(self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now))
+        etf, crypto = await self.history.pair(pair, now)
         return PairHistory(etf, crypto, align_legs(pair, etf, crypto, self.history.sessions(now), now))
+
+    def _pair_provenance(self, pair: PairHistory, rows: Aligned) -> Provenance:
+        basis = pair_basis(rows, loading=pair.crypto.loading)
+        return replace(self._provenance(rows, pair.etf, pair.crypto), basis=basis)
 
     def _provenance(self, aligned: Aligned, *legs: LegHistory) -> Provenance:
         trust = TRUSTED
@@ -295,8 +297,49 @@ class ResearchService:
         return Provenance(trust=trust, problems=tuple(leg_problems(*legs)), simulated=self.history.simulated)
 
 
+async def measure_network(
+    prices: PriceHistory, network_service: NetworkService, etf: Symbol, now: datetime
+) -> NetworkResult:
+    """Return the bitcoin network now, ranked among the sessions of an ETF. Raises NoHistoryError if it is unknown."""
+    pair = Pair(etf=etf, crypto=WGMI_BTC.crypto)
+    checked, loaded, fund, coin = await gather_all(
+        network_service.network(now),
+        network_service.history(now),
+        prices.leg(pair.etf, now),
+        prices.leg(pair.crypto, now),
+    )
+    network, price, history = checked.network, coin.quote, loaded.history or EMPTY_HISTORY
+    try:
+        rows = power_rows(align_legs(pair, fund, coin, prices.sessions(now), now), history)
+    except NoHistoryError:
+        rows = NO_ROWS
+    with_fees = without_fees = None
+    if network.difficulty and network.reward and price:
+        with_fees = hashprice(network.difficulty, network.reward.total, price.price)
+        without_fees = hashprice(network.difficulty, network.reward.total - network.reward.fees, price.price)
+    return NetworkResult(
+        checked=checked,
+        price=price,
+        hashprice=with_fees,
+        hashprice_without_fees=without_fees,
+        difficulty_rank=_difficulty_rank(network.difficulty, history),
+        hashrate_rank=_rank(network.hashrate, history.days, history.hashrates),
+        hashprice_rank=_rank(without_fees, rows.days, rows.hashprices),
+        power=estimate_power(network_service.power_model, rows.with_now(now.date(), network.hashrate, without_fees)),
+        provenance=Provenance(
+            trust=checked.trust.combined_with(coin.quote_trust),
+            problems=(
+                *network_service.dropped_values(),
+                *coin.problems,
+                *([loaded.problem] if loaded.problem else []),
+            ),
+            simulated=prices.simulated,
+        ),
+    )
+
+
 def backtest_with_curve(aligned: Aligned, rule: Rule) -> tuple[Backtest, IndexedReturns]:
-    """Backtest a rule on all history, and build the curve to draw. Raises ReplayError and NoHistoryError."""
+    """Backtest a rule on all sessions, and build the curve to draw. Raises ReplayError and NoHistoryError."""
     result, rows = backtest(aligned, rule), common_rows(aligned)
     return result, indexed_returns_over(aligned, rows, [replayed_series(aligned, rows, result.replay)])
 
@@ -305,7 +348,7 @@ def backtest_with_curve(aligned: Aligned, rule: Rule) -> tuple[Backtest, Indexed
 class RulePreview:
     """Firings of a rule at session closes from `since` to `until`, and the last of them.
 
-    `since` is None, with a `reason`, if the rule cannot be replayed.
+    `loading`: older prices are still being loaded. `since` is None, with a `reason`, if the rule cannot be replayed.
     """
 
     rule: Rule
@@ -315,10 +358,11 @@ class RulePreview:
     last_firing: Step | None = None
     reason: Reason | str = ""
     simulated: bool = False
+    loading: bool = False
 
 
 async def preview_rule(market: MarketService, rule: Rule, default_pair: Pair, now: datetime) -> RulePreview:
-    """Replay a rule over the last two years, in a worker thread. Raises NoHistoryError.
+    """Replay a rule over all sessions since the ETF's listing, in a worker thread. Raises NoHistoryError.
 
     Hold times count as zero, because only closes are known. A person types many symbols before the right one, so prices
     are fetched only for watched pairs and the default pair.
@@ -331,14 +375,13 @@ async def preview_rule(market: MarketService, rule: Rule, default_pair: Pair, no
     if not market.has_history(rule.pair) and rule.pair != default_pair:
         return RulePreview(rule=rule, reason=Reason.of(Code.PRICES_NOT_FETCHED, pair=rule.pair))
     closes = await market.mining.with_network_history(await market.closes(rule.pair, now), rule.metric, now)
-    return await asyncio.to_thread(
-        _preview, closes, rule, (now - PREVIEW_LOOKBACK).date(), simulated=market.history.simulated
-    )
+    preview = await asyncio.to_thread(_preview, closes, rule, simulated=market.history.simulated)
+    return replace(preview, loading=market.history.is_loading(rule.pair.crypto, now))
 
 
-def _preview(closes: Aligned, rule: Rule, first: date, *, simulated: bool) -> RulePreview:
+def _preview(closes: Aligned, rule: Rule, *, simulated: bool) -> RulePreview:
     try:
-        (replayed,) = replay(closes, [rule], first=first).rules
+        (replayed,) = replay(closes, [rule]).rules
     except ReplayError as error:
         return RulePreview(rule=rule, reason=error.reason, simulated=simulated)
     if replayed.measured_range is None:
@@ -362,12 +405,6 @@ def _difficulty_rank(current: float | None, history: NetworkHistory) -> Percenti
     if current is not None and count and isclose(history.difficulties[-1], current, rel_tol=DIFFICULTY_TOLERANCE):
         count -= 1
     return _rank(current, history.retargets_at[:count], history.difficulties[:count])
-
-
-def _hashprice_rank(current: float | None, history: NetworkHistory, rows: Aligned | None) -> PercentileRank | None:
-    if rows is None:
-        return None
-    return _rank(current, rows.sessions, historical_hashprices(history, rows.at, rows.crypto))
 
 
 def _rank(current: float | None, days: NDArray[np.datetime64], values: NDArray[np.float64]) -> PercentileRank | None:

@@ -1,32 +1,22 @@
-"""Past episodes of a rule from a replay: duration, how they closed, and forward returns."""
+"""Past episodes of a rule from a replay: duration, what followed, and forward returns beside those of any session."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from enum import Enum
 from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 
+from services.core.statistics import LOOKBACK_SESSIONS
 from services.market.align import Aligned
 from services.market.measure import Window, anchors
-from services.rules.decide import Change, Side, is_cleared
+from services.research.follow_up import FollowUp, GapFollower, Outcome, summarize_outcomes
+from services.rules.decide import Change, Side
 from services.rules.replay import RuleReplay, Step, replay
 from services.rules.rule import Rule
 
 HORIZONS = (5, 20)  # sessions after a firing
-FALSE_ALARM_SESSIONS = HORIZONS[0]
 RECORD_SESSIONS = 504  # sessions (two years) in an alert's track record
-
-
-class ClosedBy(Enum):
-    """How an episode closed: by a leg that closed the gap, or because the opening move rolled out of the window."""
-
-    CRYPTO = "crypto"
-    ETF = "etf"
-    ROLLED_OFF = "aged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +38,22 @@ class ForwardReturn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardBenchmark:
+    """Medians over `sessions` from every close of the same history, as fractions: what happens without an alert.
+
+    Attributes:
+        spread_change: Of the spread's widening in the direction of the episodes, in their proportion of both sides.
+        grew: The share of those in which it widened.
+    """
+
+    sessions: int
+    etf: float
+    crypto: float
+    spread_change: float
+    grew: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PastEpisode:
     """One past episode of a rule.
 
@@ -57,9 +63,8 @@ class PastEpisode:
         peak: Largest value, in the rule's unit.
         ended_on: Session of the end; None while the episode is open.
         length: Duration in sessions.
-        closed_by: How it closed; None while open, and for a metric that is not a divergence.
-        false_alarm: True if the metric was below its clear level 5 sessions after the firing, measured from the first
-            close of the window. None if that is unknown.
+        outcome: Whether the gap closed within 5 sessions; None if unknown, or if the rule is not on the gap itself.
+        started_before: The history begins inside the episode, so that its start is unknown.
         forward_returns: Returns per horizon; horizons with missing prices are left out.
         non_overlapping: True if its window shares no session with that of the previous non-overlapping episode.
     """
@@ -70,55 +75,61 @@ class PastEpisode:
     peak: float
     ended_on: date | None
     length: int
-    closed_by: ClosedBy | None
-    false_alarm: bool | None
+    outcome: Outcome | None
     forward_returns: tuple[ForwardReturn, ...]
     non_overlapping: bool
+    started_before: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackRecord:
-    """Summary of a rule's earlier episodes; an open episode is in none of the counts.
+    """Summary of the episodes of a rule that fired in the last 504 sessions; the alert's own is in none of the counts.
 
     Attributes:
-        since: First session at which the rule could be measured.
-        sessions: Sessions from `since` on.
-        episodes: Number of closed episodes.
-        median_length: Median duration in sessions.
-        closings: Number of episodes closed by bitcoin, by the ETF, and by neither.
-        open_side: Side of an episode that is still open.
+        since: First of these sessions at which the rule could be measured.
+        sessions: Measured sessions from `since` on.
+        episodes: Number of episodes that fired and ended.
+        median_length: Their median duration in sessions.
+        open_side: Side of an episode that is still open: the alert's own, or the one that the alert ends.
+        was_open: An earlier episode lasted into these sessions; it is not counted.
+        follow_up: How often the gap closed within 5 sessions after earlier alerts, over all history.
     """
 
     since: date
     sessions: int
     episodes: int
     median_length: float | None
-    closings: tuple[int, int, int] | None
     open_side: Side | None = None
+    was_open: bool = False
+    follow_up: FollowUp | None = None
+
+    @property
+    def per_year(self) -> float:
+        """Ended episodes a year."""
+        return self.episodes / self.sessions * LOOKBACK_SESSIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backtest:
-    """A rule's replay over all history, with each episode."""
+    """A rule's replay over all sessions of a history, with each episode; `benchmarks` has one row per horizon."""
 
     replay: RuleReplay
     episodes: tuple[PastEpisode, ...]
+    benchmarks: tuple[ForwardBenchmark, ...] = ()
 
     @property
-    def false_alarms(self) -> tuple[int, int]:
-        """Number of false alarms, and number of episodes for which that is known."""
-        known = [episode.false_alarm for episode in self.episodes if episode.false_alarm is not None]
-        return sum(known), len(known)
+    def follow_up(self) -> FollowUp | None:
+        """How often the gap closed within 5 sessions; None if that is known of no episode."""
+        return _follow_up(self.episodes)
 
     @property
     def non_overlapping(self) -> int:
         """Largest number of episodes whose windows share no session."""
         return sum(episode.non_overlapping for episode in self.episodes)
 
-    @property
-    def closings(self) -> tuple[int, int, int] | None:
-        """Number of episodes closed by bitcoin, by the ETF and by neither; None if there are none."""
-        return _count_closings(self.episodes)
+    def benchmark(self, sessions: int) -> ForwardBenchmark | None:
+        """Return what any sessions of this number brought; None if the history is too short."""
+        return next((benchmark for benchmark in self.benchmarks if benchmark.sessions == sessions), None)
 
     def forward_returns(self, sessions: int) -> list[tuple[Side, ForwardReturn]]:
         """Return the side and the forward return of each episode that has one for this number of sessions."""
@@ -131,35 +142,68 @@ class Backtest:
 
 
 def backtest(aligned: Aligned, rule: Rule) -> Backtest:
-    """Replay a rule on all history, decided at each close. Raises ReplayError."""
+    """Replay a rule on all sessions of a history, decided at each close. Raises ReplayError."""
     return build_backtest(aligned, replay(aligned, [rule]).rules[0])
 
 
 def build_backtest(aligned: Aligned, replayed: RuleReplay) -> Backtest:
     """Build a backtest from a replay that ends with the last row of `aligned`."""
-    return Backtest(replay=replayed, episodes=tuple(_past_episodes(aligned, replayed)))
+    episodes = tuple(_past_episodes(aligned, replayed))
+    above = sum(episode.side is Side.ABOVE for episode in episodes)
+    benchmarks = [_benchmark(aligned, horizon, above, len(episodes) - above) for horizon in HORIZONS]
+    return Backtest(
+        replay=replayed, episodes=episodes, benchmarks=tuple(benchmark for benchmark in benchmarks if benchmark)
+    )
 
 
 def compute_track_record(aligned: Aligned, rule: Rule) -> TrackRecord | None:
-    """Summarize the last two years of a rule, up to the last row, for one of its alerts.
+    """Summarize what fired in the last two years, up to the last row, for one of a rule's alerts.
 
-    An episode that is open at the last row is the alert's own; on the other side, it is the one that the alert ends.
-    Return None if the rule could never be measured. Raises ReplayError.
+    The rule is replayed over all history, so that none of its episodes begins at the edge of the two years. An episode
+    that is open at the last row is the alert's own; on the other side, it is the one that the alert ends. Return None
+    if the rule could not be measured in these sessions. Raises ReplayError.
     """
-    first = aligned.sessions[max(0, len(aligned) - RECORD_SESSIONS)].astype(object)
-    replayed = replay(aligned, [rule], first=first).rules[0]
-    if replayed.measured_range is None:
+    replayed = replay(aligned, [rule]).rules[0]
+    window, series = rule.window or Window.D1, rule.metric.series
+    first = max(0, len(aligned) - RECORD_SESSIONS)
+    measured = first + np.flatnonzero(np.isfinite(series(aligned, window)[first:])) if series else np.array([])
+    if not len(measured):
         return None
+    edge = aligned.sessions[first].item()
     episodes = _past_episodes(aligned, replayed)
-    closed = [episode for episode in episodes if episode.ended_on is not None]
-    since = replayed.measured_range[0]
+    inside = [episode for episode in episodes if episode.fired_on >= edge and not episode.started_before]
+    ended = [episode for episode in inside if episode.ended_on is not None]
     return TrackRecord(
-        since=since,
-        sessions=int((aligned.sessions >= np.datetime64(since)).sum()),
-        episodes=len(closed),
-        median_length=median(episode.length for episode in closed) if closed else None,
-        closings=_count_closings(closed),
-        open_side=episodes[-1].side if len(episodes) > len(closed) else None,
+        since=aligned.sessions[measured[0]].item(),
+        sessions=len(measured),
+        episodes=len(ended),
+        median_length=median(episode.length for episode in ended) if ended else None,
+        open_side=episodes[-1].side if episodes and episodes[-1].ended_on is None else None,
+        was_open=any(
+            episode.fired_on < edge and (episode.ended_on is None or episode.ended_on > edge) for episode in episodes
+        ),
+        follow_up=_follow_up(episodes),
+    )
+
+
+def _follow_up(episodes: Sequence[PastEpisode]) -> FollowUp | None:
+    return summarize_outcomes([episode.outcome for episode in episodes if episode.outcome])
+
+
+def _benchmark(aligned: Aligned, horizon: int, above: int, below: int) -> ForwardBenchmark | None:
+    """Return the medians over every `horizon` sessions, with sides in the proportion of the episodes."""
+    etf, crypto = (prices[horizon:] / prices[:-horizon] - 1 for prices in (aligned.etf, aligned.crypto))
+    known = np.isfinite(etf) & np.isfinite(crypto)
+    if not known.any() or not above + below:
+        return None
+    change = (etf - crypto)[known]
+    signed = np.concatenate([change] * above + [-change] * below)
+    return ForwardBenchmark(
+        sessions=horizon,
+        etf=float(np.median(etf[known])),
+        crypto=float(np.median(crypto[known])),
+        spread_change=float(np.median(signed)),
+        grew=float((signed > 0).mean()),
     )
 
 
@@ -171,10 +215,9 @@ def _past_episodes(aligned: Aligned, replayed: RuleReplay) -> list[PastEpisode]:
     window = replayed.rule.window or Window.D1
     start, series = anchors(aligned, window), replayed.rule.metric.series
     values = series(aligned, window) if series else np.full(len(aligned), np.nan)
-    weight_of = replayed.rule.metric.crypto_weight
-    weights = weight_of(aligned) if weight_of else np.full(len(aligned), np.nan)
+    follower = GapFollower(aligned, replayed.rule)
     episodes, blocked_until = list[PastEpisode](), dict.fromkeys((0, *HORIZONS), -1)
-    is_divergence = replayed.rule.metric.is_divergence
+    first_measured = int(np.argmax(np.isfinite(values)))
     for step, end, length in zip(fired, ends, replayed.episode_lengths, strict=True):
         row, last = _row(aligned, step), _row(aligned, end) if end else len(aligned) - 1
         forward = {
@@ -192,15 +235,13 @@ def _past_episodes(aligned: Aligned, replayed: RuleReplay) -> list[PastEpisode]:
                 peak=float(values[peak]),
                 ended_on=end.session if end else None,
                 length=length,
-                closed_by=_closed_by(aligned, start, step.side, peak, last) if end and is_divergence else None,
-                false_alarm=_is_false_alarm(
-                    aligned, replayed.rule, row, step.side, anchor=int(start[row]), beta=float(weights[start[row]])
-                ),
+                outcome=follower.follow(row, int(start[row]), step.side),
                 forward_returns=tuple(
                     ForwardReturn(sessions=horizon, etf=etf, crypto=crypto, non_overlapping=non_overlapping[horizon])
                     for horizon, (etf, crypto) in forward.items()
                 ),
                 non_overlapping=non_overlapping[0],
+                started_before=row == first_measured,
             )
         )
     return episodes
@@ -210,40 +251,8 @@ def _row(aligned: Aligned, step: Step) -> int:
     return int(np.searchsorted(aligned.sessions, np.datetime64(step.session)))
 
 
-def _closed_by(aligned: Aligned, start: NDArray[np.intp], side: Side, peak: int, end: int) -> ClosedBy:
-    """Return what narrowed the gap most from its peak to its end, in log returns, which add up to the gap's change.
-
-    The ETF came back, bitcoin caught up, or the move rolled out of the window.
-    """
-    etf, crypto = np.log(aligned.etf), np.log(aligned.crypto)
-    gap = etf - crypto
-    narrowing = {
-        ClosedBy.ETF: -side.sign * (etf[end] - etf[peak]),
-        ClosedBy.CRYPTO: side.sign * (crypto[end] - crypto[peak]),
-        ClosedBy.ROLLED_OFF: side.sign * (gap[start[end]] - gap[start[peak]]),
-    }
-    return max(narrowing, key=narrowing.__getitem__)
-
-
-def _is_false_alarm(aligned: Aligned, rule: Rule, row: int, side: Side, *, anchor: int, beta: float) -> bool | None:
-    """Return whether the gap was below the clear level 5 sessions later; None if that is unknown.
-
-    Bitcoin's return from `anchor`, the first row of the window, counts with `beta`.
-    """
-    later = row + FALSE_ALARM_SESSIONS
-    if rule.metric.crypto_weight is None or later >= len(aligned) or not aligned.complete[later]:
-        return None
-    etf, crypto = (prices[later] / prices[anchor] - 1 for prices in (aligned.etf, aligned.crypto))
-    return is_cleared(etf - beta * crypto, rule, side)
-
-
 def _forward_return(aligned: Aligned, row: int, horizon: int) -> tuple[float, float] | None:
     later = row + horizon
     if later >= len(aligned) or not (aligned.complete[row] and aligned.complete[later]):
         return None
     return float(aligned.etf[later] / aligned.etf[row] - 1), float(aligned.crypto[later] / aligned.crypto[row] - 1)
-
-
-def _count_closings(episodes: Sequence[PastEpisode]) -> tuple[int, int, int] | None:
-    counts = Counter(episode.closed_by for episode in episodes if episode.closed_by)
-    return (counts[ClosedBy.CRYPTO], counts[ClosedBy.ETF], counts[ClosedBy.ROLLED_OFF]) if counts else None

@@ -1,26 +1,27 @@
 """Tune a rule: find the threshold for a target alert rate such as `5d 2/month`, and check it out of sample."""
 
-import math
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
-from statistics import NormalDist
+from datetime import date, timedelta
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import ReplayError, RuleError
+from services.core.intervals import CountRange, Dispersion, count_range, dispersion_of
 from services.core.prices import Pair
 from services.core.scan import Scanner, words
 from services.core.statistics import LOOKBACK_SESSIONS
 from services.core.text import counted
 from services.market.align import Aligned
 from services.market.measure import Window
-from services.market.metrics import METRICS, SPREAD, Metric
+from services.market.metrics import METRICS, SPREAD, Direction, Metric
 from services.rules.replay import check_network
-from services.rules.rule import Direction, Flags, Rule, default_clear, levels_of
+from services.rules.rule import Flags, Rule, levels_of, with_threshold
 
-CONFIDENCE = 0.90
 SEARCH_RADIUS = 10  # steps around the bisected threshold: the count is not strictly monotonic in it
 PER_YEAR = {"day": 252, "week": 52, "month": 12, "quarter": 4, "year": 1}
 EXAMPLE = "5d 2/month"
@@ -42,7 +43,7 @@ def parse_target(text: str, template: Rule) -> RateTarget:
 
     `template` gives the pair and everything that the text does not set.
     """
-    rule, per_year = replace(template, window=None, metric=SPREAD, direction=Direction.EITHER), None
+    rule, per_year, direction = replace(template, window=None, metric=SPREAD), None, None
     for typed, offset in words(text):
         word = typed.lower()
         rate = _parse_rate(word)
@@ -51,7 +52,7 @@ def parse_target(text: str, template: Rule) -> RateTarget:
         elif (metric := METRICS.get(word)) is not None and metric.series:
             rule = replace(rule, metric=metric)
         elif word in _DIRECTIONS:
-            rule = replace(rule, direction=_DIRECTIONS[word])
+            direction = _DIRECTIONS[word]
         elif rate:
             per_year = rate
         else:
@@ -59,15 +60,23 @@ def parse_target(text: str, template: Rule) -> RateTarget:
             raise RuleError(text, word=typed, offset=offset, expected=expected)
     if per_year is None:
         raise _incomplete(text, f"how many alerts, as in “{EXAMPLE}” or 10/year")
-    if rule.metric.windowed and rule.window is None:
+    rule = replace(rule, direction=direction or rule.metric.direction)
+    return RateTarget(rule=_watchable(rule, text), per_year=per_year)
+
+
+def _watchable(rule: Rule, text: str) -> Rule:
+    """Return the rule as its metric is watched. Raises RuleError if that is not possible."""
+    metric = rule.metric
+    if metric.unit.is_level and rule.direction is Direction.EITHER:
+        raise _incomplete(text, f"“above” or “below”: a {metric.name} is a level, with one side")
+    if metric.windowed and rule.window is None:
         raise _incomplete(text, f"a window ({' '.join(_WINDOWS)}), as in “{EXAMPLE}”")
-    if not rule.metric.windowed:
-        rule = replace(rule, window=None)
-    elif rule.window not in rule.metric.windows:
-        raise _incomplete(
-            text, f"a window of {rule.metric.name} ({' '.join(one.value for one in rule.metric.windows)})"
-        )
-    return RateTarget(rule=rule, per_year=per_year)
+    retired = metric.retired.windows if metric.retired else ()
+    windows = [window for window in metric.windows if window not in retired]
+    if metric.windowed and rule.window not in windows:
+        raise _incomplete(text, f"a window of {metric.name} ({' '.join(window.value for window in windows)})")
+    rule = rule if metric.windowed else replace(rule, window=None)
+    return replace(rule, at_close=True, hold=timedelta(0)) if metric.closes_only else rule
 
 
 def _parse_rate(word: str) -> float | None:
@@ -84,7 +93,7 @@ def print_target(target: RateTarget) -> str:
     rule = target.rule
     words = [rule.window.value] if rule.window else []
     words += [rule.metric.name] if rule.metric is not SPREAD else []
-    words += [rule.direction.value] if rule.direction is not Direction.EITHER else []
+    words += [rule.direction.value] if rule.direction is not rule.metric.direction else []
     return " ".join([*words, f"{target.per_year:.6g}/year"])
 
 
@@ -94,18 +103,31 @@ def _incomplete(text: str, expected: str) -> RuleError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfSampleCheck:
-    """A rule tuned on the first half of history, and its alert rate in the second half, from `since` on.
+    """A rule tuned on the first half of history, and how often it fired in the second half, from `since` on.
 
     Attributes:
-        low, high: 90% confidence interval of the yearly rate, if alerts are independent.
+        years: Length of the second half.
+        promised: The range of the count that the first half gives for that length; None if it has fewer than 4
+            half-years.
     """
 
     rule: Rule
     since: date
     episodes: int
-    per_year: float
-    low: float
-    high: float
+    years: float
+    promised: CountRange | None
+
+    @property
+    def per_year(self) -> float:
+        """Episodes a year in the second half."""
+        return self.episodes / self.years
+
+
+class YearCount(NamedTuple):
+    """Episodes in one calendar year."""
+
+    year: int
+    episodes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +144,13 @@ class TunedRule:
     """The rule closest to a target rate.
 
     Attributes:
+        years: Measured sessions over 252.
+        until: The last measured session.
+        dispersion: How unevenly its alerts came.
+        next_year: The 90% range of the count in the next 12 months; None with fewer than 4 half-years of history.
+        calendar_years: Complete calendar years; empty if there is none.
         check: Out-of-sample check; None if half the history is too short for one alert.
+        scaled: A rule with the same target on the move scaled by volatility; None if there is none.
     """
 
     target: RateTarget
@@ -130,7 +158,12 @@ class TunedRule:
     episodes: int
     per_year: float
     years: float
+    until: date
+    dispersion: Dispersion
+    next_year: CountRange | None
+    calendar_years: tuple[YearCount, ...]
     check: OutOfSampleCheck | None
+    scaled: TunedRule | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +186,8 @@ def tune(aligned: Aligned, target: RateTarget) -> TunedRule:
     """
     values, known = _series(aligned, target.rule)
     rule = _nearest(values, target)
-    episodes = count_firings(values, rule)
+    fired = firings(values, rule)
+    episodes, dispersion = len(fired), dispersion_of(fired, len(values))
     if episodes < target.per_year * _years(values) / 2:
         nearest_rate = _per_year(episodes, values)
         raise ReplayError(
@@ -166,6 +200,10 @@ def tune(aligned: Aligned, target: RateTarget) -> TunedRule:
         episodes=episodes,
         per_year=_per_year(episodes, values),
         years=_years(values),
+        until=aligned.sessions[known[-1]].item(),
+        dispersion=dispersion,
+        next_year=count_range(episodes, _years(values), dispersion),
+        calendar_years=_calendar_years(aligned.sessions[known], fired),
         check=_check_out_of_sample(values, aligned.sessions[known], target),
     )
 
@@ -181,7 +219,13 @@ def half_rate_rule(aligned: Aligned, rule: Rule) -> HalfRateRule | None:
     if half < 1:
         return None
     tuned = tune(aligned, RateTarget(rule=rule, per_year=half))
-    return HalfRateRule(tuned=tuned, per_year_before=per_year) if tuned.rule.threshold > rule.threshold else None
+    return HalfRateRule(tuned=tuned, per_year_before=per_year) if _is_stricter(tuned.rule, rule) else None
+
+
+def _is_stricter(new: Rule, old: Rule) -> bool:
+    """Return whether a threshold is further out than another of the same metric and direction."""
+    below = new.unit.is_level and new.direction is Direction.BELOW
+    return new.threshold < old.threshold if below else new.threshold > old.threshold
 
 
 def diff_rules(aligned: Aligned, old: Rule, new: Rule) -> RuleDiff:
@@ -202,13 +246,23 @@ def diff_rules(aligned: Aligned, old: Rule, new: Rule) -> RuleDiff:
 def tune_with_diffs(
     aligned: Aligned, target: RateTarget, against: Sequence[Rule]
 ) -> tuple[TunedRule, tuple[RuleDiff, ...]]:
-    """Tune a rule, and compare it with the rules of `against` on the same pair, metric and window.
+    """Tune a rule, also scaled by volatility, and compare it with rules on the same pair, metric and window.
 
     Raises ReplayError.
     """
-    tuned = tune(aligned, target)
+    tuned = replace(tune(aligned, target), scaled=_tune_scaled(aligned, target))
     same_metric = [rule for rule in against if _metric_key(rule) == _metric_key(tuned.rule)]
     return tuned, tuple(diff_rules(aligned, rule, tuned.rule) for rule in same_metric)
+
+
+def _tune_scaled(aligned: Aligned, target: RateTarget) -> TunedRule | None:
+    metric = METRICS.get(target.rule.metric.scaled)
+    if metric is None:
+        return None
+    try:
+        return tune(aligned, replace(target, rule=replace(target.rule, metric=metric)))
+    except ReplayError:
+        return None
 
 
 def _metric_key(rule: Rule) -> tuple[Pair, Metric, Window | None]:
@@ -244,44 +298,59 @@ def _check_out_of_sample(
     if target.per_year * _years(first) < 1:
         return None
     rule = _nearest(first, target)
-    episodes = count_firings(second, rule)
-    low, high = rate_interval(episodes, _years(second))
+    fired = firings(first, rule)
     return OutOfSampleCheck(
         rule=rule,
         since=days[half].astype(object),
-        episodes=episodes,
-        per_year=_per_year(episodes, second),
-        low=low,
-        high=high,
+        episodes=count_firings(second, rule),
+        years=_years(second),
+        promised=count_range(len(fired), _years(first), dispersion_of(fired, len(first)), ahead=_years(second)),
     )
 
 
+def _calendar_years(days: NDArray[np.datetime64], fired: NDArray[np.intp]) -> tuple[YearCount, ...]:
+    """Return the episodes in each calendar year between the first and the last measured one, which are not complete."""
+    years = days.astype("datetime64[Y]").astype(int) + 1970  # numpy counts years from 1970
+    return tuple(YearCount(year, int((years[fired] == year).sum())) for year in range(years[0] + 1, years[-1]))
+
+
 def _nearest(values: NDArray[np.float64], target: RateTarget) -> Rule:
-    """Bisect for the smallest threshold that fires no more often than the target, then search around it."""
+    """Bisect for the smallest threshold that fires no more often than the target, then search around it.
+
+    Of a level, all thresholds are tried.
+    """
     max_count = target.per_year * _years(values)
     if max_count < 1:
         wanted = counted(target.per_year, "alert")
         raise ReplayError(f"{_years(values):.1f} years of history are too short for {wanted} a year.")
-    low, high = 0, target.rule.unit.max_steps
+    steps = target.rule.unit.max_steps
+    low, high = 0, steps
     while high - low > 1:
         middle = (low + high) // 2
         if count_firings(values, _with_threshold(target.rule, middle)) <= max_count:
             high = middle
         else:
             low = middle
-    near = range(max(1, high - SEARCH_RADIUS), min(target.rule.unit.max_steps, high + SEARCH_RADIUS) + 1)
+    near = range(max(1, high - SEARCH_RADIUS), min(steps, high + SEARCH_RADIUS) + 1)
+    if target.rule.unit.is_level:  # it fires most often somewhere in the middle
+        near = _reachable_steps(target.rule)
     return min(
         (_with_threshold(target.rule, step) for step in near),
         key=lambda rule: (
             abs(count_firings(values, rule) - max_count),
-            abs(rule.threshold - rule.unit.threshold_at(high)),
+            abs(rule.threshold - rule.unit.threshold_at(high)) if not rule.unit.is_level else rule.threshold,
         ),
     )
 
 
+def _reachable_steps(rule: Rule) -> range:
+    """Return the steps of a level at which the clear level behind the threshold is above 0."""
+    first = next(step for step in range(1, rule.unit.max_steps + 1) if _with_threshold(rule, step).clear > 0)
+    return range(first, rule.unit.max_steps + 1)
+
+
 def _with_threshold(rule: Rule, step: int) -> Rule:
-    threshold = rule.unit.threshold_at(step)
-    return replace(rule, threshold=threshold, clear=default_clear(threshold))
+    return with_threshold(rule, rule.unit.threshold_at(step))
 
 
 def _years(values: NDArray[np.float64]) -> float:
@@ -321,16 +390,3 @@ def _is_latched(breached: Flags, cleared: Flags) -> NDArray[np.bool_]:
     """Return, for each element, whether the last breach is newer than the last clear value."""
     rows = np.arange(np.size(breached))
     return np.maximum.accumulate(np.where(breached, rows, -1)) > np.maximum.accumulate(np.where(cleared, rows, -1))
-
-
-def rate_interval(events: int, years: float) -> tuple[float, float]:
-    """Return the 90% confidence interval of the yearly rate, given a count of independent events.
-
-    Byar's approximation to the exact Poisson limits.
-    Source: Breslow and Day, Statistical Methods in Cancer Research II, 1987, section 2.3.
-    """
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    low = events * (1 - 1 / (9 * events) - z / (3 * math.sqrt(events))) ** 3 if events else 0.0
-    more = events + 1
-    high = more * (1 - 1 / (9 * more) + z / (3 * math.sqrt(more))) ** 3
-    return low / years, high / years

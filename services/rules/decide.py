@@ -124,7 +124,7 @@ def decide(state: RuleState, observation: Observation, rule: Rule, now: datetime
     """Evaluate a rule on one observation.
 
     1. While the session's first trade is awaited, nothing changes. Without a usable value nothing fires or resolves:
-       `nodata_since` is set, and hold and keep times restart, as nobody saw the price meanwhile.
+       `nodata_since` is set, and hold and keep times restart, as no price was seen meanwhile.
     2. Below the clear level on its own side, a firing rule resolves after the keep time.
     3. Past the threshold on a watched side, the breach must last for the hold time. Then the rule fires on that side;
        if it is still firing on the other side, it resolves first.

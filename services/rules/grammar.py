@@ -18,23 +18,22 @@ from services.core.prices import WGMI_BTC, Pair, Symbol
 from services.core.scan import DIGITS, LOWERCASE, Scanner, Word, is_symbol, words
 from services.core.text import MAX_TYPED, normalize
 from services.market.measure import Window
-from services.market.metrics import METRICS, SPREAD, Metric, Unit
+from services.market.metrics import METRICS, SPREAD, Direction, Metric, Unit
 from services.rules.rule import (
     EXAMPLE,
     MAX_HOLD,
     REPEAT_RANGE,
     SECONDS_PER_UNIT,
-    Direction,
     Rule,
-    default_clear,
     print_value,
+    rounded,
+    successor_of,
+    with_default_clear,
 )
 
 _WINDOWS = " ".join(window.value for window in Window)
 _OPTIONS = {
-    "above": "direction",
-    "below": "direction",
-    "either": "direction",
+    **{direction.value: "direction" for direction in Direction},
     "clear": "clear",
     "for": "hold",
     "keep": "keep",
@@ -42,6 +41,7 @@ _OPTIONS = {
     "at": "at_close",
     "on": "pair",
 }
+_DIRECTIONS = frozenset(direction.value for direction in Direction)
 _ANY_OPTION = "above, below, either, clear, for, keep, repeat, at close or on"
 _HOLD_RANGE = timedelta(0), MAX_HOLD
 _SIGNS = "-", "+"
@@ -59,6 +59,20 @@ def parse_rule(text: str, pair: Pair = WGMI_BTC) -> Rule:
     return _Parser(normalize(text)).rule(pair)
 
 
+def parse_new_rule(text: str, pair: Pair = WGMI_BTC) -> Rule:
+    """Parse a rule that is to be added. Raises RuleError also at one that is kept only where it exists already."""
+    rule = parse_rule(text, pair)
+    successor = successor_of(rule)
+    if successor is None:
+        return rule
+    first = next(words(normalize(text)))
+    expected = (
+        f"a window of at most 20 sessions for {rule.metric.name}, as a year holds too few longer ones to compare with. "
+        f"The closest rule is “{successor}”"
+    )
+    raise RuleError(normalize(text), word=first.text, offset=first.at, expected=expected)
+
+
 class _Parser:
     """One pass over the words of a rule; each method consumes its own words, or raises RuleError at the wrong one."""
 
@@ -72,20 +86,42 @@ class _Parser:
     def rule(self, pair: Pair) -> Rule:
         """Parse the window, the metric and the threshold, then the options in any order, each at most once."""
         window = self.window()
-        metric = self.metric(window)
-        direction = self.sign(metric)
+        metric, side = self.metric(window)
+        sign = self.sign(metric)
         threshold = self.value(metric.unit)
-        rule = Rule(window=window, metric=metric, threshold=threshold, clear=default_clear(threshold), pair=pair)
-        seen: set[str] = set()
-        if direction is not None:
-            rule, seen = replace(rule, direction=direction), {"direction"}
-            self.check_sign(direction)
+        rule = Rule(window=window, metric=metric, threshold=threshold, direction=metric.direction, clear=0.0, pair=pair)
+        seen = {"at_close"} if metric.closes_only else set[str]()
+        if sign is not None:
+            self.check_sign(sign)
+        if (direction := sign or side) is not None:
+            rule, seen = replace(rule, direction=direction), {*seen, "direction"}
+        clear_at = None
         while self.next < len(self.words):
+            at = self.next
             field, value = self.option(rule, seen)
+            clear_at = at + 1 if field == "clear" else clear_at
             seen.add(field)
             rule = replace(rule, **{field: value})  # type: ignore[arg-type]  # option() pairs them
+        rule = with_default_clear(rule) if clear_at is None else rule
+        self.check_level(rule, clear_at)
         self.check_network(rule)
-        return replace(rule, hold=timedelta(0)) if rule.at_close else rule
+        at_close = rule.at_close or metric.closes_only
+        return replace(rule, hold=timedelta(0), at_close=True) if at_close else rule
+
+    def check_level(self, rule: Rule, clear_at: int | None) -> None:
+        """Raise RuleError if the clear level of a level is not behind its threshold, or cannot be reached."""
+        if not rule.unit.is_level:
+            return
+        self.next = len(self.words) if clear_at is None else clear_at
+        threshold, clear = print_value(rule.threshold, rule.unit), print_value(rule.clear, rule.unit)
+        below = rule.direction is Direction.BELOW
+        if rule.clear == rule.threshold or (rule.clear > rule.threshold) is not below:
+            side, example = ("above", "below") if below else ("below", "above")
+            raise self.error(
+                f"a clear level {side} {threshold}, where a rule that fires {example} it ends, not {clear}"
+            )
+        if rule.clear <= 0:
+            raise self.error(f"a clear level above 0, as “clear {print_value(rule.threshold / 2, rule.unit)}”")
 
     def check_network(self, rule: Rule) -> None:
         """Raise RuleError at the metric's name if it needs the bitcoin network and the pair has no bitcoin."""
@@ -105,20 +141,46 @@ class _Parser:
             raise self.error(f"a window before it ({_WINDOWS}), as in “{_example(metric)}”")
         return None
 
-    def metric(self, window: Window | None) -> Metric:
-        """Parse a metric's name; without one, the prefix of the threshold selects the metric."""
+    def metric(self, window: Window | None) -> tuple[Metric, Direction | None]:
+        """Parse a metric's name, and a direction before the threshold.
+
+        Without a name, the prefix or suffix of the threshold selects the metric.
+        """
         word = self.peek()
         metric = METRICS.get(word)
         if metric is not None and metric.windowed is (window is not None):
             self.next += 1
+            side = self.side(metric)
         else:
-            metric = _unnamed_metric(word)
+            metric = None
+            side = self.side(None)
+            metric = _unnamed_metric(self.peek())
         if metric is None:
             raise self.error(f"a threshold, as in 8pp or z3.5, or a metric: {_metric_names(windowed=True)}")
         if window is not None and window not in metric.windows:
             self.next = 0
             raise self.error(f"a window of {metric.name} ({' '.join(one.value for one in metric.windows)})")
-        return metric
+        return metric, side
+
+    def side(self, metric: Metric | None) -> Direction | None:
+        """Parse a direction before the threshold; None without one."""
+        word = self.peek()
+        if word not in _DIRECTIONS:
+            return None
+        self.check_side(word, metric)
+        self.next += 1
+        return Direction(word)
+
+    def check_side(self, word: str, metric: Metric | None) -> None:
+        """Raise RuleError at a direction that a metric does not have."""
+        if metric is None:
+            return
+        if word == "below" and (magnitude := metric.magnitude):
+            raise self.error(
+                f"no “below”: a {metric.name} is a {magnitude.noun}, and fires when it is {magnitude.comparative}"
+            )
+        if word == "either" and metric.unit.is_level:
+            raise self.error(f"“above” or “below”: a {metric.name} is a level, with one side")
 
     def sign(self, metric: Metric) -> Direction | None:
         """Remove the sign from a threshold: minus means below, plus above; None without one."""
@@ -127,22 +189,23 @@ class _Parser:
         sign = scanner.skip(*_SIGNS)
         if not sign or scanner.is_done:
             return None
-        if metric.magnitude:
-            raise self.error(f"no sign: a {metric.name} is a {metric.magnitude.noun}, as in {metric.example}")
+        if not metric.signed:
+            noun = metric.magnitude.noun if metric.magnitude else "level"
+            raise self.error(f"no sign: a {metric.name} is a {noun}, as in {metric.example}")
         self.words[self.next] = Word(prefix + scanner.rest, self.words[self.next].at)
         return Direction.BELOW if sign == "-" else Direction.ABOVE
 
     def check_sign(self, direction: Direction) -> None:
         """Raise RuleError at a side that the words name beside a sign, which is one already."""
         sign = "-" if direction is Direction.BELOW else "+"
-        for at in range(self.next, len(self.words)):
-            if self.words[at].text.lower() in {one.value for one in Direction}:
-                self.next = at
-                text = self.text[: self.words[at].at].rstrip()
+        for at, word in enumerate(self.words):
+            if word.text.lower() in _DIRECTIONS:
+                rest = self.text[: word.at].rstrip() if at >= self.next else self.text[word.at + len(word.text) :]
                 name = "minus" if direction is Direction.BELOW else "plus"
+                self.next = at
                 raise self.error(
                     f"no side, as the {name} sign means {direction.value} already. Keep one of them, as in "
-                    f"“{text.replace(sign, '', 1)} {direction.value}”"
+                    f"“{rest.replace(sign, '', 1)} {direction.value}”"
                 )
 
     def value(self, unit: Unit, *, max_value: float | None = None) -> float:
@@ -151,12 +214,12 @@ class _Parser:
         if _has_comma(word):
             raise self.error(f"{unit.syntax}, with a point for decimals and no comma")
         scanner = Scanner(word)
-        prefix, number, suffix = scanner.run(LOWERCASE), scanner.number(), scanner.run(LOWERCASE | {"%"})
+        prefix, number, suffix = scanner.run(LOWERCASE), scanner.number(), scanner.run(LOWERCASE | {"%", "σ"})
         if not number or not scanner.is_done or prefix not in {"", unit.prefix} or suffix not in unit.suffixes:
             raise self.error(unit.syntax)
         places = unit.decimals + unit.suffixes[suffix]
         value, largest = float(Decimal(number).scaleb(-places)), max_value or unit.max_value
-        if not 0 < value <= largest:
+        if not 0 < rounded(value) <= largest:
             raise self.error(f"{unit.syntax}, above 0 and at most {print_value(largest, unit)}")
         self.next += 1
         return value
@@ -168,16 +231,13 @@ class _Parser:
         if field is None:
             close_matches = difflib.get_close_matches(word, _OPTIONS, n=1)
             raise self.error(f"“{close_matches[0]}”" if close_matches else _ANY_OPTION)
-        if field in seen:
+        if field in seen and not (field == "at_close" and rule.metric.closes_only):
             raise self.error(f"“{word}” only once, as it is settled already")
         for other, name in (("hold", "for"), ("keep", "keep")):
             if {field} | seen >= {other, "at_close"}:
                 raise self.error(f"either “{name}” or “at close”: a close is decided once, with nothing to wait for")
-        if word == "below" and (magnitude := rule.metric.magnitude):
-            name = rule.metric.name
-            raise self.error(
-                f"no “below”: a {name} is a {magnitude.noun}, and fires when it is {magnitude.comparative}"
-            )
+        if field == "direction":
+            self.check_side(word, rule.metric)
         self.next += 1
         return field, self.setting(field, word, rule)
 
@@ -187,7 +247,7 @@ class _Parser:
             case "direction":
                 return Direction(word)
             case "clear":
-                return self.value(rule.unit, max_value=rule.threshold)
+                return self.value(rule.unit, max_value=None if rule.unit.is_level else rule.threshold)
             case "hold" | "keep":
                 return self.duration(_HOLD_RANGE, "a duration of at most 6h, as in 90s, 10m or 1h")
             case "repeat":
@@ -259,11 +319,14 @@ def _has_comma(word: str) -> bool:
 
 def _unnamed_metric(word: str) -> Metric | None:
     """Return the metric of a threshold without a name; None if the word is no threshold."""
-    prefixed = [metric for metric in METRICS.values() if metric.unit.prefix and not metric.named]
-    for metric in prefixed:
-        scanner = Scanner(word)
+    for metric in METRICS.values():
+        unit, scanner = metric.unit, Scanner(word)
+        if metric.named or metric is SPREAD:
+            continue
         scanner.skip(*_SIGNS)
-        if scanner.skip(metric.unit.prefix) and (scanner.skip(*_SIGNS), scanner.next)[1] in DIGITS | {"."}:
+        if unit.prefix and scanner.skip(unit.prefix) and (scanner.skip(*_SIGNS), scanner.next)[1] in DIGITS | {"."}:
+            return metric
+        if not unit.prefix and scanner.run(_NUMERIC) and scanner.rest and scanner.rest in unit.suffixes:
             return metric
     return None if word[:1] in LOWERCASE else SPREAD
 
@@ -276,5 +339,5 @@ def _metric_names(*, windowed: bool) -> str:
 def _example(metric: Metric) -> str:
     """Return a rule on a metric, with its name unless the prefix of the threshold selects it."""
     window = Window.D20 if Window.D20 in metric.windows else metric.windows[0]
-    name = f"{metric.name} " if metric.named or not metric.unit.prefix else ""
+    name = f"{metric.name} " if metric.named else ""
     return f"{window.value} {name}{metric.example}"

@@ -11,15 +11,16 @@ import numpy as np
 
 from services.core.concurrency import gather_all
 from services.core.errors import NoHistoryError, SourceError
-from services.core.prices import WGMI_BTC, Closes, Pair, Quote, Symbol, to_datetime
+from services.core.prices import WGMI_BTC, Bars, Closes, Pair, Symbol, to_datetime
 from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
 from services.core.trust import Trust, Verdict
 from services.market.align import Aligned, align
+from services.market.basis import pair_basis
 from services.market.consensus.closes import LegHistory, corroborate, no_trade_sessions
 from services.market.feeds.freshness import ANSWER_TTL, MAX_CLOCK_SKEW, MAX_LIVE_AGE
+from services.market.gap import Gap, predict_gap, read_off_hours
 from services.market.live_pair import LivePair
-from services.market.measure import Gap, predict_gap
 from services.market.network_checks import TrustedHistory
 from services.market.network_service import NetworkService
 from services.market.price_history import PriceHistory
@@ -99,8 +100,8 @@ class MarketService:
 
     async def _build(self, pair: Pair, now: datetime, *, network: bool) -> MarketView:
         """Run the data flow once: fetch both legs and the network, align them, add the live row, measure."""
-        etf, crypto, network_reading = await gather_all(
-            self.history.leg(pair.etf, now), self.history.leg(pair.crypto, now), self._network(now, needed=network)
+        (etf, crypto), network_reading = await gather_all(
+            self.history.pair(pair, now), self._network(now, needed=network)
         )
         problems = leg_problems(etf, crypto)
         sessions = self.history.sessions(now)
@@ -108,6 +109,7 @@ class MarketService:
         aligned = align_legs(pair, etf, crypto, sessions, now)
         if network_reading is not None:
             aligned = replace(aligned, network=network_reading.history)
+            problems += self.mining.dropped_values()
         untraded_sessions = _untraded(etf, sessions, now)
         self._closes[pair] = aligned
         last = aligned.sessions[-1]
@@ -122,7 +124,7 @@ class MarketService:
                 problems.append(live_reason)
         gap = None
         if not market.is_open and not crypto.is_share and crypto.quote_trust.verdict is not Verdict.SUSPECT:
-            gap = implied_gap(_last_traded(aligned, untraded_sessions), crypto.quote, now)
+            gap = implied_gap(_last_traded(aligned, untraded_sessions), etf, crypto, sessions, now)
         crypto_close_trust = await self._crypto_close_trust(crypto, aligned, now)
         network_builder = NetworkViewBuilder(
             closes=aligned, market=market, etf=etf, crypto=crypto, crypto_trust=crypto_close_trust
@@ -151,6 +153,7 @@ class MarketService:
             left_out=aligned.exclusions,
             problems=tuple(problems),
             simulated=self.history.simulated,
+            loading_since=basis.first if crypto.loading and (basis := pair_basis(aligned)) else None,
         )
 
     async def _network(self, now: datetime, *, needed: bool) -> TrustedHistory | None:
@@ -180,12 +183,27 @@ class MarketService:
 
 
 def align_legs(pair: Pair, etf: LegHistory, crypto: LegHistory, sessions: Sessions, now: datetime) -> Aligned:
-    """Align both legs up to the last session closed at `now`. Raises NoHistoryError if one is empty."""
+    """Align both legs up to the last session closed at `now`. Raises NoHistoryError if one is empty.
+
+    While older prices of the coin are loading, the sessions before its first price are not exclusions.
+    """
     if not len(etf.history.prices) or not len(crypto.history.prices):
         missing = pair.crypto if len(etf.history.prices) else pair.etf
         raise NoHistoryError(Reason.of(Code.NO_PRICES_YET, symbol=missing, problems=leg_problems(etf, crypto)))
     left, right = ({**leg.history.quarantined, **_untraded(leg, sessions, now)} for leg in (etf, crypto))
-    return align(pair, etf.history.prices, crypto.history.prices, sessions, until=now, quarantined=(left, right))
+    aligned = align(
+        pair,
+        etf.history.prices,
+        crypto.history.prices,
+        sessions,
+        until=now,
+        quarantined=(left, right),
+        daily=crypto.daily,
+    )
+    basis = pair_basis(aligned) if crypto.loading else None
+    if basis is None:
+        return aligned
+    return replace(aligned, exclusions=tuple(one for one in aligned.exclusions if one.session >= basis.first))
 
 
 def leg_problems(*legs: LegHistory) -> list[Reason | str]:
@@ -213,9 +231,12 @@ def _with_dividend_notes(trust: Trust, etf: LegHistory, crypto: LegHistory, sess
     return trust.combined_with(etf.history.dividend_note(session)).combined_with(crypto.history.dividend_note(session))
 
 
-def implied_gap(closes: Aligned, crypto: Quote | None, now: datetime) -> Gap | None:
+def implied_gap(closes: Aligned, etf: LegHistory, crypto: LegHistory, sessions: Sessions, now: datetime) -> Gap | None:
     """Return the ETF gap implied by bitcoin's move since the last close; None without a fresh price at either end."""
-    if crypto is None or np.isnan(closes.crypto[-1]):
+    quote, bars = crypto.quote, crypto.history.prices
+    if quote is None or np.isnan(closes.crypto[-1]) or not isinstance(bars, Bars):
         return None
-    is_old = crypto.at < to_datetime(closes.at[-1]) or now - crypto.at > MAX_LIVE_AGE
-    return None if is_old else predict_gap(closes, crypto.price, crypto.at)
+    if quote.at < to_datetime(closes.at[-1]) or now - quote.at > MAX_LIVE_AGE:
+        return None
+    off_hours = read_off_hours(closes, etf.history.prices, bars, sessions)
+    return predict_gap(closes, off_hours, quote.price, quote.at, sessions.state_at(now).next_open_at)

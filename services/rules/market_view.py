@@ -12,7 +12,8 @@ from services.core.reason import Code, Reason, all_of
 from services.core.sessions import MarketState
 from services.core.trust import TRUSTED, Trust, Verdict
 from services.market.align import Exclusion
-from services.market.measure import Gap, Measurement, NotMeasured, Window
+from services.market.gap import Gap
+from services.market.measure import Measurement, NotMeasured, Window
 from services.market.snapshot import Snapshot, close_stamps, stamp_of
 from services.rules.decide import Observation
 from services.rules.history_lookup import HistoryLookup, PastReading
@@ -36,6 +37,7 @@ class MarketView:
         gap: Only while the ETF is closed and the coin's last trade is not suspect.
         network: What rules on the bitcoin network observe; None if it was not read.
         problems: Failures of the sources.
+        loading_since: First session with both prices while older ones are still being loaded; None once all are.
     """
 
     pair: Pair
@@ -55,6 +57,7 @@ class MarketView:
     left_out: tuple[Exclusion, ...]
     problems: tuple[Reason | str, ...]
     simulated: bool
+    loading_since: date | None = None
 
     @property
     def current(self) -> Snapshot:

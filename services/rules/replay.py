@@ -111,7 +111,7 @@ def replay(aligned: Aligned, rules: Sequence[Rule], *, first: date | None = None
 def check_network(aligned: Aligned, rule: Rule) -> None:
     """Raise ReplayError if a rule needs the bitcoin network and its history is missing."""
     if rule.metric.needs_network and aligned.network is None:
-        raise ReplayError(f"“{rule}” needs the past of the bitcoin network, which no source here tells.")
+        raise ReplayError(f"“{rule}” needs the past of the bitcoin network, which no source here has.")
 
 
 def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int) -> RuleReplay:

@@ -1,9 +1,8 @@
 """Rules: a threshold on one metric of one pair, the levels where it fires and clears, and its text form."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
-from enum import Enum
 from math import inf, isfinite
 from typing import NamedTuple, TypeAlias
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from services.core.prices import WGMI_BTC, Pair
 from services.market.measure import Window
-from services.market.metrics import SPREAD, Metric, Unit
+from services.market.metrics import METRICS, SPREAD, Direction, Metric, Unit
 
 Values: TypeAlias = "float | NDArray[np.float64]"
 Flags: TypeAlias = "bool | NDArray[np.bool_]"
@@ -26,22 +25,14 @@ TIE_SCALE = 1e6  # of a fraction; a z has the same decimals
 SECONDS_PER_UNIT = {"s": 1, "m": 60, "h": 3600}
 
 
-class Direction(Enum):
-    """The side of bitcoin on which the ETF must be for a rule to fire."""
-
-    ABOVE = "above"
-    BELOW = "below"
-    EITHER = "either"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A threshold on one metric.
 
     Attributes:
         window: None for a metric without a window.
-        threshold: Positive: a fraction for pp and %, robust standard deviations for z.
-        clear: Positive, at most `threshold`, in the same unit.
+        threshold: Positive: a fraction for pp and %, standard deviations for z and sigma, the level itself for a level.
+        clear: Positive, in the same unit: at most `threshold`, but for a level beyond it on the side of recovery.
         hold: How long a breach must last before the rule fires.
         keep: How long the value must stay inside the clear level before the rule resolves.
         repeat: How often a firing rule is reported again; None for never.
@@ -76,7 +67,7 @@ def print_rule(rule: Rule) -> str:
     words.append(print_value(rule.threshold, rule.unit))
     if rule.direction is not Direction.EITHER:
         words.append(rule.direction.value)
-    if rule.clear != default_clear(rule.threshold):
+    if rule.clear != default_clear(rule):
         words += ["clear", print_value(rule.clear, rule.unit)]
     if not rule.at_close and rule.hold != DEFAULT_HOLD:
         words += ["for", print_duration(rule.hold)]
@@ -84,7 +75,7 @@ def print_rule(rule: Rule) -> str:
         words += ["keep", print_duration(rule.keep)]
     if rule.repeat:
         words += ["repeat", print_duration(rule.repeat)]
-    if rule.at_close:
+    if rule.at_close and not rule.metric.closes_only:
         words += ["at", "close"]
     if rule.pair != WGMI_BTC:
         words += ["on", str(rule.pair)]
@@ -96,6 +87,16 @@ def print_value(value: float, unit: Unit) -> str:
     return unit.affix(f"{Decimal(repr(value)).scaleb(unit.decimals).normalize():f}")
 
 
+def successor_of(rule: Rule) -> Rule | None:
+    """Return the rule that comes closest to one that is not offered any more; None if the rule is offered."""
+    retired = rule.metric.retired
+    if retired is None or rule.window not in retired.windows:
+        return None
+    metric = METRICS[retired.successor]
+    steps = max(1, round(retired.threshold(rule.window, rule.threshold) / metric.unit.step))
+    return with_threshold(replace(rule, metric=metric), metric.unit.threshold_at(min(steps, metric.unit.max_steps)))
+
+
 def print_duration(duration: timedelta) -> str:
     """Format a duration in the largest unit that divides it: 90 s is `90s`, 600 s is `10m`."""
     seconds = int(duration.total_seconds())
@@ -105,9 +106,26 @@ def print_duration(duration: timedelta) -> str:
     return f"{seconds}s"
 
 
-def default_clear(threshold: float) -> float:
-    """Return 60% of a threshold, in decimal, so that 8 pp clears at exactly 4.8 pp."""
-    return float(Decimal(repr(threshold)) * DEFAULT_CLEAR_RATIO)
+def default_clear(rule: Rule) -> float:
+    """Return 60% of a rule's threshold, in decimal, so that 8 pp clears at exactly 4.8 pp.
+
+    A level clears at its unit's margin behind the threshold: 0.4 below clears at 0.5.
+    """
+    threshold = Decimal(repr(rule.threshold))
+    if rule.unit.margin is None:
+        return float(threshold * DEFAULT_CLEAR_RATIO)
+    margin = Decimal(repr(rule.unit.margin))
+    return float(threshold - margin if rule.direction is Direction.ABOVE else threshold + margin)
+
+
+def with_default_clear(rule: Rule) -> Rule:
+    """Return the rule with the clear level of one that does not say."""
+    return replace(rule, clear=default_clear(rule))
+
+
+def with_threshold(rule: Rule, threshold: float) -> Rule:
+    """Return the rule with another threshold, and the clear level of one that does not say."""
+    return with_default_clear(replace(rule, threshold=threshold))
 
 
 def rounded(value: Values) -> Values:
@@ -152,10 +170,14 @@ class Levels(NamedTuple):
 def levels_of(rule: Rule, firing: int = 0) -> Levels:
     """Return the levels of a rule that fires above (1), below (-1), or not at all (0).
 
-    A firing rule clears by the signed value on its side, so an `either` rule also clears on the other side of zero.
+    A firing rule clears by the signed value on its side, so an `either` rule also clears on the other side of zero. A
+    level is not mirrored at zero: both of its values are on one side of it.
     """
     above = rule.direction is not Direction.BELOW and firing <= 0
     below = rule.direction is not Direction.ABOVE and firing >= 0
     threshold, clear = rounded(rule.threshold), rounded(rule.clear)
+    if rule.unit.is_level:
+        low, high = (-inf, clear) if firing > 0 else (clear, inf) if firing < 0 else (inf, -inf)
+        return Levels(threshold if above else inf, threshold if below else -inf, low, high)
     low, high = (-inf, clear) if firing > 0 else (-clear, inf) if firing < 0 else (inf, -inf)
     return Levels(threshold if above else inf, -threshold if below else -inf, low, high)

@@ -46,8 +46,8 @@ class SqlStore(
 
     A URL is `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` for an in-memory database that ends with the
     store, or a PostgreSQL URL. Every method raises DatabaseUnavailableError if the database cannot be reached or used.
-    That includes a database that another release has migrated since it was opened: ticks stop at once, and other writes
-    within a minute.
+    That includes a database that another release has migrated since it was opened, or that another one has replaced:
+    ticks stop at once, and other writes within a minute. On PostgreSQL, a replaced one is never read or written.
     """
 
     @property
@@ -67,11 +67,11 @@ class SqlStore(
             async with database.write() as tx:
                 if not create:
                     await tx.run_sync(schema.require_tables)
-                revision = await tx.run_sync(schema.check)
+                revision, identity = await tx.run_sync(schema.check)
         except BaseException:
             await database.close()
             raise
-        database.require_revision(revision)
+        database.require_revision(revision, identity)
         return cls(database)
 
     def installations(self, keys: Sequence[str]) -> InstallationRepository:

@@ -67,7 +67,7 @@ class ChannelRepository(Repository):
             for alert in alerts:
                 await record_alert(tx, alert, change.at)
             if notice is not None:
-                await _add_notice(tx, notice, change.at)
+                await add_notice(tx, notice, change.at)
             await _save(tx, after)
             await _record_change(tx, after.channel, change)
 
@@ -144,7 +144,7 @@ class ChannelRepository(Repository):
             quiet_from = await _load_quiet_from(tx, after.channel)
             await _save(tx, after)
             await tx.execute(update(tables.deliveries).where(unsent).values(since=at))
-            if digest is not None and (notice_id := await _add_notice(tx, digest, at, due_at=quiet_from)):
+            if digest is not None and (notice_id := await add_notice(tx, digest, at, due_at=quiet_from)):
                 settled = {"sent_version": _deliveries.version, "superseded_by": notice_id}
                 await tx.execute(update(tables.deliveries).where(unsent, in_digest).values(settled))
 
@@ -159,7 +159,7 @@ class ChannelRepository(Repository):
     async def add_notices(self, notices: Sequence[Notice], at: datetime) -> int:
         """Save new notices in one transaction; return how many were not recorded yet."""
         async with self._database.write() as tx:
-            added = [await _add_notice(tx, notice, at) for notice in notices]
+            added = [await add_notice(tx, notice, at) for notice in notices]
         return sum(notice_id is not None for notice_id in added)
 
     async def has_notice(self, channel: Channel, name: str) -> bool:
@@ -184,7 +184,7 @@ class ChannelRepository(Repository):
             await bump_version(tx, at, notice_id=notice.id)
 
 
-async def _add_notice(
+async def add_notice(
     tx: AsyncConnection, notice: Notice, at: datetime, *, due_at: datetime | None = None
 ) -> int | None:
     """Save a notice and enqueue its message; return its id, None if its channel has one of that name already.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from pydantic import GetCoreSchemaHandler, TypeAdapter
@@ -24,12 +25,14 @@ from services.alerting.notice import (
     EscalationSource,
     Notice,
     Outage,
+    RetiredRules,
     Untraded,
 )
 from services.alerting.ports import ChannelRule, RuleAudit, RuleAuditKind, StoredAlert
 from services.core.identity import Channel
 from services.core.prices import Pair, PriceStamp, Symbol
 from services.core.reason import Reason
+from services.core.rows import complete
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
 
@@ -81,16 +84,21 @@ _ALERT = TypeAdapter(Alert)
 _ENTRY = TypeAdapter(TimelineEntry)
 _SETTINGS = TypeAdapter(ChannelSettings)
 _PRICES = TypeAdapter(tuple[PriceStamp, ...])
-_KINDS: dict[type[Content], str] = {  # stored in `notices.kind`: a class may be renamed, its kind may not
-    Outage: "outage",
-    Digest: "digest",
-    CoverageReport: "daily",
-    Escalation: "escalation",
-    EscalationSource: "escalation_source",
-    ChannelChange: "change",
-    Brief: "brief",
-    Untraded: "untraded",
-}
+_KINDS: Mapping[type[Content], str] = complete(
+    "_KINDS",
+    get_args(Content),
+    {  # stored in `notices.kind`: a class may be renamed, its kind may not
+        Outage: "outage",
+        Digest: "digest",
+        CoverageReport: "daily",
+        Escalation: "escalation",
+        EscalationSource: "escalation_source",
+        ChannelChange: "change",
+        Brief: "brief",
+        Untraded: "untraded",
+        RetiredRules: "retired_rules",
+    },
+)
 _CONTENTS: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(content) for content, kind in _KINDS.items()}
 STORED: dict[str, TypeAdapter[Any]] = {
     "alert": _ALERT,
@@ -154,6 +162,8 @@ def write_content(content: Content) -> str:
 
 def read_notice(row: Row[Any], notice_id: int) -> Notice:
     """Build the notice with this id; the row has every other column. Raises ValueError."""
+    if row.kind not in _CONTENTS:
+        raise ValueError(f"“{row.kind}” is not a kind of notice of this release")
     return Notice(
         id=notice_id,
         channel=Channel(team=row.team, id=row.channel),

@@ -1,6 +1,7 @@
 """The database engine: connections from a URL, and read and write transactions."""
 
 import asyncio
+import hashlib
 import logging
 import os
 import sqlite3
@@ -36,7 +37,9 @@ TIMEOUTS = (  # in one statement, until the transaction ends: a pooler shares th
 )
 LOCK_SCHEMA = f"SELECT pg_advisory_xact_lock_shared({MIGRATION_LOCK})"  # until the transaction ends
 CHECK_INTERVAL_S = 60.0  # how long a process may write without comparing the schema's revision
-REVISION = "SELECT version_num FROM alembic_version"
+REFUSED = -inf  # the next check is due at once: every write is refused until the database is restored
+IDENTITY = "(SELECT identity FROM database_identity) AS identity"
+REVISION = f"SELECT version_num, {IDENTITY} FROM alembic_version"  # noqa: S608 -- constants
 MIGRATED = "The database {} was migrated by another release of MinerPulse; this process must be updated or restarted."
 SNAPSHOT_READ: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 NO_DATABASE = "There is no database at {} yet. `minerpulse run` creates it; MINERPULSE_DATABASE_URL can name another."
@@ -45,6 +48,10 @@ EMPTY = (
 )
 GONE = "The database file {} has disappeared. Put it back, or restore it from a backup and restart MinerPulse."
 REPLACED = "The database file {} was replaced while MinerPulse was running. Restart MinerPulse to use the new file."
+OTHER = (
+    "The database {} was replaced by another one while MinerPulse was running. Restart MinerPulse to use the new one, "
+    "or restore the old one."
+)
 WAL = "PRAGMA journal_mode=WAL"
 WAL_RETRY_S = 0.1
 PRAGMAS = ("synchronous=FULL", "foreign_keys=ON")
@@ -68,6 +75,7 @@ class Database:
         self._memory: sqlite3.Connection | None = None
         self._monotonic = monotonic
         self._revision: str | None = None
+        self._identity: str | None = None
         self._next_check_at = inf  # on the monotonic clock
         self._write_lock: asyncio.Lock | nullcontext[None] = nullcontext()
         parsed = parse_url(url)
@@ -77,6 +85,8 @@ class Database:
         self._failing = False
         if not create:
             self._require_file(parsed)
+            if "uri" in parsed.query and not {"mode", "vfs"} & parsed.query.keys():
+                parsed = parsed.update_query_dict({"mode": "rw"})  # SQLite would create the file
         with translate_db_errors(self.name):
             if parsed.drivername.startswith("sqlite"):
                 self._engine = self._sqlite(parsed)
@@ -88,19 +98,40 @@ class Database:
                 self._reader = self._engine.execution_options(**SNAPSHOT_READ)
 
     def _require_file(self, url: URL) -> None:
-        """Raise DatabaseMissingError if the file does not exist, but its folder does."""
+        """Raise DatabaseMissingError if the file is empty, or does not exist while its folder does.
+
+        SQLite would write the header of its write-ahead log into an empty file.
+        """
         path = sqlite_path(url) if url.drivername.startswith("sqlite") else None
-        if path is not None and path.parent.is_dir() and not path.exists():
+        if path is not None and path.parent.is_dir() and (not path.exists() or _is_empty_file(path)):
             raise DatabaseMissingError(NO_DATABASE.format(self.name))
 
+    @property
+    def spool_prefix(self) -> Path | None:
+        """The start of the names of files that hold what this database cannot take yet; None for one in memory.
+
+        They are beside an SQLite file; for another database they are in the working directory.
+        """
+        if self._memory is not None:
+            return None
+        if self._path is not None:
+            return Path(f"{self._path.absolute()}-token-")
+        digest = hashlib.sha256(self.name.encode()).hexdigest()[:8]
+        return Path.cwd() / f"minerpulse-{digest}.db-token-"
+
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Open a transaction that sees one snapshot of the database throughout."""
+    async def read(self, *, check_revision: bool = False) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction that sees one snapshot of the database throughout.
+
+        With `check_revision` it is refused if another release has migrated the database or it was replaced.
+        """
         with self._log_outage(), translate_db_errors(self.name):
             self._check_file()
             async with self._explain_missing(), self._reader.connect() as connection:
                 if connection.dialect.name == "postgresql":
-                    await connection.exec_driver_sql(TIMEOUTS)
+                    await self._set_timeouts(connection)
+                if check_revision:
+                    await self._check_revision(connection)
                 yield connection
 
     @asynccontextmanager
@@ -110,16 +141,19 @@ class Database:
         PostgreSQL ends the transaction of a process that is frozen or gone: its locks would block everyone else.
         It also ends a statement that takes too long or waits too long for a lock, unless the schema is migrated.
 
-        After `require_revision`, a database that another release has migrated is refused, by the first write of each
-        minute and with `check_revision`. The latter also waits for a migration that has started, and no migration can
+        After `require_revision`, a database that another release has migrated or that was replaced is refused, by the
+        first write of each minute and with `check_revision`; on PostgreSQL, a replaced one by every transaction. A
+        write with `check_revision` also waits for a migration that has started, and no migration can
         start before it ends: SQLite has one writer, and on PostgreSQL both take a lock.
         """
         with self._log_outage(), translate_db_errors(self.name):
             self._check_file()
             async with self._explain_missing(), self._write_lock, self._writer.begin() as connection:
                 is_postgresql = connection.dialect.name == "postgresql"
-                if is_postgresql:
-                    await connection.exec_driver_sql(IDLE_TIMEOUT if migrates else TIMEOUTS)
+                if is_postgresql and migrates:
+                    await connection.exec_driver_sql(IDLE_TIMEOUT)
+                elif is_postgresql:
+                    await self._set_timeouts(connection)
                 if is_postgresql and check_revision:
                     await connection.exec_driver_sql(LOCK_SCHEMA)
                 if check_revision or self._monotonic() >= self._next_check_at:
@@ -127,9 +161,9 @@ class Database:
                 yield connection
                 self._check_file()
 
-    def require_revision(self, revision: str) -> None:
-        """Refuse to write from now on if the schema's revision is not this one, or the file is not the same."""
-        self._revision = revision
+    def require_revision(self, revision: str, identity: str) -> None:
+        """Refuse to write from now on if the schema's revision, the database's identity or its file changes."""
+        self._revision, self._identity = revision, identity
         self._file_id = None if self._path is None else _file_id(self._path)
         self._next_check_at = self._monotonic() + CHECK_INTERVAL_S
 
@@ -139,17 +173,36 @@ class Database:
         if self._memory is not None:
             self._memory.close()
 
+    async def _set_timeouts(self, connection: AsyncConnection) -> None:
+        """Set the timeouts of a PostgreSQL transaction, and check the identity in the same round trip.
+
+        Any connection may lead to another database: after a failover, or when one was dropped and created again.
+        """
+        if self._identity is None:
+            await connection.exec_driver_sql(TIMEOUTS)
+        else:
+            self._check_identity((await connection.exec_driver_sql(f"{TIMEOUTS}, {IDENTITY}")).one().identity)
+
     async def _check_revision(self, connection: AsyncConnection) -> None:
-        """Raise DatabaseUnavailableError if another release has migrated the database since it was opened."""
+        """Raise DatabaseUnavailableError if another release has migrated the database, or another one has its place."""
         if self._revision is None:
             return
-        revision = (await connection.exec_driver_sql(REVISION)).scalar()
-        if revision is None:
+        row = (await connection.exec_driver_sql(REVISION)).one_or_none()
+        if row is None:
             raise DatabaseUnavailableError(EMPTY.format(self.name))
-        if revision != self._revision:
-            self._next_check_at = -inf  # every write is refused until the database is restored
+        if row.version_num != self._revision:
+            self._next_check_at = REFUSED
             raise DatabaseUnavailableError(MIGRATED.format(self.name))
+        self._check_identity(row.identity)
         self._next_check_at = self._monotonic() + CHECK_INTERVAL_S
+
+    def _check_identity(self, identity: str | None) -> None:
+        """Raise DatabaseUnavailableError if this is the identity of another database than the one that was opened."""
+        if identity is None:
+            raise DatabaseUnavailableError(EMPTY.format(self.name))
+        if identity != self._identity:
+            self._next_check_at = REFUSED
+            raise DatabaseUnavailableError(OTHER.format(self.name))
 
     @asynccontextmanager
     async def _explain_missing(self) -> AsyncIterator[None]:
@@ -190,6 +243,8 @@ class Database:
                     log.error("%s", error)  # noqa: TRY400 -- the sentence is enough
                 self._failing = True
             raise
+        if self._next_check_at == REFUSED:
+            return  # reads that check nothing may still work
         if self._failing:
             log.info("The database %s can be used again.", self.name)
         self._failing = False
@@ -212,6 +267,10 @@ class Database:
         event.listen(engine.sync_engine, "begin", _begin)
         event.listen(engine.sync_engine, "invalidate", _rollback)
         return engine
+
+
+def _is_empty_file(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size == 0
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:

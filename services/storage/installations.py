@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,12 +12,13 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import ColumnElement, Row, Table, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.core.errors import DatabaseUnavailableError
+from services.core.errors import DatabaseUnavailableError, StorageError
 from services.core.installation import Installation
 from services.storage import tables
 from services.storage.engine import Database
 from services.storage.repository import Repository, upsert
 from services.storage.rules import next_revision
+from services.storage.token_spool import TokenSpool
 
 LEASE = timedelta(minutes=5)  # longer than a renewal and its saving can take, with the database locked for a while
 EVENT_RESOLUTION = timedelta(seconds=1)  # Slack cuts the time of an event to whole seconds
@@ -24,7 +27,7 @@ _columns = tables.installations.c
 _org_teams = tables.org_teams.c
 
 NO_MATCHING_KEY = (
-    "A stored token opens with none of the keys in MINERPULSE_TOKEN_KEYS; put back the key that it was sealed with."
+    "A stored token can't be decrypted with any key in MINERPULSE_TOKEN_KEYS. Add the key that encrypted it."
 )
 
 GLOBAL_TABLES = frozenset(
@@ -40,10 +43,16 @@ GLOBAL_TABLES = frozenset(
         "metric_extremes",
         "rules_revision",
         "processed_keys",
+        "database_identity",
     }
 )
-INSTALLATION_TABLES = frozenset({"installations", "org_teams", "oauth_states"})
+INSTALLATION_TABLES = frozenset({"installations", "org_teams"})
 ERASED = ""
+NOT_SPOOLED = "the new token of %s cannot be stored in %s (%s), and is lost if MinerPulse stops before it is saved"
+UNREADABLE_SPOOL = (
+    "the token in %s cannot be saved: %s. Correct that and restart MinerPulse, or install the app again and delete it."
+)
+log = logging.getLogger(__name__)
 
 
 class InstallationRepository(Repository):
@@ -52,6 +61,8 @@ class InstallationRepository(Repository):
     def __init__(self, database: Database, cipher: TokenCipher) -> None:
         super().__init__(database)
         self._cipher = cipher
+        self._spool = TokenSpool(prefix=database.spool_prefix, encrypt=cipher.encrypt, decrypt=cipher.decrypt)
+        self._unreadable: set[str] = set()
 
     async def save(self, installation: Installation) -> None:
         """Save an installation; replace the previous one of its home. What waited for it is due at once."""
@@ -98,8 +109,24 @@ class InstallationRepository(Repository):
     async def save_renewal(self, claimed: Installation, renewed: Installation, at: datetime) -> bool:
         """Save a renewed token `at` a time, unless the app was installed again or removed since it was claimed.
 
-        What waited for an expired token is due at once.
+        What waited for an expired token is due at once. Until it is saved, the pair is in an encrypted file.
         """
+        problem: OSError | None = None
+        try:
+            self._spool.write(claimed, renewed)
+        except OSError as error:
+            problem = error
+        try:
+            is_saved = await self._save_renewal(claimed, renewed, at)
+        except StorageError:
+            if problem is not None:
+                log.error(NOT_SPOOLED, renewed.home, self._spool.path_of(renewed.home), problem.strerror)  # noqa: TRY400 -- the sentence is enough
+            raise
+        with suppress(OSError):  # the next process finds that it is saved
+            self._spool.remove(renewed.home)
+        return is_saved
+
+    async def _save_renewal(self, claimed: Installation, renewed: Installation, at: datetime) -> bool:
         async with self._database.write() as tx:
             saving = update(tables.installations).where(*_as_claimed(claimed)).values(self._row_of(renewed))
             if (await tx.execute(saving)).rowcount != 1:
@@ -107,6 +134,31 @@ class InstallationRepository(Repository):
             if claimed.expires_at is not None and claimed.expires_at <= at:
                 await _wake(tx, renewed.home, at)
             return True
+
+    async def recover_renewals(self, at: datetime) -> list[str]:
+        """Save the renewed tokens that a process left in files when it ended; return their homes.
+
+        A file that cannot be read is logged once and stays. One whose installation was replaced or removed is deleted.
+        """
+        recovered = []
+        for path in self._spool.files():
+            try:
+                claimed, renewed = self._spool.read(path)
+            except (DatabaseUnavailableError, OSError, ValueError) as error:
+                if path.name not in self._unreadable:
+                    log.error(UNREADABLE_SPOOL, path, str(error).rstrip("."))  # noqa: TRY400 -- the sentence is enough
+                self._unreadable.add(path.name)
+                continue
+            if await self._save_renewal(claimed, renewed, at):
+                recovered.append(renewed.home)
+            with suppress(OSError):
+                self._spool.remove(renewed.home)
+        return recovered
+
+    def unsaved_renewal(self, home: str) -> str | None:
+        """Return the file with a renewed token that the database does not have; None if there is none."""
+        path = self._spool.path_of(home)
+        return str(path) if path is not None and path.exists() else None
 
     async def uninstall(self, team: str | None, enterprise: str | None, at: datetime) -> list[str]:
         """Delete the installation that an event names and that ended `at`, with all data of its workspaces.
@@ -131,7 +183,10 @@ class InstallationRepository(Repository):
             return await _purge_workspaces(tx, and_(_org_teams.team.in_(teams), _org_teams.enterprise.in_(ended)), at)
 
     async def reencrypt_tokens(self) -> int:
-        """Encrypt every token with the first key; return the number of installations."""
+        """Encrypt every token with the first key, also in files; return the number of installations."""
+        for path in self._spool.files():
+            with suppress(OSError, ValueError):
+                self._spool.write(*self._spool.read(path))
         async with self._database.write() as tx:
             rows = (await tx.execute(select(tables.installations).with_for_update())).all()
             for row in rows:

@@ -85,7 +85,8 @@ class OutboxRepository(Repository):
     ) -> None:
         """Record a failure that a retry may fix; see OutboxStore."""
         is_reply = isinstance(delivery.message, ThreadMessage)
-        repost = {"message_id": None, "sent_version": 0} if gone and not is_reply else {}
+        fresh = {"message_id": None, "sent_version": 0, "key": _new_key(delivery.key.rpartition(":")[0])}
+        repost = fresh if gone and not is_reply else {}
         failures = _columns.attempts + int(counts)
         async with self._database.write() as tx:
             failure = {"attempts": failures, "attempting": unsure, "next_at": retry_at, "problem": problem}
@@ -110,14 +111,19 @@ class OutboxRepository(Repository):
                 await _close_attempt(tx, delivery, "dead", problem)
 
 
+def _new_key(name: str) -> str:
+    return f"{name}:{secrets.token_hex(4)}"
+
+
 async def enqueue(tx: AsyncConnection, channel: Channel, at: datetime, **subject: int | None) -> None:
     """Enqueue a message: `alert_id` for an alert's own, with `entry_id` for its thread reply, or `notice_id`.
 
-    The key ends in a random part, so that a message of another database is never mistaken for this one.
+    The key ends in a random part, so that a message of another database, or one that is posted again, is never mistaken
+    for this one.
     """
     name = ":".join(f"{kind.removesuffix('_id')}:{number}" for kind, number in subject.items())
     row = {
-        "key": f"{name}:{secrets.token_hex(4)}",
+        "key": _new_key(name),
         **channel_columns(channel),
         **subject,
         "version": 1,

@@ -109,7 +109,7 @@ IS_CHANGE = (
     .correlate(tables.deliveries)
     .exists()
 )
-# Withheld by quiet hours that started by `now`; posted messages may be edited, as edits notify nobody.
+# Withheld by quiet hours that started by `now`; posted messages may be edited, as edits notify no one.
 WITHHELD = and_(
     _channels.quiet_from.is_not(None), _channels.quiet_from <= NOW, _columns.message_id.is_(None), ~IS_CHANGE
 )
@@ -180,7 +180,7 @@ class OutboxQueries(Repository):
 
         A thread reply counts as dead if its alert's own message is dead; both are retried if that one is revived.
         """
-        async with self._database.read() as tx:
+        async with self._database.read(check_revision=True) as tx:
             waiting, dead, since, withheld = (await tx.execute(_BACKLOG, {"now": now})).one()
         return Backlog(waiting=waiting, dead_lettered=dead, oldest_age=since and now - since, withheld=withheld)
 

@@ -23,6 +23,7 @@ from services.storage.repository import Repository
 from services.storage.rules import next_revision
 
 BATCH = 500  # rows of one kind per transaction, which other writers wait for
+CHANGES_KEPT = 5  # newest changes of a channel's rules and of its settings, which are shown whatever their age
 _alerts, _notices, _entries = tables.alerts.c, tables.notices.c, tables.timeline_entries.c
 _deliveries, _attempts = tables.deliveries.c, tables.attempts.c
 
@@ -31,11 +32,17 @@ class RetentionRepository(Repository):
     """Deletes rows; each method is one transaction or one per batch, and safe to repeat."""
 
     async def delete_older(self, before: datetime, *, batch: int = BATCH) -> Deleted:
-        """Delete one batch of closed alerts with their threads, of final notices, and of attempts from `before` a time.
+        """Delete one batch of each kind from `before` a time.
 
-        What is open or not delivered stays, whatever its age. A digest stays as long as a message that it stands for.
+        These are closed alerts with their threads, final notices, attempts, and changes of rules and settings. What is
+        open or not delivered stays, whatever its age. A digest stays as long as a message that it stands for, and a
+        channel keeps its newest changes. The newest alert stays, as SQLite would use its number again.
         """
-        closed = select(_alerts.id).where(_alerts.closed_at < before, ~_alerts.id.in_(_waiting(_deliveries.alert_id)))
+        closed = select(_alerts.id).where(
+            _alerts.closed_at < before,
+            _alerts.id < select(func.max(_alerts.id)).scalar_subquery(),
+            ~_alerts.id.in_(_waiting(_deliveries.alert_id)),
+        )
         stands_for = select(_deliveries.superseded_by).where(_deliveries.superseded_by.is_not(None))
         final = select(_notices.id).where(
             _notices.closed_at < before,
@@ -55,8 +62,16 @@ class RetentionRepository(Repository):
             await tx.execute(delete(tables.notices).where(_notices.id.in_(notices)))
             attempts = await _first(tx, old.order_by(_attempts.id), batch)
             await tx.execute(delete(tables.attempts).where(_attempts.id.in_(attempts)))
-        counts = len(alerts), len(notices), len(attempts)
-        return Deleted(alerts=counts[0], notices=counts[1], attempts=counts[2], more=max(counts) == batch)
+            rule_changes = await _delete_changes(tx, tables.rule_audit, before, batch)
+            setting_changes = await _delete_changes(tx, tables.channel_changes, before, batch)
+        counts = len(alerts), len(notices), len(attempts), rule_changes, setting_changes
+        return Deleted(
+            alerts=len(alerts),
+            notices=len(notices),
+            attempts=len(attempts),
+            changes=rule_changes + setting_changes,
+            more=max(counts) == batch,
+        )
 
     async def purge_workspace(self, team: str, at: datetime) -> None:
         """Delete all rows of a workspace."""
@@ -66,7 +81,7 @@ class RetentionRepository(Repository):
     async def erase_person(self, person: str) -> dict[str, int]:
         """Erase a person: their votes, their name in every row, and the reasons that they typed.
 
-        What they did stays, by nobody in particular. Returns the number of changed rows by table, without zeros.
+        What they did stays, without a name. Returns the number of changed rows by table, without zeros.
         """
         async with self._database.write() as tx:
             votes = await tx.execute(delete(tables.votes).where(tables.votes.c.person == person))
@@ -97,6 +112,16 @@ def _waiting(column: ColumnElement[int]) -> Select[Any]:
 
 async def _first(tx: AsyncConnection, query: Select[Any], batch: int) -> list[int]:
     return list(await tx.scalars(query.limit(batch)))
+
+
+async def _delete_changes(tx: AsyncConnection, table: Table, before: datetime, batch: int) -> int:
+    """Delete a batch of old changes by people, except the newest of each channel; return their number."""
+    age = func.row_number().over(partition_by=[table.c.team, table.c.channel], order_by=table.c.id.desc())
+    ranked = select(table.c.id, table.c.at, age.label("age")).subquery()
+    old = select(ranked.c.id).where(ranked.c.at < before, ranked.c.age > CHANGES_KEPT)
+    ids = await _first(tx, old.order_by(ranked.c.id), batch)
+    await tx.execute(delete(table).where(table.c.id.in_(ids)))
+    return len(ids)
 
 
 async def _delete_deliveries(tx: AsyncConnection, which: ColumnElement[bool]) -> None:
@@ -166,7 +191,7 @@ def _without_typed_reason(text: str) -> str:
 async def _erase_settings(tx: AsyncConnection, person: str) -> int:
     """Erase a person in the settings of channels; return the number of changed channels.
 
-    A channel of which they were the only editor still has editors, whom nobody is, so that it doesn't open to everyone.
+    A channel of which they were the only editor keeps a list with no one on it, so that it doesn't open to everyone.
     """
     columns, changed = tables.channels.c, 0
     for row in (await tx.execute(select(columns.team, columns.channel, columns.settings))).all():

@@ -9,6 +9,7 @@ from typing import Any, assert_never
 from sqlalchemy import ColumnElement, Row, Select, exc, func, select, union, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.alerting.notice import Notice
 from services.alerting.ports import (
     AlertChange,
     ChannelRule,
@@ -26,6 +27,7 @@ from services.rules.decide import RuleState
 from services.rules.rule import Rule
 from services.storage import tables
 from services.storage.alerts import record_alert
+from services.storage.channels import add_notice
 from services.storage.codec import read_rule, read_rule_audit, write_state
 from services.storage.repository import Repository, channel_columns, in_channel, insert
 
@@ -73,12 +75,13 @@ class RuleRepository(Repository):
         at: datetime,
         *,
         alerts: Sequence[AlertChange] = (),
+        notices: Sequence[Notice] = (),
         caps: RuleCaps | None = None,
     ) -> list[ChannelRule]:
         """Add rules to a channel in one transaction; a rule that exists there already is returned as is.
 
-        Returns one rule for each of `rules`, in that order. The `alerts` report the new ones. Raises RuleLimitError,
-        with nothing added, if there were more rules than `caps` allows.
+        Returns one rule for each of `rules`, in that order. The `alerts` and `notices` report the new ones. Raises
+        RuleLimitError, with nothing added, if there were more rules than `caps` allows.
         """
         texts = [str(rule) for rule in rules]
         async with self._database.write() as tx:
@@ -91,6 +94,8 @@ class RuleRepository(Repository):
                 await _record_audits(tx, channel, [_addition(known[text], by, at) for text in new])
                 for alert in alerts:
                     await record_alert(tx, alert, at)
+                for notice in notices:
+                    await add_notice(tx, notice, at)
         return [known[text] for text in texts]
 
     async def rule(self, channel: Channel, rule_id: int) -> ChannelRule | UnreadableRule:
@@ -187,7 +192,7 @@ async def apply_rule_changes(tx: AsyncConnection, changes: Sequence[RuleChange],
         try:
             await _update_unchanged(tx, [before.id], expected, values, *in_channel(tables.rules, before.channel))
         except exc.IntegrityError as error:
-            raise ConflictError("That rule stands in the channel already; read the rules again.") from error
+            raise ConflictError("That rule already exists in the channel; read the rules again.") from error
         await _record_audits(tx, before.channel, [_audit_of(change, at)])
 
 

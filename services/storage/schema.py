@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, inspect, select, text, update
 
 from services.core.errors import DatabaseUnavailableError
-from services.storage.engine import MIGRATION_LOCK, NO_DATABASE, DatabaseMissingError
+from services.storage.engine import EMPTY, MIGRATION_LOCK, NO_DATABASE, REVISION, DatabaseMissingError
 from services.storage.tables import rules_revision
 from services.storage.url import display_name
 
@@ -40,8 +40,10 @@ def schema_status(connection: Connection) -> SchemaStatus:
     return SchemaStatus.BEHIND if revision in known else SchemaStatus.AHEAD
 
 
-def check(connection: Connection) -> str:
-    """Check that this program can work with the database and return its revision; create the schema in an empty one.
+def check(connection: Connection) -> tuple[str, str]:
+    """Check that this program can work with the database; create the schema in an empty one.
+
+    Returns its revision and its identity, by which a database that takes its place is noticed.
 
     Raises DatabaseUnavailableError if the schema is older or newer than this program.
     """
@@ -54,8 +56,10 @@ def check(connection: Connection) -> str:
             raise DatabaseUnavailableError(NEWER.format(display_name(connection.engine.url)))
         case SchemaStatus.CURRENT:  # a write, so that a read-only file is refused now and not at the first alert
             connection.execute(update(rules_revision).values(revision=rules_revision.c.revision))
-    revision: str = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
-    return revision
+    revision, identity = connection.execute(text(REVISION)).one()
+    if identity is None:
+        raise DatabaseUnavailableError(EMPTY.format(display_name(connection.engine.url)))
+    return revision, identity
 
 
 def require_tables(connection: Connection) -> None:

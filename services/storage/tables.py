@@ -18,7 +18,7 @@ feed_status                           when each pair's prices could last be used
 metric_extremes                       the high and low of each metric in each session
 installations                         workspaces and organizations that installed the app, with encrypted tokens
 org_teams                             the workspaces of an organization that installed the app as a whole
-oauth_states                          not used any more; earlier releases store installations in progress here
+database_identity                     a random name of this database, by which another one in its place is noticed
 processed_keys                        requests, events and announcements that a process has taken, until they expire
 """
 
@@ -374,11 +374,11 @@ org_teams = Table(
     Column("enterprise", String, nullable=False, index=True),
 )
 
-oauth_states = Table(
-    "oauth_states",
+database_identity = Table(
+    "database_identity",
     metadata,
-    Column("state", String, primary_key=True),  # its SHA-256
-    Column("until", UtcDateTime, nullable=False),
+    Column("id", Integer, primary_key=True),  # always 1
+    Column("identity", String, nullable=False),
 )
 
 processed_keys = Table(

@@ -8,12 +8,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, delete, exc, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.alerting.notice import Notice
 from services.alerting.ports import AlertChange, RuleChange, StateChange
 from services.alerting.tick_log import Claim, Extreme, Job, PairStatus, Tick, TickResult
 from services.core.errors import ConflictError, LeaseLostError
 from services.core.prices import Pair
 from services.storage import tables
 from services.storage.alerts import record_alert
+from services.storage.channels import add_notice
 from services.storage.codec import (
     days_since_1970,
     read_optional_reason,
@@ -81,6 +83,7 @@ class TickRepository(Repository):
         at: datetime,
         *,
         rules: Sequence[RuleChange] = (),
+        notices: Sequence[Notice] = (),
         tick: Tick | None = None,
     ) -> None:
         """Save a tick or a person's change in one transaction; see MonitorStore and ChannelStore.
@@ -88,7 +91,7 @@ class TickRepository(Repository):
         1. Check that a tick's lease is still this process's.
         2. Save the rules' new states, and apply people's changes to them.
         3. Save the alerts, known ones first: a closed alert makes room for a new one.
-        4. Add the timeline entries, and enqueue or update their messages.
+        4. Add the timeline entries and notices, and enqueue or update their messages.
         """
         async with self._database.write() as tx:
             if tick is not None:
@@ -100,6 +103,8 @@ class TickRepository(Repository):
                     await record_alert(tx, change, at)
             except exc.IntegrityError as error:
                 raise ConflictError("An alert on that is open already; read the alerts again.") from error
+            for notice in notices:
+                await add_notice(tx, notice, at)
 
     async def pair_statuses(self) -> list[PairStatus]:
         """Load the last status of each pair."""

@@ -1,11 +1,14 @@
 """A process that serves /minerpulse over HTTP on uvicorn: the whole web app, or a bare Bolt app.
 
-`python -m tests.bench.http_app ours|bare` prints its port, and serves until its standard input ends.
+`python -m tests.bench.http_app ours|file|bare` prints its port, and serves until its standard input ends. `file` stores
+in an SQLite file, shares processed keys through it as in production, and calls a Slack whose URL follows.
 """
 
 import asyncio
 import socket
 import sys
+import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -45,6 +48,23 @@ async def ours() -> AsyncIterator[Starlette]:
 
 
 @asynccontextmanager
+async def file() -> AsyncIterator[Starlette]:
+    """Build the whole web app as in production, on an SQLite file."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with open_harness(f"sqlite:///{folder}/app.db") as harness, aiohttp.ClientSession() as session:
+            for rule in RULES:
+                await harness.commands.add_rule(CHANNEL, rule, "U1")
+            client = AsyncWebClient(token=TOKEN, session=session, base_url=f"{sys.argv[2]}api/")
+            bolt = build_bolt(client, SECRET, shared_keys=harness.store, clock=harness.clock)
+            background = listeners.register(bolt, harness.commands, harness.research, harness.clock)
+            requests = SlackRequests(
+                bolt=bolt, signing_secret=SECRET, shared_keys=harness.store, clock=harness.clock, now_s=time.time
+            )
+            yield build_web(requests, _healthy)
+            await background.drain()
+
+
+@asynccontextmanager
 async def bare() -> AsyncIterator[Starlette]:
     """Build a bare Bolt app in the same mode: `help` is acknowledged with text, the rest uses the response_url."""
     app, tasks = AsyncApp(signing_secret=SECRET, authorize=_authorize, process_before_response=True), set()
@@ -77,7 +97,7 @@ async def _healthy() -> HealthReport:
 
 async def serve(which: str) -> None:
     """Serve one of the two until standard input ends."""
-    async with {"ours": ours, "bare": bare}[which]() as web:
+    async with {"ours": ours, "file": file, "bare": bare}[which]() as web:
         listener = socket.create_server(("127.0.0.1", 0))
         server = Server(web)
         task = asyncio.create_task(server.serve(sockets=[listener]))

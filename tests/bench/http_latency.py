@@ -79,7 +79,7 @@ class Sender:
 async def bench() -> list[Measurement]:
     """Measure `help`, which is answered in the acknowledgement, and the board, which is sent after it."""
     measurements = []
-    async with _sender() as sender, _app("ours") as ours, _app("bare") as bare:
+    async with _sender() as sender, app_process("ours") as ours, app_process("bare") as bare:
         for text, commands in (("help", ACKS), ("", BOARDS)):
             for people in CROWDS:
                 measured, baseline = Times(), Times()
@@ -141,9 +141,9 @@ async def _sender() -> AsyncIterator[Sender]:
 
 
 @asynccontextmanager
-async def _app(name: str) -> AsyncIterator[int]:
+async def app_process(name: str, *arguments: str) -> AsyncIterator[int]:
     """Run one of the apps in its own process; yield its port."""
-    program = (sys.executable, "-m", "tests.bench.http_app", name)
+    program = (sys.executable, "-m", "tests.bench.http_app", name, *arguments)
     process = await asyncio.create_subprocess_exec(*program, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
     assert process.stdin is not None
     assert process.stdout is not None

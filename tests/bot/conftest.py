@@ -40,7 +40,7 @@ def _quick_schema(monkeypatch: pytest.MonkeyPatch) -> None:
     """Create the schema of an empty database at once; the migrations are tested in tests/services/storage."""
     check = schema.check
 
-    def create_and_check(connection: Connection) -> str:
+    def create_and_check(connection: Connection) -> tuple[str, str]:
         if connection.dialect.name == "sqlite" and schema.schema_status(connection) is schema.SchemaStatus.EMPTY:
             for statement in schema_statements():
                 connection.exec_driver_sql(statement)

@@ -27,6 +27,7 @@ from bot.settings import Settings
 from services.core.installation import Installation
 from services.market.network import Network
 from services.market.network_checks import NetworkAnswer, check_network_sources
+from services.market.sources.catalogue import SOURCES, Source
 from services.storage import SqlStore, generate_key
 from tests.bot.conftest import MINERPULSE, RunCli
 from tests.fakes.clock import SetClock
@@ -112,7 +113,12 @@ async def findings_by_check(settings: Settings, **changed: object) -> dict[str, 
     return {finding.check: finding for finding in await run_checks(settings.model_copy(update=changed))}
 
 
-async def test_a_refused_key_names_the_variable_to_set(healthy: Settings) -> None:
+LEG_SETTINGS = {"equity": ("etf_sources", "ETF source"), "crypto": ("crypto_sources", "crypto source")}
+KEYED = [pytest.param(row, leg, id=f"{row.name}-{leg}") for row in SOURCES if row.keys for leg in row.legs]
+
+
+@pytest.mark.parametrize(("row", "leg"), KEYED)
+async def test_a_refused_key_names_the_variable_to_set(healthy: Settings, row: Source, leg: str) -> None:
     async def refuse(_request: web.Request) -> web.Response:
         return web.json_response({"detail": "Invalid token."}, status=401)
 
@@ -125,16 +131,17 @@ async def test_a_refused_key_names_the_variable_to_set(healthy: Settings) -> Non
     try:
         findings = await findings_by_check(
             healthy,
-            etf_sources=("tiingo",),
-            tiingo_key=SecretStr("expired"),
-            source_urls={**healthy.source_urls, "tiingo": f"http://{host}:{port}"},
+            **{LEG_SETTINGS[leg][0]: (row.name,)},
+            **dict.fromkeys(row.keys, SecretStr("expired")),
+            source_urls={**healthy.source_urls, row.name: f"http://{host}:{port}"},
         )
     finally:
         await runner.cleanup()
 
-    finding = findings["ETF source Tiingo"]
+    finding = findings[f"{LEG_SETTINGS[leg][1]} {row.title}"]
     assert CheckResult.FAIL is finding.result
-    assert "The API key is wrong or has expired: set a new one in MINERPULSE_TIINGO_KEY." == finding.next_step
+    variables = " and ".join(f"MINERPULSE_{key.upper()}" for key in row.keys)
+    assert f"The API key is wrong or has expired: set a new one in {variables}." == finding.next_step
 
 
 async def test_every_check_passes_on_a_healthy_setup(healthy: Settings) -> None:

@@ -30,7 +30,12 @@ def test_the_document_has_every_part_with_its_standard_error(minerpulse: RunCli,
     total = sum(parts[name]["amount"] for name in ("crypto", "proxy", "residual"))
     assert parts["etf_return"] == pytest.approx(total, abs=1e-9)
     assert ["etf.csv", "btc.csv", "smh.csv"] == explanation["sources"]
-    assert "2023-04-19" == explanation["gauge"]["now"]["session"]
+    gauge, correlation = explanation["gauge"], explanation["correlation"]
+    assert "2023-04-19" == gauge["now"]["session"]
+    assert (0, ["changed", "p", "statistic"]) == (gauge["shared_sessions"], sorted(gauge["test"]))
+    assert (gauge["test"]["p"] < 0.10) == gauge["test"]["changed"]
+    assert correlation["low"] < correlation["value"] < correlation["high"]
+    assert (correlation["value"] ** 2, 60) == (pytest.approx(correlation["r2"]), correlation["sessions"])
 
 
 def test_files_are_explained_as_in_slack(minerpulse: RunCli, files: list[str | Path]) -> None:
@@ -64,7 +69,7 @@ def test_a_history_too_short_for_betas_is_an_error(minerpulse: RunCli, files: li
     result = minerpulse("explain", "252d", *files)
     assert result.code == 1
     assert result.err == (
-        "252d cannot be explained: fewer than 94 of the 126 sessions up to 2022-04-18 have all three prices.\n"
+        "252d can't be explained: fewer than 94 of the 126 sessions up to 2022-04-18 have all three prices.\n"
     )
 
 

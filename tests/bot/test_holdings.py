@@ -149,6 +149,14 @@ def test_an_invalid_file_changes_nothing(minerpulse: RunCli, clean: Path, argume
     assert minerpulse("holdings", "list").err.startswith("No holdings of WGMI are known. ")
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "1989-12-31", "2200-01-01"])
+def test_a_year_that_is_a_typing_error_is_refused(minerpulse: RunCli, clean: Path, day: str) -> None:
+    result = minerpulse("holdings", "import", save(clean, IREN), "--as-of", day)
+
+    assert (result.code, result.out) == (2, "")
+    assert f"{day} is not between 1990-01-01 and 2199-12-31; check the year." in result.err
+
+
 def test_the_fund_comes_from_the_settings(minerpulse: RunCli, clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     minerpulse("holdings", "import", save(clean, IREN), "--as-of", "2026-07-07")
     monkeypatch.setenv("MINERPULSE_ETF", "BITQ")

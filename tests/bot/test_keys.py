@@ -51,7 +51,7 @@ def test_after_a_rotation_only_the_new_key_decrypts(minerpulse: RunCli, monkeypa
 
     result = minerpulse("keys", "rotate")
 
-    assert (0, "1 installation sealed with the first key.\n", "") == result
+    assert (0, "1 installation encrypted with the first key.\n", "") == result
     assert ACME == asyncio.run(find(new))
     with pytest.raises(DatabaseUnavailableError, match="opens with none of the keys"):
         asyncio.run(find(old))

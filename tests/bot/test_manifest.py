@@ -1,17 +1,21 @@
 """The manifest is valid, and manifest.json matches the command."""
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import jsonschema
 import pytest
+from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.app import build
 from bot.bolt_app import build_bolt
 from bot.http.app import SLACK_PATH
-from bot.manifest import EVENTS_PATH
+from bot.manifest import EVENTS_PATH, PRESENCE_SCOPES
+from bot.settings import Settings
 from handlers.commands import usage_hint
 from handlers.events import EVENTS, UNINSTALL_EVENTS, register_uninstall
 from tests.bot.conftest import ROOT, RunCli
@@ -30,7 +34,7 @@ def read_manifest(minerpulse: RunCli, *options: str) -> dict[str, Any]:
 def test_manifest_json_matches_the_command(minerpulse: RunCli) -> None:
     result = minerpulse("manifest")
     assert result.out == (ROOT / "manifest.json").read_text(encoding="utf-8")
-    assert result.err == "https://minerpulse.example.com stands for this app's address; give --url, or --socket.\n"
+    assert result.err.startswith("https://minerpulse.example.com is a placeholder for this app's address.")
 
 
 @pytest.mark.parametrize(
@@ -149,3 +153,49 @@ def test_the_events_match_the_listeners(minerpulse: RunCli) -> None:
     assert sorted((*EVENTS, *UNINSTALL_EVENTS)) == document["settings"]["event_subscriptions"]["bot_events"]
     assert ["board"] == [shortcut["callback_id"] for shortcut in document["features"]["shortcuts"]]
     assert document["features"]["app_home"]["home_tab_enabled"] is True
+
+
+EVENT_ROW = re.compile(r"^\| `([a-z_]+)` \|([^|]*)\|", re.MULTILINE)
+
+
+@pytest.fixture
+async def listened(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The events that the wired app has listeners for."""
+    names, listen = set[str](), AsyncApp.event
+
+    def record(app: AsyncApp, event: str) -> object:
+        names.add(event)
+        return listen(app, event)
+
+    monkeypatch.setattr(AsyncApp, "event", record)
+    settings = Settings(database_url="sqlite://", etf_sources=("simulated",), crypto_sources=("simulated",))
+    async with build(settings):
+        return names
+
+
+@pytest.mark.parametrize("options", [(), ("--socket",), DISTRIBUTED], ids=["http", "socket", "many workspaces"])
+def test_the_app_subscribes_to_the_events_that_it_listens_to(
+    minerpulse: RunCli, listened: set[str], options: tuple[str, ...]
+) -> None:
+    document = read_manifest(minerpulse, *options)
+
+    assert sorted(listened) == document["settings"]["event_subscriptions"]["bot_events"]
+
+
+def test_the_documentation_has_every_event_with_scopes_that_the_app_asks_for(listened: set[str]) -> None:
+    text = (ROOT / "docs" / "slack.md").read_text(encoding="utf-8")
+    section = text.partition("## What Slack sends")[2].partition("\n## ")[0]
+    rows = dict(EVENT_ROW.findall(section))
+
+    assert sorted(listened) == [*rows]
+    assert {"channels:read", "groups:read"} == {
+        scope for cell in rows.values() for scope in re.findall(r"`(.+?)`", cell)
+    }
+    assert {*PRESENCE_SCOPES} == {"channels:read", "groups:read"}
+
+
+def test_the_upgrade_notes_name_every_event_that_ends_an_installation() -> None:
+    text = (ROOT / "docs" / "upgrade.md").read_text(encoding="utf-8")
+
+    assert [] == [event for event in UNINSTALL_EVENTS if f"`{event}`" not in text]
+    assert [] == [scope for scope in PRESENCE_SCOPES if f"`{scope}`" not in text]

@@ -30,7 +30,10 @@ def test_swapped_files_of_both_legs_are_named(minerpulse: RunCli, clean: Path, c
 async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        with pytest.raises(PlaygroundError, match=f"Cannot listen at 127.0.0.1:{port} .*--port"):
+        with pytest.raises(
+            PlaygroundError,
+            match=f"Cannot listen at 127.0.0.1:{port}: Address already in use. Choose another port with --port",
+        ):
             async with run_emulator(tmp_path / "no program", port=port):
                 pass
 

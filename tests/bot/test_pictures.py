@@ -72,7 +72,7 @@ def test_an_unwritable_path_is_an_error_and_existing_files_stay(
     result = minerpulse(command, *files, "-o", name)
     assert (result.code, result.err) == (
         1,
-        f"Error: Cannot write {name}: No such file or directory. Choose another place with -o.\n",
+        f"Error: Cannot write {name}: No such file or directory. Choose another path with -o.\n",
     )
     assert ["btc.csv", "etf.csv"] == sorted(path.name for path in clean.iterdir())
 
@@ -200,3 +200,38 @@ def test_a_report_needs_both_price_files(minerpulse: RunCli, files: list[str | P
     result = minerpulse("report", *files[:2])
     assert result.code == 2
     assert "--etf and --btc go together" in result.err
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        pytest.param("a" * 300 + ".png", "File name too long. Choose another path.", id="name-too-long"),
+        pytest.param("loop.png", "Too many levels of symbolic links. Choose another path with -o.", id="loop-of-links"),
+    ],
+)
+def test_a_path_that_leads_to_no_file_is_refused_in_words(
+    minerpulse: RunCli, files: list[str | Path], name: str, problem: str
+) -> None:
+    Path("loop.png").symlink_to("loop.png")
+    result = minerpulse("chart", *files, "-o", name)
+    assert result.code > 0
+    assert problem in result.err
+    assert Path("loop.png").is_symlink()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a device without space")
+def test_a_full_disk_behind_stdout_is_one_sentence(files: list[str | Path]) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(  # noqa: S603 -- our own program
+            [MINERPULSE, "replay", *files], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (result.returncode, result.stderr) == (
+        1,
+        "Cannot write the output: No space left on device. Free some space, or write to another place.\n",
+    )
+
+
+def test_a_day_in_full_width_digits_is_no_date(minerpulse: RunCli, files: list[str | Path]) -> None:
+    result = minerpulse("replay", *files, "--from", "\uff12\uff10\uff12\uff12-03-01")
+    assert result.code == 2
+    assert "is not a date; write it as in 2026-03-31." in result.err

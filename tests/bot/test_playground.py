@@ -1,5 +1,8 @@
 """The playground fetches the Slack emulator once, starts and stops it, and reports failures."""
 
+import asyncio
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +39,15 @@ class Answer(http.server.BaseHTTPRequestHandler):
         pass
 port = int(sys.argv[sys.argv.index("--port") + 1])
 http.server.HTTPServer(("127.0.0.1", port), Answer).serve_forever()
+"""
+REHEARSAL = """
+import asyncio, pathlib
+from bot.playground.emulator import run_emulator
+async def main():
+    async with run_emulator(pathlib.Path({emulator!r})):
+        print("started", flush=True)
+        await asyncio.Event().wait()
+asyncio.run(main())
 """
 
 
@@ -123,6 +135,30 @@ async def test_the_emulator_runs_until_the_end_of_the_block(tmp_path: Path) -> N
         assert running.api_url == f"{running.origin}/api/"
     async with run_emulator(emulator, port=int(running.origin.rpartition(":")[2])) as again:  # the port is free again
         assert again.origin == running.origin
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux stops a child with its parent")
+async def test_the_emulator_stops_when_the_rehearsal_is_killed(tmp_path: Path) -> None:
+    alive = tmp_path / "alive"  # a FIFO that the emulator holds open; its reader is at its end when the emulator stops
+    os.mkfifo(alive)
+    reader = os.open(alive, os.O_RDONLY | os.O_NONBLOCK)
+    opening = f"alive = open({str(alive)!r}, 'w')\nimport http"
+    emulator = script(tmp_path / "local-slack", EMULATOR.replace("import http", opening, 1))
+    rehearsal = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-c", REHEARSAL.format(emulator=str(emulator))),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert rehearsal.stdout is not None
+    started = await rehearsal.stdout.readline()
+    rehearsal.send_signal(signal.SIGKILL)
+    await rehearsal.wait()
+
+    os.set_blocking(reader, True)
+    async with asyncio.timeout(60):  # far more than it takes
+        rest = await asyncio.to_thread(os.read, reader, 1)
+    os.close(reader)
+    assert (b"started\n", b"") == (started, rest)
 
 
 async def test_an_emulator_that_does_not_start_is_an_error(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.commands.pulse import view_document
+from bot.documents.pulse import view_document
 from services.storage import SqlStore
 from tests.bot.conftest import RunCli
+from tests.bot.documents.samples import as_json
 from tests.bot.files import btc_file, daily_btc_file, etf_file, price_options
 from tests.handlers.boards import shut_view
 
@@ -37,6 +38,7 @@ def test_the_document_has_every_number_with_source_and_age(minerpulse: RunCli, c
     windows = {row.pop("window"): row for row in document.pop("windows")}
     drawdowns = document.pop("drawdowns")
     assert document == {
+        "schema": {"name": "pulse", "version": 1},
         "pair": "WGMI/BTC",
         "simulated": False,
         "now": "2026-03-09T20:15:00+00:00",
@@ -69,9 +71,14 @@ def test_the_document_has_every_number_with_source_and_age(minerpulse: RunCli, c
         "spread": pytest.approx(0.08),
         "relative": pytest.approx(1.1 / 1.02 - 1),
         "beta": None,
+        "beta_se": None,
+        "r2": None,
+        "correlation": None,
         "residual": None,
         "z": None,
         "percentile": None,
+        "sigma": None,
+        "sessions": 1,
         "verdict": "ok",
         "reasons": [],
     }
@@ -80,11 +87,17 @@ def test_the_document_has_every_number_with_source_and_age(minerpulse: RunCli, c
     assert drawdowns["btc"] == {"depth": 0.0, "high": 51_000.0, "high_on": "2026-03-09", "since": "2026-03-02"}
 
 
+def test_a_window_has_beta_with_its_error_r2_and_correlation() -> None:
+    row = next(row for row in as_json(view_document(shut_view()))["windows"] if row["window"] == "20d")
+    assert 0 < row["beta_se"] < row["beta"]
+    assert row["r2"] == pytest.approx(row["correlation"] ** 2)
+
+
 def test_the_document_has_the_implied_gap_with_its_interval() -> None:
-    gap = view_document(shut_view())["gap"]
-    assert list(gap) == ["move", "beta", "beta_error", "implied", "low", "high", "since", "at"]
-    assert gap["implied"] == pytest.approx(gap["beta"] * gap["move"])
+    gap = as_json(view_document(shut_view()))["gap"]
+    assert {"implied", "low", "high", "beta", "pairs", "basis"} < gap.keys()
     assert gap["low"] < gap["implied"] < gap["high"]
+    assert (60, "openings") == (gap["pairs"], gap["basis"])
 
 
 def test_files_are_measured_at_their_last_common_close(minerpulse: RunCli, clean: Path) -> None:
@@ -100,7 +113,7 @@ def test_the_board_is_shown_as_in_slack(minerpulse: RunCli, clean: Path) -> None
         "WGMI closed 8.0 pp above bitcoin on Mon 9 Mar",
         "As of Mon 9 Mar 2026 16:00 New York (20:00 UTC).",
     ]
-    assert "1d      +10.0%    +2.0%   +8.0 pp           –" in shown
+    assert "1d      +10.0%    +2.0%   +8.0 pp          –" in shown
     assert "WGMI at the close: $24.20 from etf.csv, Mon 9 Mar 16:00 New York." in shown
 
 

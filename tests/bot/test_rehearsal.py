@@ -135,7 +135,7 @@ async def test_a_simulated_alert_has_a_return_attribution() -> None:
         await channel.rehearsal.start()
         await channel.play_until(date(2026, 6, 3))
         news = channel.read_screen()
-    assert "Of WGMI's −5.7% over 1 day when it fired: bitcoin +3.2 pp ± 0.4, AI −4.9 pp ± 0.4 by SMH" in news
+    assert "Of WGMI's −5.7% over 1 day when it fired: bitcoin +3.2 pp ± 0.4, AI −4.9 pp ± 0.7 by SMH" in news
 
 
 async def test_price_files_have_no_network(channel: RehearsalHarness) -> None:

@@ -20,6 +20,8 @@ def test_the_document_has_only_sessions_and_transitions(minerpulse: RunCli, clea
     document = json.loads(result.out)
     [fired, resolved] = document["rules"][0].pop("transitions")
     assert document == {
+        "schema": {"name": "replay", "version": 1},
+        "as_of": "2026-03-06T21:00:00+00:00",
         "sessions": 5,
         "left_out": [],
         "rules": [{"rule": "1d 8pp", "episodes": 1, "per_year": 252 / 4}],
@@ -80,9 +82,9 @@ def test_the_terminal_shows_each_episode_and_a_summary(minerpulse: RunCli, clean
         "1d 8pp: 3 episodes, 108.0 a year, median length 1 session",
         "2026 Q1 █ 2026 Q1 by quarter",
         "Length: median 1 session, longest 1 session.",
-        "Ended: bitcoin caught up in 0, WGMI came back in 0, in 2 neither: the move left the window.",
-        "False starts: 0 of 1 (0%) were below the clear level 5 sessions on, from the same close.",
-        "5 sessions on: the gap grew in 1 of 1; median change +9.1 pp.",
+        "5 sessions later the gap had closed in 0 of 1 earlier case.",
+        "5 sessions later: the gap grew in 1 of 1; median change +9.1 pp. Any 5 sessions: grew in 22%, median",
+        "0.0 pp.",
         "At most 3 of 3 can be picked whose windows share no session.",
         "",
         "20d 30pp: never fired.",

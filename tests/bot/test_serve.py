@@ -2,18 +2,20 @@
 
 import asyncio
 import gc
+import json
 import logging
 import os
 import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partialmethod
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -28,6 +30,7 @@ from services.alerting.ports import AlertChange
 from services.alerting.rule_index import PairRules, RuleIndex
 from services.alerting.tick_log import Claim
 from services.core.errors import DatabaseUnavailableError, InvalidSettingsError
+from services.core.identity import Channel
 from services.core.prices import Pair
 from services.delivery.ports import Backlog
 from services.market.sources.http.client import HttpClient
@@ -140,7 +143,8 @@ async def test_a_port_in_use_is_an_error(slack: FakeSlack, tmp_path: Path) -> No
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(
-            InvalidSettingsError, match=f"Cannot listen at 127.0.0.1:{port} .*set PORT or MINERPULSE_HOST anew"
+            InvalidSettingsError,
+            match=f"Cannot listen at 127.0.0.1:{port} \\(Address already in use\\)\\. Stop the other program",
         ):
             await serve(settings_for(slack, tmp_path, port=port))
 
@@ -164,6 +168,29 @@ async def test_with_slack_down_the_server_starts_and_acknowledges_commands(slack
     assert 200 == response.status_code
     assert "/minerpulse rule add" in response.json()["text"]
     assert ["auth.test"] * 2 == [call.method for call in slack.calls]  # at the start and in a tick, never for a request
+
+
+async def test_a_press_that_names_another_workspace_sets_no_rules_in_a_shared_channel(
+    slack: FakeSlack, tmp_path: Path
+) -> None:
+    press = {
+        "type": "block_actions",
+        "team": {"id": "T9"},
+        "user": {"id": "U9", "team_id": "T9"},
+        "channel": {"id": "C1"},
+        "trigger_id": "1.trigger",
+        "response_url": f"{slack.url}{RESPONSES}/1",
+        "actions": [{"type": "button", "action_id": "begin", "block_id": "b", "value": "channel"}],
+    }
+    body, settings = urlencode({"payload": json.dumps(press)}), settings_for(slack, tmp_path)
+    async with running(settings) as client:
+        response = await client.post("/slack/events", content=body, headers=signed_headers(body))
+        await eventually(lambda: slack.responses)
+    async with aclosing(await SqlStore.open(settings.database_url)) as store:
+        rules = await store.rules(Channel(team="T9", id="C1"))
+
+    assert (200, ()) == (response.status_code, tuple(rules))
+    assert slack.responses[-1]["text"].startswith("MinerPulse is not installed in this workspace")
 
 
 async def test_a_stop_records_slacks_response_so_that_nothing_is_posted_twice(

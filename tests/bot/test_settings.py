@@ -132,7 +132,7 @@ def test_single_and_distributed_settings_are_exclusive(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        pytest.param("MINERPULSE_TOKEN_KEYS", "hush", "it is no list of keys; `minerpulse keys new`", id="no key"),
+        pytest.param("MINERPULSE_TOKEN_KEYS", "hush", "it isn't a list of keys; `minerpulse keys new`", id="no key"),
         pytest.param("SLACK_BOT_TOKEN", "xapp-hush", "it does not begin with xoxb-", id="app-token-as-bot-token"),
         pytest.param("SLACK_APP_TOKEN", "xoxb-hush", "it does not begin with xapp-", id="bot-token-as-app-token"),
         pytest.param("SLACK_SIGNING_SECRET", "xoxb-hush", "it is a token", id="token-as-secret"),
@@ -145,18 +145,36 @@ def test_single_and_distributed_settings_are_exclusive(monkeypatch: pytest.Monke
         pytest.param("MINERPULSE_ETF_SOURCES", "yahoo, yahoo", "it names a source twice", id="source-twice"),
         pytest.param("MINERPULSE_CRYPTO_SOURCES", ",", "it names no source", id="no-source"),
         pytest.param(
-            "MINERPULSE_CRYPTO_SOURCES", "kraken simulated", "simulated prices stand alone", id="half-made-up"
+            "MINERPULSE_CRYPTO_SOURCES", "kraken simulated", "simulated can't be combined with", id="half-made-up"
         ),
         pytest.param("MINERPULSE_NETWORK_SOURCES", "yahoo", "'mempool' or 'blockchain'", id="network-source"),
-        pytest.param("MINERPULSE_SOURCE_URLS", "yahoo=finance", "it is not a web address", id="address"),
-        pytest.param("MINERPULSE_SOURCE_URLS", "http://127.0.0.1", "it is no list of addresses", id="address-of-whom"),
+        pytest.param("MINERPULSE_PUE", "1.1", "write lower bound, best estimate and upper bound as in 1.01,", id="pue"),
+        pytest.param("MINERPULSE_PUE", "1.2,1.1,1.0", "three ascending numbers from 1 to 3", id="pue-order"),
+        pytest.param("MINERPULSE_PUE", "1,ten,2", "three ascending numbers from 1 to 3", id="pue-of-words"),
+        pytest.param("MINERPULSE_PUE", "1,1,nan", "three ascending numbers from 1 to 3", id="pue-nan"),
+        pytest.param("MINERPULSE_ELECTRICITY_USD_KWH", "5", "less than or equal to 1", id="electricity-in-cents"),
+        pytest.param("MINERPULSE_ELECTRICITY_USD_KWH", "0", "greater than 0", id="electricity-for-nothing"),
+        pytest.param("MINERPULSE_SOURCE_URLS", "yahoo=finance", "it isn't a web address", id="address"),
+        pytest.param("MINERPULSE_SOURCE_URLS", "http://127.0.0.1", "it isn't a list of", id="address-of-whom"),
         pytest.param("SLACK_BOT_TOKEN", '"xoxb-hush"', "remove the quotation marks", id="quotation-marks"),
         pytest.param("SLACK_BOT_TOKEN", "xoxb-hush me", "it contains a space", id="space-in-a-token"),
         pytest.param("SLACK_SIGNING_SECRET", "hush…", "a character that no token has", id="a-copied-ellipsis"),
         pytest.param("MINERPULSE_TIINGO_KEY", "hush\nhush", "it contains a space", id="newline-in-a-key"),
         pytest.param("MINERPULSE_SOURCE_URLS", "yahooo=http://127.0.0.1", "“yahooo” is no source", id="source-of-URL"),
-        pytest.param("MINERPULSE_SOURCE_URLS", "yahoo=http://127.0.0.1:99999", "not a web address", id="port-of-URL"),
-        pytest.param("MINERPULSE_SLACK_API_URL", "https://[::1", "it is not a web address", id="half-an-address"),
+        pytest.param("MINERPULSE_SOURCE_URLS", "yahoo=http://127.0.0.1:99999", "isn't a web address", id="port-of-URL"),
+        pytest.param("MINERPULSE_SLACK_API_URL", "https://[::1", "it isn't a web address", id="half-an-address"),
+        pytest.param(
+            "MINERPULSE_SOURCE_URLS",
+            "yahoo=http://127.0.0.1 YAHOO=http://127.0.0.2",
+            "it has two addresses for yahoo; keep one of them",
+            id="two-addresses",
+        ),
+        pytest.param("MINERPULSE_TICK_SECONDS", "6_0", "it should be a whole number", id="underscore"),
+        pytest.param("MINERPULSE_TICK_SECONDS", "\uff16\uff10", "it should be a whole number", id="full-width-digits"),
+        pytest.param("MINERPULSE_ELECTRICITY_USD_KWH", "0.0_5", "it should be a number, with a point", id="decimals"),
+        pytest.param("MINERPULSE_PUE", "1,1_0,2", "three ascending numbers", id="underscore-in-pue"),
+        pytest.param("MINERPULSE_HOST", "https://x", "it isn't a host name or an IP address", id="host-with-scheme"),
+        pytest.param("MINERPULSE_HOST", "10.0.0.1:80", "the port has a setting of its own, PORT", id="host-and-port"),
         pytest.param("MINERPULSE_LOG_LEVEL", "loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'", id="level"),
         pytest.param("MINERPULSE_SLACK_MODE", "carrier", "'auto', 'http' or 'socket'", id="mode"),
     ],
@@ -199,6 +217,23 @@ def test_a_misspelled_slack_variable_is_rejected_but_unrelated_ones_are_ignored(
     assert error == "SLACK_BOT_TOKN: there is no such setting; did you mean SLACK_BOT_TOKEN."
 
 
+@pytest.mark.parametrize("name", ["MINERPULS_ETF", "MINERPLUSE_ETF", "MINER_PULSE_ETF", "minerpulseetf"])
+def test_a_misspelled_prefix_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    error = settings_error(monkeypatch, **{name: ""})
+    assert error == f"{name.upper()}: there is no such setting; did you mean MINERPULSE_ETF."
+
+
+@pytest.mark.parametrize("name", ["MINERVA_ETF", "SORT", "PULSE_SERVER", "MINER_SEED"])
+def test_variables_of_other_programs_are_ignored(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    set_variables(monkeypatch, **{name: "1"})
+    assert "WGMI" == load_settings().etf
+
+
+def test_an_ipv6_address_may_have_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_variables(monkeypatch, MINERPULSE_HOST="[::1]")
+    assert "::1" == load_settings().host
+
+
 def test_an_unknown_variable_points_to_the_example_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ".env.example lists all there are" in settings_error(monkeypatch, MINERPULSE_ZZZZZ="1")
 
@@ -222,6 +257,12 @@ def test_an_env_file_that_is_not_utf8_is_rejected(monkeypatch: pytest.MonkeyPatc
         pytest.param("\nMINERPULSE_ETF\n", "Line 2 of .env has no value.", id="no value"),
         pytest.param(
             "\nMINERPULSE_TICK_SECONDS=5\n", "MINERPULSE_TICK_SECONDS (line 2 of .env): it should", id="value"
+        ),
+        pytest.param(
+            "PORT=1\n\nPORT=2\nOTHER=x\nOTHER=hush\n", "Lines 1 and 3 of .env both set PORT. Delete one", id="twice"
+        ),
+        pytest.param(
+            "MINERPULSE_ETF=A\nminerpulse_etf=B\n", "Lines 1 and 2 of .env both set MINERPULSE_ETF.", id="two-cases"
         ),
         pytest.param("\n\nSLACK_BOT_TOKN=hush\n", "SLACK_BOT_TOKN (line 3 of .env): there is no such", id="name"),
     ],
@@ -326,7 +367,7 @@ def test_plain_http_to_this_machine_is_allowed(monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_short_status_token_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     error = settings_error(monkeypatch, MINERPULSE_STATUS_TOKEN="a")
-    assert error.startswith("MINERPULSE_STATUS_TOKEN: ")
+    assert error.startswith("MINERPULSE_STATUS_TOKEN: it is too short; use at least 8 characters. ")
     assert "8" in error
 
 
@@ -410,7 +451,7 @@ def env_value(default: object) -> str:
         case None | {}:
             return ""
         case tuple():
-            return ",".join(default)
+            return ",".join(map(str, default))
         case Enum():
             return str(default.value)
         case bool():

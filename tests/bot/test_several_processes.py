@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -13,11 +14,12 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from bot.app import App, build
 from bot.health import HealthReport
 from bot.http.app import SLACK_PATH, build_web
-from bot.http.slack_requests import SlackRequests
+from bot.http.slack_requests import LEASE, SlackRequests
 from bot.settings import Settings
 from services.core.errors import DatabaseUnavailableError
 from tests.fakes.clock import SetClock
@@ -48,6 +50,10 @@ class Processes:
     def command(self, text: str) -> str:
         form = {"command": "/minerpulse", "text": text, "channel_id": "C1", "user_id": "U1", "team_id": "T1"}
         return urlencode({**form, "response_url": f"{self.slack.url}responses/1", "trigger_id": time.monotonic_ns()})
+
+    def left(self, event_id: str) -> str:
+        event = {"type": "channel_left", "channel": "C1", "actor_id": "U1"}
+        return json.dumps({"type": "event_callback", "team_id": "T1", "event_id": event_id, "event": event})
 
     def press(self, action_id: str, user_id: str) -> str:
         payload: dict[str, Any] = {
@@ -92,6 +98,9 @@ async def processes(tmp_path: Path) -> AsyncIterator[Processes]:
         yield processes
 
 
+attempts = count()
+
+
 async def healthy() -> HealthReport:
     return HealthReport(problems=(), backlog=None)
 
@@ -125,6 +134,49 @@ async def test_a_start_that_could_not_be_announced_can_be_pressed_again(processe
     await processes.send(processes.press("start", "U1"), processes.command("help"))
 
     assert 3 == len(await processes.apps[0].store.rules(CHANNEL))
+
+
+async def send_event(processes: Processes, number: int, event_id: str = "Ev1") -> int:
+    """Send an event to one process, as Slack's next attempt does; return the status of the answer."""
+    body = processes.left(event_id) + " " * next(attempts)  # each attempt has a signature of its own
+    headers = signed_headers(body, "application/json")
+    return (await processes.webs[number].post(SLACK_PATH, content=body, headers=headers)).status_code
+
+
+async def test_an_event_whose_process_died_is_handled_by_another_one_when_slack_sends_it_again(
+    processes: Processes,
+) -> None:
+    app, (clock, store) = processes.apps[0], (processes.apps[0].clock, processes.apps[0].store)
+    await app.commands.add_rule(CHANNEL, "5d 15pp", "U1")
+    await store.claim_key("event:Ev1", now=clock.now(), ttl=LEASE)  # what a process that died leaves behind
+
+    early = await send_event(processes, 1), len(await store.rules(CHANNEL))
+    assert isinstance(clock, SetClock)
+    clock.at += LEASE
+    late = await send_event(processes, 1), len(await store.rules(CHANNEL))
+    await app.commands.add_rule(CHANNEL, "5d 15pp", "U1")
+    repeats = [await send_event(processes, number) for number in (0, 1)]
+    clock.at += 10 * LEASE
+    repeats.append(await send_event(processes, 0))
+
+    assert ((503, 1), (200, 0)) == (early, late)
+    assert ([200, 200, 200], 1) == (repeats, len(await store.rules(CHANNEL)))
+
+
+async def test_an_event_whose_handling_failed_is_handled_when_slack_sends_it_again(
+    processes: Processes,
+) -> None:
+    app, store = processes.apps[0], processes.apps[0].store
+    await app.commands.add_rule(CHANNEL, "5d 15pp", "U1")
+    async with store._database.write() as tx:  # noqa: SLF001 -- no method breaks a database
+        await tx.execute(text("ALTER TABLE rule_audit RENAME TO lost"))
+    failed = await send_event(processes, 0), len(await store.rules(CHANNEL))
+    async with store._database.write() as tx:  # noqa: SLF001 -- as above
+        await tx.execute(text("ALTER TABLE lost RENAME TO rule_audit"))
+
+    again = await send_event(processes, 1), len(await store.rules(CHANNEL))
+
+    assert ((500, 1), (200, 0)) == (failed, again)
 
 
 async def test_without_a_database_a_command_is_still_answered(

@@ -5,14 +5,18 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 
 import pytest
 from pydantic import SecretStr
 
 from bot.app import build
+from bot.http.slack_requests import LEASE
 from bot.settings import Settings, SlackMode
 from bot.socket_mode import SocketMode
+from services.storage import SqlStore
 from tests.fakes.socket_mode import SocketServer, command, disconnect, event, socket_mode_server
 
 
@@ -163,6 +167,69 @@ async def test_a_repeated_event_or_envelope_is_answered_once_also_after_a_restar
     answers = [message for message in server.received if "payload" in message]
     assert ["e1"] == [message["envelope_id"] for message in answers]
     assert 4 == caplog.text.count("ignored a repeated event")
+
+
+async def test_an_event_whose_process_died_is_acknowledged_only_when_its_lease_is_over(
+    server: SocketServer, tmp_path: Path
+) -> None:
+    database_url = f"sqlite:///{tmp_path}/app.db"
+    server.default = [event("e1", "Ev1"), command("e2", "help")]
+    store = await SqlStore.open(database_url)
+
+    for claimed_at, count in ((datetime.now(UTC), 1), (datetime.now(UTC) - LEASE, 3)):
+        await store.release_key("event:Ev1")
+        await store.release_key("envelope:e2")
+        await store.claim_key("event:Ev1", now=claimed_at, ttl=LEASE)  # what a process that died leaves behind
+        async with connected(server, SetMonotonic(), database_url):
+            await server.acknowledged(count)
+    await store.aclose()
+
+    first, *later = [message["envelope_id"] for message in server.received]
+    assert ("e2", ["e1", "e2"]) == (first, sorted(later))
+
+
+async def test_a_form_that_cannot_be_used_is_answered_in_the_acknowledgement(server: SocketServer) -> None:
+    view = {
+        "id": "V1",
+        "type": "modal",
+        "callback_id": "rule_editor",
+        "private_metadata": "{}",
+        "state": {"values": {}},
+    }
+    payload = {"type": "view_submission", "team": {"id": "T1"}, "user": {"id": "U1"}, "view": view}
+    server.default = [{"type": "interactive", "envelope_id": "e1", "payload": payload}]
+    async with connected(server, SetMonotonic()):
+        await server.acknowledged(1)
+
+    (answer,) = [message["payload"] for message in server.received]
+    assert ("update", "modal") == (answer["response_action"], answer["view"]["type"])
+
+
+async def test_a_second_outage_begins_with_a_short_pause_again(server: SocketServer) -> None:
+    """The pauses of the first outage have grown by then; `second_outage` is the first pause after it."""
+    time = SetMonotonic(limit=21)
+    server.refuse_socket = True
+    server.default = [command("e1", "help"), disconnect("too_many_websockets")]
+
+    def recover(number: int) -> None:
+        server.refuse_socket = number < 19
+
+    time.before_pause = recover
+    async with connected(server, time):
+        await asyncio.wait_for(time.done.wait(), 30)
+
+    *first_outage, second_outage = time.pauses
+    assert max(first_outage) > 4
+    assert 1 <= second_outage <= 2
+
+
+async def test_slacks_wait_after_a_rate_limit_is_kept(server: SocketServer) -> None:
+    time = SetMonotonic(limit=3)
+    server.retry_after_s = 90
+    async with connected(server, time):
+        await asyncio.wait_for(time.done.wait(), 30)
+
+    assert [90.0] * 3 == time.pauses
 
 
 async def test_a_socket_that_stops_answering_pings_is_replaced(server: SocketServer) -> None:

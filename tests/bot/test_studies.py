@@ -2,10 +2,11 @@
 
 import json
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from bot.commands.studies import miners_document, network_document
+from bot.documents.studies import miners_document, network_document
 from services.core.prices import Symbol
 from services.core.reason import Code, Reason
 from services.market.holdings import Cohort, Membership
@@ -17,6 +18,7 @@ from services.research.holdings_effects import HoldingContribution, HoldingsAttr
 from services.research.holdings_report import HoldingsReport
 from services.research.service import NetworkResult, Provenance
 from tests.bot.conftest import RunCli
+from tests.bot.documents.samples import as_json
 
 pytestmark = pytest.mark.usefixtures("simulated")
 
@@ -36,13 +38,51 @@ def test_both_drawdowns_are_one_document(minerpulse: RunCli) -> None:
 def test_a_fund_without_holdings_is_an_error_with_a_next_step(minerpulse: RunCli) -> None:
     result = minerpulse("miners", "20d")
     assert (result.code, result.out) == (1, "")
-    assert "imports a file of them with `minerpulse holdings import FILE.csv`." in result.err
+    assert "import a file of them with `minerpulse holdings import FILE.csv`." in result.err
 
 
 def test_with_simulated_prices_the_network_is_simulated(minerpulse: RunCli) -> None:
     result = minerpulse("network")
     assert (result.code, result.out.startswith("SIMULATED: Mining earns $")) == (0, True)
     assert "Network from SIMULATED" in result.out
+
+
+def test_the_simulated_network_has_a_power_draw_with_a_range(minerpulse: RunCli) -> None:
+    text = minerpulse("network").out
+    for line in ("Power draw ", "Energy ", "Against its past ", "Break-even ", "Lower bound: "):
+        assert line in text
+    power = json.loads(minerpulse("network", "--json").out)["power"]
+    assert 0 < power["lower"]["power_mw"] < power["best"]["power_mw"] < power["upper"]["power_mw"]
+    assert power["best"]["energy_twh_year"] == pytest.approx(power["best"]["power_mw"] / 1_000 * 8.76)
+    assert power["break_even_j_th"] == pytest.approx(power["hashprice_14d_mean_usd_ph_day"] / (24 * 0.05))
+    assert power["lower"]["standing"]["count"] > 500
+
+
+def test_assumptions_of_the_power_draw_are_settings(
+    minerpulse: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machines = tmp_path / "machines.csv"
+    machines.write_text("Machine,Released,J/TH,AsOf,Source\nOurs,2020-01-01,5,2026-10-01,us\n", encoding="utf-8")
+    monkeypatch.setenv("MINERPULSE_MACHINES", str(machines))
+    monkeypatch.setenv("MINERPULSE_ELECTRICITY_USD_KWH", "0.06")
+    monkeypatch.setenv("MINERPULSE_PUE", "1, 1.5, 2")
+    power = json.loads(minerpulse("network", "--json").out)["power"]
+    assert ("Ours", 5.0, 1.0) == tuple(power["lower"][name] for name in ("machine", "efficiency_j_th", "pue"))
+    assert (0.06, 1, "2026-10-01") == tuple(
+        power[name] for name in ("electricity_usd_kwh", "machines", "machines_as_of")
+    )
+    assert power["upper"]["power_mw"] == pytest.approx(2 * power["lower"]["power_mw"])
+
+
+def test_a_bad_table_of_machines_is_an_error_with_its_line(
+    minerpulse: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machines = tmp_path / "machines.csv"
+    machines.write_text("Machine,Released,J/TH,AsOf,Source\nOurs,2020-01-01,0.05,2026-10-01,us\n", encoding="utf-8")
+    monkeypatch.setenv("MINERPULSE_MACHINES", str(machines))
+    result = minerpulse("network")
+    assert (1, "") == (result.code, result.out)
+    assert f"{machines}, line 2: 0.05 J/TH looks like J/GH. Multiply by 1,000: 50." in result.err
 
 
 def test_an_unreachable_network_is_an_error_with_the_reason(
@@ -79,9 +119,9 @@ def test_the_network_is_one_document_with_units_and_ages() -> None:
         hashprice_rank=None,
         provenance=Provenance(problems=("Coinbase on BTC: away",)),
     )
-    document = network_document(view, NOW)
+    document = as_json(network_document(view, NOW))
     assert ("mempool.space", 180.0, 38.5) == (document["source"], document["age_s"], document["hashprice_usd_ph_day"])
-    assert {"change": 0.02, "height": 977_760, "at": NOW + timedelta(days=2), "in_s": 172_800.0} == document[
+    assert {"change": 0.02, "height": 977_760, "at": "2026-11-22T18:00:00+00:00", "in_s": 172_800.0} == document[
         "next_retarget"
     ]
     assert {"blocks": 144, "total_btc": 3.2, "fees_btc": 0.075} == document["reward"]
@@ -117,9 +157,9 @@ def test_the_miners_document_adds_up() -> None:
         simulated=False,
         sources=("Yahoo",),
     )
-    document = miners_document(report)
+    document = as_json(miners_document(report))
     assert ["contracted AI", "other"] == [one["cohort"] for one in document["holdings"]]
-    assert (date(2025, 11, 3), "8-K") == (
+    assert ("2025-11-03", "8-K") == (
         document["holdings"][0]["cohort_as_of"],
         document["holdings"][0]["cohort_source"],
     )

@@ -27,7 +27,8 @@ def test_the_document_has_the_rule_its_rate_and_its_changes(minerpulse: RunCli, 
     assert replay(MARKET, [parse_rule(document["rule"])]).rules[0].episodes == document["episodes"]
     assert (12.0, "5d") == (document["wanted_per_year"], document["rule"].split()[0])
     assert ["5d 15pp"] == [one["rule"] for one in document["against"]]
-    assert document["check"]["low"] < document["check"]["per_year"] < document["check"]["high"]
+    assert (3, None, None) == (document["half_years"], document["next_12_months"], document["check"]["promised"])
+    assert [] == document["calendar_years"]
 
 
 def test_a_rule_is_found_as_in_slack(minerpulse: RunCli, files: list[str | Path]) -> None:

@@ -56,3 +56,12 @@ def test_an_unknown_alert_is_an_error(minerpulse: RunCli) -> None:
     result = minerpulse("why", "7")
     assert 1 == result.code
     assert "No alert 7 in this database." in result.err
+
+
+def test_a_database_named_by_a_uri_is_not_created(
+    minerpulse: RunCli, clean: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINERPULSE_DATABASE_URL", "sqlite:///file:typed.db?uri=true")
+    result = minerpulse("why")
+    assert (result.code, [*clean.glob("typed.db*")]) == (1, [])
+    assert result.err.startswith("Cannot use the database file:typed.db: unable to open database file.")

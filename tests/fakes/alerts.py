@@ -41,6 +41,7 @@ def a_measurement(
     beta: float | None = 1.6,
     z: float | None = 3.4,
     percentile: float | None = 99.2,
+    crypto_since: date | None = None,
 ) -> Measurement:
     """Build a measurement; the spread, the relative return and the residual follow from the legs and beta."""
     return Measurement(
@@ -57,6 +58,7 @@ def a_measurement(
         beta=beta,
         residual=None if beta is None else etf_return - beta * crypto_return,
         z=z,
+        crypto_since=crypto_since,
         percentile=percentile,
     )
 

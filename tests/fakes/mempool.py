@@ -21,7 +21,8 @@ FIRST_RETARGET = datetime(2024, 4, 24, 12, 0, tzinfo=UTC)
 class FakeMempool:
     """A network at difficulty 100 T since before the ETF's history, until `retargets` change it.
 
-    With `stale_history`, the history lacks the last retarget; while `down`, every request fails.
+    With `stale_history`, the history lacks the last retarget; while `down`, every request fails. `changes` has values
+    that replace those of an answer.
     """
 
     clock: SetClock
@@ -29,6 +30,7 @@ class FakeMempool:
     stale_history: bool = False
     down: bool = False
     requests: list[str] = field(default_factory=list)
+    changes: dict[str, object] = field(default_factory=dict)
 
     def service(self) -> NetworkService:
         """Build a NetworkService on this fake."""
@@ -70,7 +72,8 @@ class FakeMempool:
             "144": {"startBlock": 1, "endBlock": 144, "totalReward": "46440000000", "totalFee": "1440000000"},
             "recommended": {"fastestFee": 3},
         }
-        return httpx.Response(200, json=pages[path.rsplit("/", 1)[-1]])
+        page = pages[path.rsplit("/", 1)[-1]]
+        return httpx.Response(200, json=page | {key: self.changes[key] for key in page.keys() & self.changes.keys()})
 
 
 def _s(at: datetime) -> int:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import formatdate
 from itertools import count
 from typing import Any
 from urllib.parse import urlencode
@@ -84,6 +85,7 @@ class Fault:
     Attributes:
         name: What counts and logs call it.
         drop: Cuts the connection.
+        breaks: Cuts the connection after the body, whose length was announced as more; with sockets only.
         hang: Never responds.
         refuse: Refuses the connection; without sockets only.
         accepted: The call takes effect anyway.
@@ -97,6 +99,7 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
     name: str = ""
     drop: bool = False
+    breaks: bool = False
     hang: bool = False
     refuse: bool = False
     accepted: bool = False
@@ -324,7 +327,7 @@ class FakeSlack:
             for message in reversed(self.messages.get(arguments["channel"], ()))
             if not message.deleted
             and message.thread_ts == arguments.get("ts")
-            and float(message.ts) >= float(arguments["oldest"])
+            and float(message.ts) >= float(arguments.get("oldest", 0))
         ]
         end = start + min(self.page, int(arguments["limit"]))
         with_metadata = arguments.get("include_all_metadata") == "1"
@@ -372,11 +375,17 @@ class FakeSlack:
         )
         answer = await self.receive(call)
         if not isinstance(answer, Fault):
-            return web.json_response(answer)
+            return web.json_response(answer, headers={"Date": formatdate(self.now(), usegmt=True)})
         if answer.hang:
             await asyncio.Event().wait()
         if answer.drop and request.transport is not None:
             request.transport.close()
+        if answer.breaks and request.transport is not None:
+            longer = web.StreamResponse(headers={"Content-Length": str(len(answer.body) + 100)})
+            await longer.prepare(request)
+            await longer.write(answer.body.encode())
+            request.transport.close()
+            return longer
         return web.Response(
             status=answer.status, body=answer.body.encode(), content_type=answer.content_type, headers=answer.headers
         )

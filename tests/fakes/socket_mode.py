@@ -35,6 +35,7 @@ class SocketServer:
 
     Attributes:
         refuse_open: apps.connections.open answers with this error.
+        retry_after_s: apps.connections.open answers 429 with this Retry-After.
         refuse_socket: WebSockets are refused with status 400.
         scripts: What each connection sends after hello; later ones send `default`.
         dropped: How many of the first connections are cut off after their script, without a closing handshake.
@@ -47,6 +48,7 @@ class SocketServer:
 
     url: str = ""
     refuse_open: str = ""
+    retry_after_s: int = 0
     refuse_socket: bool = False
     scripts: list[list[dict[str, Any]]] = field(default_factory=list)
     default: list[dict[str, Any]] = field(default_factory=list)
@@ -68,6 +70,9 @@ class SocketServer:
 
     async def open(self, _request: web.Request) -> web.Response:
         self.urls.append(f"{self.url.replace('http', 'ws')}socket/{len(self.urls)}")
+        if self.retry_after_s:
+            headers = {"Retry-After": str(self.retry_after_s)}
+            return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
         if self.refuse_open:
             return web.json_response({"ok": False, "error": self.refuse_open})
         return web.json_response({"ok": True, "url": self.urls[-1]})

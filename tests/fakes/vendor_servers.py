@@ -173,7 +173,8 @@ class VendorServer:
         body = response.json()
         if self.rewrite is not None and isinstance(body, dict):
             self.rewrite(body)
-        return web.json_response(body, status=response.status_code, dumps=json.dumps)
+        dated = {"Date": response.headers["Date"]} if "Date" in response.headers else None
+        return web.json_response(body, status=response.status_code, dumps=json.dumps, headers=dated)
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from email.utils import format_datetime
 
 import httpx
 import numpy as np
@@ -45,6 +46,7 @@ class Vendors:
     Attributes:
         etf_moves: Closes by session that override the calm ones.
         etf_last: The last trade of an open session.
+        openings_known: Whether ETF vendors have opening prices; if so, each session gains 1%.
         crypto_moves: Bitcoin's price from an instant on.
         crypto_since: The first hour of Coinbase and Bitstamp; a short history loads faster.
         faults: Responses of a vendor, or of one page such as `coinbase ticker`, in turn; None lets one request pass.
@@ -60,6 +62,7 @@ class Vendors:
     etf_moves: dict[date, float] = field(default_factory=dict)
     etf_last: tuple[float, datetime] | None = None
     etf_scale: float = 1.0
+    openings_known: bool = True
     etf_since: date = date(2000, 1, 1)
     no_trade_sessions: set[date] = field(default_factory=set)
     last_trade_known: bool = True
@@ -109,7 +112,8 @@ class Vendors:
             "kraken": self._trades if request.url.path.endswith("Trades") else self._kraken_bars,
             "bitstamp": self._bitstamp_ticker if "ticker" in request.url.path else self._bitstamp_bars,
         }
-        return httpx.Response(200, json=answers[vendor](request))
+        sent_at = format_datetime(self.clock.at.astimezone(UTC), usegmt=True)
+        return httpx.Response(200, json=answers[vendor](request), headers={"Date": sent_at})
 
     def etf_close(self, day: date, vendor: str = "") -> float:
         usual = self.etf_moves.get(day, 20 * (1 + 0.01 * math.cos(day.toordinal())))
@@ -148,9 +152,12 @@ class Vendors:
         }
         if self.last_trade_known:
             meta |= {"regularMarketPrice": last[0], "regularMarketTime": int(last[1].timestamp())}
-        columns = {"open": [_opened(close) for close in closes], "close": closes}
+        columns = {"open": [self._opened(close) for close in closes], "close": closes}
         result = {"meta": meta, "timestamp": stamps, "indicators": {"quote": [columns]}}
         return {"chart": {"result": [result | self._events(since)], "error": None}}
+
+    def _opened(self, close: float) -> float | None:
+        return close / 1.01 if self.openings_known else None
 
     def _events(self, since: date) -> dict[str, object]:
         """Return Yahoo's events since a day; the key is absent if there are none."""
@@ -170,8 +177,10 @@ class Vendors:
         since = max(self.etf_since, date.fromisoformat(request.url.params["fromdate"]))
         days = [CALENDAR.days[row].astype(object) for row in self._traded(since)[::-1]]
         table = [
-            {"date": f"{day:%m/%d/%Y}", "close": f"${close:,.4f}", "open": f"${_opened(close):,.4f}"}
-            for day, close in ((day, self.etf_close(day, "nasdaq")) for day in days)
+            {"date": f"{day:%m/%d/%Y}", "close": f"${close:,.4f}", "open": f"${opened:,.4f}" if opened else "N/A"}
+            for day, close, opened in (
+                (day, close, self._opened(close)) for day in days for close in [self.etf_close(day, "nasdaq")]
+            )
         ]
         symbol = request.url.path.split("/")[3]
         data = {"symbol": symbol, "totalRecords": len(table), "tradesTable": {"rows": table}}
@@ -225,11 +234,6 @@ class Vendors:
         tilt = self.price_factors.get("coinbase", 1.0)
         rows = [[at, 1.0, 1.0, 1.0, tilt * self._close_of(at, step), 1.0] for at in opened]
         return rows[::-1]
-
-
-def _opened(close: float) -> float:
-    """Return an opening price from which the session gains 1%."""
-    return close / 1.01
 
 
 def _opening(day: date) -> int:

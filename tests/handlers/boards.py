@@ -13,11 +13,11 @@ from services.channels.commands import Board
 from services.core.identity import Channel
 from services.core.prices import PriceStamp, Quote, Symbol
 from services.market.align import Aligned, Exclusion
+from services.market.gap import OffHours, predict_gap
 from services.market.snapshot import snapshot
 from services.rules.decide import RuleState
 from services.rules.grammar import parse_rule
 from services.rules.history_lookup import HistoryLookup
-from services.rules.market_service import implied_gap
 from services.rules.market_view import MarketView
 from tests.fakes.market import CALENDAR, aligned_market
 
@@ -80,6 +80,13 @@ def open_view(
     )
 
 
+def off_hours() -> OffHours:
+    """Return 60 closures with a beta of about 1.2."""
+    rng = np.random.default_rng(4)
+    crypto = rng.normal(0, 0.02, 60)
+    return OffHours(crypto=crypto, etf=1.2 * crypto + rng.normal(0, 0.012, 60), hourly_variance=0.0045**2)
+
+
 def shut_view(*, crypto: float = 94_050.0, now: datetime = SHUT_AT) -> MarketView:
     """Return the market after Monday's close, with a later bitcoin price."""
     view = open_view(now=OPEN_AT)
@@ -91,7 +98,7 @@ def shut_view(*, crypto: float = 94_050.0, now: datetime = SHUT_AT) -> MarketVie
         live=None,
         live_reason=f"the market is shut; the last session was {LAST_CLOSE}",
         crypto=quote,
-        gap=implied_gap(closes(), quote, now),
+        gap=predict_gap(closes(), off_hours(), quote.price, quote.at, CALENDAR.state_at(now).next_open_at),
     )
 
 

@@ -93,7 +93,7 @@ async def test_start_announces_alerts_then_adds_the_default_rules(
     assert "C1" == announcement["channel"]
     assert [
         "MinerPulse alerts on WGMI against bitcoin come here from now on.",
-        "Rules: `1d 8pp`, `5d 15pp`, `20d 30pp`. Started by <@U1>. `/minerpulse help` tells the rest.",
+        "Rules: `1d 8pp`, `5d 15pp`, `20d 30pp`. Started by <@U1>. `/minerpulse help` lists all commands.",
     ] == announcement["text"].splitlines()
     assert board["replace_original"] is True
     assert "Rules here: `1d 8pp`, `5d 15pp`, `20d 30pp`." in board["text"]
@@ -250,10 +250,10 @@ async def test_anyone_can_remove_an_acknowledgement(
     (current,) = await harness.open_alerts(CHANNEL)
     before, after = slack.arguments_of(POST)[0], slack.arguments_of(UPDATE)[-1]
     assert current.acknowledged is None
-    assert ["Nobody has acknowledged this alert; nothing was changed."] == [one["text"] for one in slack.responses]
+    assert ["This alert is not acknowledged; nothing was changed."] == [one["text"] for one in slack.responses]
     assert ["unacknowledge", "snooze", "resolve", *ENDED_BUTTONS] == buttons(before)
     assert ["acknowledge", "snooze", "resolve", *ENDED_BUTTONS] == buttons(after)
-    assert "No longer acknowledged: nobody sees to it by <@U2>." == slack.arguments_of(POST)[-1]["text"]
+    assert "Acknowledgement removed by <@U2>." == slack.arguments_of(POST)[-1]["text"]
 
 
 async def test_a_manually_resolved_alert_stays_resolved_until_its_rule_clears(
@@ -327,12 +327,12 @@ async def test_editing_a_deleted_rule_shows_that_it_is_gone(
     await person.presses("edit_rule", f"{alert.hits[0].rule_id}:1d 8pp")
     shown = slack.views()[-1]
     assert "outcome" == shown["callback_id"]
-    assert shown["blocks"][0]["text"]["text"].startswith("Rule 1 `1d 8pp` does not stand here any more.")
+    assert shown["blocks"][0]["text"]["text"].startswith("Rule 1 `1d 8pp` no longer exists in this channel.")
 
 
 async def test_editing_a_changed_rule_shows_the_current_rule(person: Person, slack: FakeSlack, alert: Alert) -> None:
     await person.presses("edit_rule", f"{alert.hits[0].rule_id}:1d 7pp")
-    assert "Rule 1 reads `1d 8pp` by now" in slack.views()[-1]["blocks"][0]["text"]["text"]
+    assert "Rule 1 reads `1d 8pp` now" in slack.views()[-1]["blocks"][0]["text"]["text"]
 
 
 async def test_the_list_of_rules_offers_the_editor(person: Person, slack: FakeSlack, harness: Harness) -> None:

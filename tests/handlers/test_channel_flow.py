@@ -51,8 +51,8 @@ async def test_a_setting_that_changes_nothing_says_so(
     ("text", "expected"),
     [
         pytest.param("channel mention @oncall", "let Slack complete the name", id="plain text"),
-        pytest.param("channel escalate 30m <#C1|here>", "Alerts are told here already", id="to itself"),
-        pytest.param("channel remind 15m", "Say first whom reminders call", id="nobody to remind"),
+        pytest.param("channel escalate 30m <#C1|here>", "Alerts are posted here already", id="to itself"),
+        pytest.param("channel remind 15m", "First set who is mentioned", id="nobody to remind"),
         pytest.param("channel quiet 9", "Cannot read the hours", id="no hours"),
         pytest.param("channel editors <@U1> <!subteam^S1|@oncall>", "@oncall is a group", id="a group as an editor"),
         pytest.param("channel editors <@U2>", "Add yourself to it", id="a list without whoever makes it"),

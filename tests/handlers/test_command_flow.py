@@ -79,7 +79,9 @@ async def test_further_rules_are_confirmed_only_to_the_person(person: Person, sl
 
 async def test_adding_an_existing_rule_changes_nothing(person: Person, harness: Harness) -> None:
     await person.types("rule add 1d 8pp")
-    assert "Rule 1 `1d 8pp` stands here already; nothing was changed." == await reply_to(person, "rule add 1d 8pp")
+    assert "Rule 1 `1d 8pp` already exists in this channel; nothing was changed." == await reply_to(
+        person, "rule add 1d 8pp"
+    )
     assert 1 == len(await harness.commands.rules(CHANNEL))
 
 
@@ -135,15 +137,13 @@ async def test_a_rule_is_edited_paused_and_resumed_and_the_list_shows_by_whom(
         replies.append(slack.responses[-1]["text"].splitlines()[0])
 
     assert "Rule 1 is `1d 9pp repeat 1h` now, and was `1d 8pp`: fires at 9 pp on either side, held 5m" in replies[1]
-    assert "clears below 5.4 pp, told again every 1h until acknowledged." in replies[1]
-    assert "Rule 1 `1d 9pp repeat 1h` stands here already; nothing was changed." == replies[2]
-    assert (
-        "is paused; an alert that it alone kept open ends. `/minerpulse rule resume 1` watches it again." in replies[3]
-    )
+    assert "clears below 5.4 pp, repeated every 1h until acknowledged." in replies[1]
+    assert "Rule 1 `1d 9pp repeat 1h` already exists in this channel; nothing was changed." == replies[2]
+    assert "is paused; an alert that it alone kept open ends. `/minerpulse rule resume 1` resumes it." in replies[3]
     assert "Rule 1 `1d 9pp repeat 1h` is paused already; nothing was changed." == replies[4]
     assert "`1d 9pp repeat 1h`: paused since Wed 4 Mar 09:20 New York" in lines[1]
     assert "Rule 1 `1d 8pp → 1d 9pp repeat 1h` edited by <@U1>, Wed 4 Mar 09:20 New York." in lines
-    assert "is watched again: fires at 9 pp" in replies[5]
+    assert "is resumed: fires at 9 pp" in replies[5]
     assert "is not paused; nothing was changed" in replies[6]
     assert ["1d 9pp repeat 1h"] == [str(rule.rule) for rule in await harness.commands.rules(CHANNEL)]
 
@@ -283,7 +283,7 @@ async def test_why_shows_the_newest_or_the_given_alert(person: Person, slack: Fa
     newest, named, missing = (answer["text"] for answer in slack.responses)
     assert newest == named
     assert newest.startswith("Why alert 1: WGMI above bitcoin")
-    assert "The alert's message: about to be tried." in newest
+    assert "The alert's message: next attempt now." in newest
     assert "No alert 9 in this channel." in missing
 
 
@@ -381,7 +381,7 @@ async def test_rules_are_moved_to_a_renamed_symbol_with_their_open_alert_and_noi
 async def test_a_move_needs_two_symbols(person: Person, slack: FakeSlack, typed: str) -> None:
     message = ack_body(await person.types(f"rule move {typed}"))
 
-    assert message["text"].startswith("Which symbol was renamed, and what is it now? Give both symbols:")
+    assert message["text"].startswith("Which symbol was renamed, and what is it now? Type both symbols:")
     assert [] == slack.responses
 
 
@@ -408,6 +408,7 @@ async def test_alert_commands_need_an_id_unless_one_alert_is_open(
         pytest.param("snooze", "For how long?", id="no length"),
         pytest.param("snooze 12", "For how long?", id="a number alone"),
         pytest.param("snooze 1 forever", "For how long?", id="no length behind a number"),
+        pytest.param("snooze 12 0m", "For how long?", id="a length of zero, which is not 120 minutes of another"),
         pytest.param("ack now", "Which alert?", id="no number"),
     ],
 )

@@ -69,8 +69,8 @@ def test_commands_are_parsed(text: str, words: tuple[str, ...], argument: str) -
         pytest.param("&lt;!channel&gt;", ["There is no “&lt;!channel&gt;”."], id="what would call everyone"),
         pytest.param("x" * 500, [f"There is no “{'x' * 40}”."], id="very long"),
         pytest.param("rule remove", ["Which rule?", "/minerpulse rule remove ID"], id="no number"),
-        pytest.param("rule edit 1d 8pp", ["Which rule, and how", "/minerpulse rule edit ID RULE"], id="no number"),
-        pytest.param("rule edit 3", ["Which rule, and how", "/minerpulse rules"], id="no new rule"),
+        pytest.param("rule edit 1d 8pp", ["Which rule, and what", "/minerpulse rule edit ID RULE"], id="no number"),
+        pytest.param("rule edit 3", ["Which rule, and what", "/minerpulse rules"], id="no new rule"),
         pytest.param("rule edit 3 1d 8", ["1d 8\n   ^"], id="a new rule that cannot be read"),
         pytest.param("rule pause it", ["Which rule?", "/minerpulse rule resume ID"], id="pause what?"),
         pytest.param("rule remove three", ["Which rule?", "/minerpulse rules"], id="no number but a word"),
@@ -98,7 +98,8 @@ def test_a_very_long_rule_is_rejected_without_quoting_it() -> None:
     checked({"text": response.text, "blocks": response.blocks})
     assert "```" not in response.text
     assert response.text.endswith(
-        "x…”: expected a threshold, as in 8pp or z3.5, or a metric: spread, residual, z, hashprice or difficulty."
+        "x…”: expected a threshold, as in 8pp or z3.5, or a metric: spread, residual, z, sigma, hashprice, difficulty, "
+        "correlation, beta, etf or btc."
     )
 
 
@@ -146,4 +147,4 @@ def test_the_hint_lists_every_command() -> None:
 def test_the_readme_table_has_a_row_for_each_command() -> None:
     lines = readme_table().splitlines()
     assert len(COMMANDS) + 2 == len(lines)
-    assert "| `/minerpulse history` | the last alerts of this channel | `/minerpulse history` |" in lines
+    assert "| `/minerpulse history` | list the last alerts of this channel | `/minerpulse history` |" in lines

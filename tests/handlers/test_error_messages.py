@@ -69,7 +69,7 @@ CASES = [
     ),
     pytest.param(
         errors.SendDeadlineError(),
-        "It took too long until it could be sent. Try again in a minute.",
+        "It could not be sent in time. Try again in a minute.",
         id="a late message",
     ),
     pytest.param(errors.AppPermissionError("A scope is missing."), "A scope is missing.", id="a permission"),
@@ -88,7 +88,7 @@ CASES = [
     ),
     pytest.param(
         errors.InvalidSettingsError("SLACK_BOT_TOKEN is missing"),
-        "MinerPulse is not set up correctly; whoever runs it finds the reason in its log.",
+        "MinerPulse is not set up correctly. Ask your MinerPulse administrator; the log has the reason.",
         id="settings",
     ),
     pytest.param(
@@ -104,7 +104,7 @@ CASES = [
     pytest.param(errors.MessageLookupDeniedError("It may not be read."), "It may not be read.", id="a closed history"),
     pytest.param(
         errors.PriceFileError(Path("/prices.csv"), "no header", remedy="Add one"),
-        "MinerPulse is not set up correctly; whoever runs it finds the reason in its log.",
+        "MinerPulse is not set up correctly. Ask your MinerPulse administrator; the log has the reason.",
         id="price file",
     ),
     pytest.param(errors.LeaseLostError("Another process has it."), "Another process has it.", id="overtaken"),

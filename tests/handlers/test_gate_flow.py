@@ -118,7 +118,7 @@ async def test_a_channel_has_a_limit_of_rules(person: Person, harness: Harness) 
     )
 
     assert full == await reply_to(person, "rule add 20d 30pp")
-    assert "stands here already" in await reply_to(person, "rule add 5d 15pp")
+    assert "already exists in this channel" in await reply_to(person, "rule add 5d 15pp")
     assert 2 == len(await harness.commands.rules(CHANNEL))
     await person.types("rule remove 1")
     assert full != await reply_to(person, "rule add 20d 30pp")

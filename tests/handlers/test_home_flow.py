@@ -59,7 +59,7 @@ async def test_home_lists_the_persons_channels_with_open_alerts(
     await opens_home(person)
     (view,) = slack.views(PUBLISHED)
     assert "*<#C1>*\nOpen alert 1: WGMI 10.0 pp above bitcoin over 1 day" in view_text(view)
-    assert "nobody sees to it yet" in view_text(view)
+    assert "not acknowledged yet" in view_text(view)
     assert "Rules: `1d 8pp` (1)." in view_text(view)
     assert "First steps" not in view_text(view)
 
@@ -178,7 +178,7 @@ async def test_a_channel_that_the_app_joins_is_welcomed_and_can_start_alerts(
     (started,) = slack.responses
     await person.presses("begin", "channel")
     assert "C1" == welcome["channel"]
-    assert "Nothing is watched here yet." in welcome["text"]
+    assert "This channel has no rules yet." in welcome["text"]
     assert started["replace_original"] is True
     assert "Rules: `1d 8pp`, `5d 15pp`, `20d 30pp`. Started by <@U1>." in started["text"]
     assert 3 == len(await harness.commands.rules(CHANNEL))
@@ -188,7 +188,7 @@ async def test_a_channel_that_the_app_joins_is_welcomed_and_can_start_alerts(
 async def test_the_welcome_lists_existing_rules(person: Person, slack: FakeSlack, harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "5d 15pp above", "U1")
     await person.triggers_event({"type": "member_joined_channel", "user": "UBOT", "channel": "C1", "team": "T1"})
-    assert "These rules stand here: `5d 15pp above`." in slack.arguments_of(POST)[0]["text"]
+    assert "Rules in this channel: `5d 15pp above`." in slack.arguments_of(POST)[0]["text"]
 
 
 async def test_other_members_joining_are_ignored(person: Person, slack: FakeSlack) -> None:
@@ -235,11 +235,11 @@ async def test_pending_messages_of_a_channel_that_was_left_are_cancelled(
     await harness.maintenance.tick(harness.clock.at)
     assert [] == await harness.store.due(harness.clock.at)
     assert [] == await harness.store.delivery_problems("T1")
-    assert "New messages are told here now." in await reply_to(person, "channel")
+    assert "New messages are posted here now." in await reply_to(person, "channel")
     assert "*brief off*" in slack.responses[-1]["text"]
     assert "*zone Europe/London*" in slack.responses[-1]["text"]
-    assert "all but zone, thread and editors was taken back" in slack.responses[-1]["text"]
-    assert "The alert's message: never told, as MinerPulse was taken out" in await reply_to(person, "why 1")
+    assert "all settings but zone, thread and editors were reset" in slack.responses[-1]["text"]
+    assert "The alert's message: never sent, because MinerPulse was removed" in await reply_to(person, "why 1")
 
 
 async def test_an_alert_posted_before_the_app_left_is_updated_when_it_returns(person: Person, harness: Harness) -> None:

@@ -40,10 +40,10 @@ async def test_the_editor_opens_at_once_and_the_preview_follows(person: Person, 
     (form,), (preview,) = slack.views(OPENED), slack.views()
     assert (200, "") == (acknowledged.status, acknowledged.body)
     assert "1.trigger" == slack.arguments_of(OPENED)[0]["trigger_id"]
-    assert "Trying it on the last two years …" == view_text(form)
+    assert "Trying it on all sessions since the listing …" == view_text(form)
     assert view_text(preview).startswith(
         "`1d 8pp` fires at 8 pp on either side, held 5m, clears below 4.8 pp.\n"
-        "Would have fired *not once* from 4 Mar 2024 to 3 Mar 2026, at session closes."
+        "Would have fired *not once* from 18 Aug 2023 to 3 Mar 2026 (older history is loading), at session closes."
     )
     assert [] == slack.responses
 
@@ -62,7 +62,7 @@ async def test_the_preview_follows_the_input(person: Person, slack: FakeSlack) -
     [
         pytest.param({"metric": "z", "threshold": "3.5"}, "`1d z3.5` fires at z 3.5", id="z with a bare number"),
         pytest.param({"metric": "drawdown", "threshold": "60%"}, "`drawdown 60%` fires at 60%", id="no window"),
-        pytest.param({"metric": "gap", "threshold": "5"}, "cannot be told: a gap is there only while", id="no closes"),
+        pytest.param({"metric": "gap", "threshold": "5"}, "no track record: a gap exists only while", id="no closes"),
         pytest.param({"threshold": "800bp", "at_close": "at close"}, "decided at each close", id="at the close"),
         pytest.param({"threshold": "8,5"}, "Threshold: Cannot read “8,5pp”: expected percentage points", id="a comma"),
         pytest.param({"hold": "7h"}, "Hold: Cannot read “7h”: expected a duration of at most 6h", id="too long a hold"),
@@ -172,7 +172,7 @@ async def test_an_expired_trigger_is_explained(person: Person, slack: FakeSlack)
     slack.fail(OPENED, error_response("expired_trigger_id"))
     await person.types("rule add")
     (response,) = slack.responses
-    assert response["text"].startswith("Slack opens a form within three seconds only")
+    assert response["text"].startswith("Slack opens a form only within three seconds")
 
 
 async def test_an_unexpected_error_while_saving_is_reported(

@@ -82,7 +82,7 @@ def test_its_rules_are_parsed_and_printed(text: str) -> None:
         pytest.param("5d gain 11x", "above 0 and at most 10x", id="too large"),
         pytest.param("60d gain 0.2x", r"a window of gain \(1d 5d 20d\)", id="a window that it doesn't have"),
         pytest.param("gain 0.2x", "a window before it .* as in “20d gain 0.2x”", id="no window"),
-        pytest.param("5d rate 0.2x", "hashprice, difficulty or gain", id="a misspelled name"),
+        pytest.param("5d rate 0.2x", "etf, btc or gain", id="a misspelled name"),
     ],
 )
 def test_an_invalid_rule_of_it_is_explained(text: str, expected: str) -> None:
@@ -104,7 +104,7 @@ def test_the_editor_reads_its_bare_numbers_in_its_unit() -> None:
 @pytest.mark.parametrize("topic", ["help", "help rules"])
 async def test_the_help_has_its_examples(person: Person, topic: str) -> None:
     text = json.loads((await person.types(topic)).body)["text"]
-    assert "`5d difficulty 5%`, `5d gain 0.2x`, `1d 8pp at close`." in text
+    assert "`1d btc 5% below`, `5d gain 0.2x`, `1d 8pp at close`." in text
     assert (topic == "help rules") is (GAIN.note in text.splitlines())
 
 
@@ -131,7 +131,7 @@ async def test_the_editor_offers_and_previews_it(person: Person, slack: FakeSlac
     form = {**slack.views()[-1], "id": view_id, "hash": slack.hashes[view_id]}
     await person.fills(form, {"metric": "gain", "threshold": "0.05", "direction": "above"})
     assert GAIN.label in str(form)
-    assert "5% for gap, drawdown, hashprice and difficulty, 0.2x for the others." in str(form)
+    assert "difficulty, etf and btc, 0.4 for correlation, 0.5 for beta, 0.2x for gain." in str(form)
     preview = str(slack.views()[-1]["blocks"][0])
     assert "`1d gain 0.05x above` fires at 0.05x above, held 5m, clears below 0.03x" in preview
     assert "Would have fired" in preview

@@ -408,10 +408,10 @@ async def test_an_escalation_of_before_keeps_working_and_its_target_is_told_once
 
     notice, escalation = [post["text"] for post in slack.arguments_of(POST) if post["channel"] == "C2"]
     assert notice == (
-        "<#C1> escalates alerts that nobody acknowledges to this channel. To stop that, type "
+        "<#C1> escalates unacknowledged alerts to this channel. To stop that, type "
         "`/minerpulse channel accept-escalations off` here. To keep it, type the same with `on`."
     )
-    assert escalation.startswith("Nobody sees to it: WGMI 10.0 pp above bitcoin")
+    assert escalation.startswith("Not acknowledged: WGMI 10.0 pp above bitcoin")
     assert (await reply_to(person, "channel escalate 45m <#C2|desk>")).startswith("Set: *escalate 45m <#C2>*")
     await replace(person, channel="C2").types("channel accept-escalations off")
     assert (await harness.store.channel(CHANNEL)).settings.escalate_after is None

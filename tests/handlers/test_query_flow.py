@@ -5,7 +5,10 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from services.market.mining_power import PowerModel
+from services.market.sources.files.machines import read_machines
 from tests.fakes.harness import OPEN, Harness
+from tests.fakes.mempool import FakeMempool
 from tests.fakes.slack import RESPONSES, FakeSlack, Fault, Person
 from tests.handlers.conftest import reply_to
 
@@ -70,7 +73,8 @@ async def test_sources_show_their_prices_and_ages(person: Person, slack: FakeSla
     assert "Sources of WGMI and bitcoin" == lines[0]
     assert "Data ok." == lines[1]
     assert ("Yahoo: last trade $21.70, Wed 4 Mar 09:58 New York, 2 min old, closes to Tue 3 Mar. Answers.") in lines
-    assert any(line.startswith("Coinbase: last trade $50,000,") for line in lines)
+    (coinbase,) = [line for line in lines if line.startswith("Coinbase: last trade $50,000,")]
+    assert coinbase.endswith(" Answers. Older history is loading (since 17 Aug 2023).")
     assert "Not asked for WGMI: Nasdaq, Alpaca (needs a key), Tiingo (needs a key), Twelve Data (needs a key)." in lines
 
 
@@ -96,11 +100,33 @@ async def test_a_brief_covers_the_session_so_far(person: Person, slack: FakeSlac
     assert "None since Tue 3 Mar 16:00 New York." in lines
 
 
+async def test_unusable_values_of_a_network_source_are_named(
+    person: Person, slack: FakeSlack, harness: Harness
+) -> None:
+    pool = FakeMempool(harness.clock, changes={"fastestFee": "soon"}).service()
+    harness.research.network_service = harness.market.mining = pool
+    await person.types("network")
+    await person.types("sources")
+
+    named = "mempool.space on network: ignored values that it sent in an unusable form: fastestFee."
+    assert [True, True] == [f"Problem: {named}" in answer["text"] for answer in slack.responses]
+
+
+async def test_the_network_has_a_power_draw_with_its_range(person: Person, slack: FakeSlack, harness: Harness) -> None:
+    pool = FakeMempool(harness.clock).service()
+    pool.power_model = PowerModel(machines=read_machines())
+    harness.research.network_service = pool
+    await person.types("network")
+    (answer,) = slack.responses
+    power = [line for line in answer["text"].splitlines() if line.startswith("*Power draw*")]
+    assert ["*Power draw* 13.4 GW, best estimate; between 6.9 GW and 22.3 GW."] == power
+
+
 @pytest.mark.parametrize(
     ("text", "end"),
     [
-        pytest.param("miners", "imports a file of them with `minerpulse holdings import FILE.csv`.", id="holdings"),
-        pytest.param("network", "No source of it is set. Whoever runs MinerPulse sets one.", id="the network"),
+        pytest.param("miners", "import a file of them with `minerpulse holdings import FILE.csv`.", id="holdings"),
+        pytest.param("network", "No source of it is set. Your MinerPulse administrator can set one.", id="the network"),
     ],
 )
 async def test_a_permanent_data_error_does_not_suggest_to_try_again(person: Person, text: str, end: str) -> None:

@@ -55,10 +55,10 @@ EXAMPLES: list[tuple[Reason, str]] = [
         "4pp is back inside the clear level of 4.8pp, for 1h 1m",
     ),
     (of(Code.TOO_LITTLE_HISTORY, metric="residual"), "too little history for residual"),
-    (of(Code.NETWORK_NOT_READ), "the bitcoin network was not looked at"),
+    (of(Code.NETWORK_NOT_READ), "the figures of the bitcoin network were not fetched"),
     (of(Code.GAP_UNKNOWN), "no bitcoin price since the close, or no beta"),
     (of(Code.MARKET_CLOSED, session="2026-03-02"), "the market is shut; the last session was 2026-03-02"),
-    (of(Code.LAST_TRADE_AT, symbol="BTC", at=AT), "the last BTC trade is of 2026-03-02 15:04 UTC"),
+    (of(Code.LAST_TRADE_AT, symbol="BTC", at=AT), "the last BTC trade is from 2026-03-02 15:04 UTC"),
     (NO_QUOTE, "no BTC quote"),
     (
         of(Code.NO_TRADE_IN_SESSION, symbol="WGMI", session="2026-03-02"),
@@ -106,7 +106,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (of(Code.NO_BAR_THAT_DAY, source="Kraken", symbol="BTC"), "Kraken has no BTC bar for this day"),
     (
         of(Code.BAR_PENDING, symbol="BTC", last_at=AT),
-        "the BTC bar that ends at the close has not come yet; the last one before it ended 2026-03-02 15:04 UTC",
+        "the BTC bar that ends at the close has not arrived yet; the last one before it ended 2026-03-02 15:04 UTC",
     ),
     (
         of(
@@ -137,7 +137,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
             kind="dividend",
             declared=[("Yahoo", float("nan"))],
         ),
-        "the dividend of WGMI on 2026-03-02 is nan USD at Yahoo, which cannot be; it is left out",
+        "the dividend of WGMI on 2026-03-02 is nan USD at Yahoo, which is impossible; it is ignored",
     ),
     (
         of(
@@ -186,23 +186,38 @@ EXAMPLES: list[tuple[Reason, str]] = [
         ),
     ),
     (
+        of(Code.VENUE_OUTVOTED, source="Coinbase", symbol="BTC", hours=72, witnesses=["Bitstamp"]),
+        (
+            "Coinbase's hourly BTC prices differ from Bitstamp and the prices that two sources confirmed before in "
+            "72 hours; they are ignored until a second source agrees"
+        ),
+    ),
+    (
+        of(Code.SCALE_UNCONFIRMED, source="Yahoo", symbol="WGMI", ratio=0.1),
+        (
+            "Yahoo's WGMI closes are 0.1 times those that two sources confirmed before, as after a split "
+            "that no source declares; new closes are converted, its last trade is not used. To settle it, an "
+            "administrator adds a second source to `MINERPULSE_ETF_SOURCES`"
+        ),
+    ),
+    (
         of(Code.VALUES_DROPPED, source="Yahoo", symbol="WGMI", values=["chart.result.0.meta.regularMarketPrice", "…"]),
         "Yahoo on WGMI: ignored values that it sent in an unusable form: chart.result.0.meta.regularMarketPrice, …",
     ),
     (of(Code.NO_TRADE_ANYWHERE, symbol="WGMI"), "no WGMI trade from any source: New York may have been shut"),
     (
         of(Code.OF_SYMBOL, symbol="BTC", reason=of(Code.MOVE_UNCONFIRMED, move=MOVE)),
-        "BTC moved by −50.0% in 2 sessions, as a 2:1 split would make it, and no second source says so",
+        "BTC moved by −50.0% in 2 sessions, as a 2:1 split would make it, and no second source confirms it",
     ),
     (
         of(Code.MOVE_UNCONFIRMED, move=MOVE),
-        "moved by −50.0% in 2 sessions, as a 2:1 split would make it, and no second source says so",
+        "moved by −50.0% in 2 sessions, as a 2:1 split would make it, and no second source confirms it",
     ),
     (
         of(Code.SPLIT_UNDECLARED, move=MOVE),
         (
             "moved by −50.0% in 2 sessions, as a 2:1 split would make it, and no such split is declared; the "
-            "next close will tell"
+            "next close decides"
         ),
     ),
     (MOVE, "moved by −50.0% in 2 sessions, as a 2:1 split would make it"),
@@ -213,7 +228,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (of(Code.NO_LAST_TRADE), "no last trade"),
     (of(Code.TRADE_FROM_ONE_SOURCE, symbol="WGMI", source="Yahoo"), "WGMI's last trade is from Yahoo alone"),
     (of(Code.TRADES_APART, low_source="Yahoo", high_source="IEX", apart=0.0149), "Yahoo and IEX are 1.5% apart"),
-    (of(Code.NO_VOLUME), "no volume: nobody traded"),
+    (of(Code.NO_VOLUME), "no volume: no trades"),
     (of(Code.PRICE_OUTLIER, source="Yahoo", price=12.5, off=0.031), "Yahoo has 12.50, 3.1% off the others"),
     (
         of(Code.PRICES_DISPUTED, prices=[("Kraken", 50_000.0), ("Coinbase", 55_000.0)]),
@@ -236,19 +251,19 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.CLOSES_LATE, newest="2026-03-02", behind_sessions=3),
-        "is late: its newest close is of 2026-03-02, 3 sessions before the last",
+        "is late: its newest close is from 2026-03-02, 3 sessions before the last",
     ),
-    (of(Code.TRADE_LATE, at=AT), "is late: its last trade is of 2026-03-02 15:04 UTC"),
-    (of(Code.TRADE_AHEAD_OF_CLOCK, at=AT), "its last trade is of 15:04:05 UTC, ahead of our clock"),
+    (of(Code.TRADE_LATE, at=AT), "is late: its last trade is from 2026-03-02 15:04 UTC"),
+    (of(Code.TRADE_AHEAD_OF_CLOCK, at=AT), "its last trade is from 15:04:05 UTC, ahead of our clock"),
     (
         of(Code.CLOSES_UNRELATED),
         "sent closes unlike those before, as of another symbol, and no split explains them; they are left out",
     ),
     (of(Code.DIFFICULTY_UNKNOWN, source="mempool.space"), "mempool.space does not know the difficulty"),
-    (of(Code.NO_PAST_DIFFICULTIES), "no source remembers the difficulties before"),
+    (of(Code.NO_PAST_DIFFICULTIES), "no source has earlier difficulties"),
     (
         of(Code.DIFFICULTY_START_UNKNOWN, source="mempool.space"),
-        "mempool.space does not know since when the difficulty is what it is",
+        "mempool.space does not know when the difficulty last changed",
     ),
     (
         of(Code.DIFFICULTY_FROM_ONE_SOURCE, source="mempool.space", at=AT),
@@ -256,11 +271,11 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.FIGURES_AHEAD_OF_CLOCK, source="mempool.space", at=AT),
-        "the figures of mempool.space are of 2026-03-02 15:04 UTC, ahead of our clock",
+        "the figures of mempool.space are from 2026-03-02 15:04 UTC, ahead of our clock",
     ),
     (
         of(Code.FIGURES_TOO_OLD, source="mempool.space", at=AT),
-        "the last figures of mempool.space are of 2026-03-02 15:04 UTC",
+        "the last figures of mempool.space are from 2026-03-02 15:04 UTC",
     ),
     (
         of(Code.RETARGET_OVERDUE, source="mempool.space", due_at=AT),
@@ -339,16 +354,16 @@ EXAMPLES: list[tuple[Reason, str]] = [
             "with `/minerpulse channel escalate 30m @WHO`"
         ),
     ),
-    (of(Code.SEEN), "a person has seen it"),
-    (of(Code.UNSEEN), "nobody sees to it"),
-    (of(Code.SNOOZED), "a person asked for silence"),
+    (of(Code.SEEN), "a person acknowledged it"),
+    (of(Code.UNSEEN), "a person removed the acknowledgement"),
+    (of(Code.SNOOZED), "a person snoozed it"),
     (of(Code.ENDED_BY_HAND, note=""), "ended by hand; a rule of it fires again once it has cleared"),
     (of(Code.ENDED_BY_HAND, note="earnings"), "ended by hand: earnings; a rule of it fires again once it has cleared"),
-    (of(Code.UNACKNOWLEDGED, waited_s=5400), "nobody has acknowledged it for 90m"),
-    (of(Code.APP_REMOVED), "MinerPulse was taken out of the channel"),
+    (of(Code.UNACKNOWLEDGED, waited_s=5400), "not acknowledged for 90m"),
+    (of(Code.APP_REMOVED), "MinerPulse was removed from the channel"),
     (
         of(Code.SETTINGS_RESET),
-        "all but zone, thread and editors was taken back, as MinerPulse was taken out of the channel",
+        "all settings but zone, thread and editors were reset, because MinerPulse was removed from the channel",
     ),
     (
         of(Code.SILENT, causes=["mute", "quiet_hours", "market_closed", "market_open"]),
@@ -361,11 +376,11 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.FACTORS_MOVED_ALIKE, crypto="BTC", proxy="SMH", lookback=126, session="2026-03-02"),
-        "BTC and SMH moved alike in the 126 sessions up to 2026-03-02, so that their parts cannot be told apart",
+        "BTC and SMH moved alike in the 126 sessions up to 2026-03-02, so their effects can't be separated",
     ),
     (of(Code.NO_TRADE_NEAR, symbol="SMH", at=AT), "SMH has no trade within five minutes of 15:04 UTC"),
     (of(Code.NO_INTRADAY_BETAS), "the close before lacks a price, or the history is too short for betas"),
-    (of(Code.WEIGHTS_TOO_OLD, as_of="2026-01-02", age_days=59), "the newest weights are of 2026-01-02, 59 days old"),
+    (of(Code.WEIGHTS_TOO_OLD, as_of="2026-01-02", age_days=59), "the newest weights are from 2026-01-02, 59 days old"),
     (
         of(Code.WEIGHTS_BACKFILLED, first="2026-01-02"),
         "no weights are known before 2026-01-02; those are carried back by prices",
@@ -375,7 +390,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (of(Code.HOLDINGS_WITHOUT_PRICES, tickers=["IREN", "CIFR"]), "without prices: IREN, CIFR"),
     (
         of(Code.GAP_HAS_NO_PAST, metric="gap"),
-        "a gap is there only while New York is shut, and the past is kept by its closes",
+        "a gap exists only while New York is closed, and history has session closes only",
     ),
     (of(Code.PRICES_NOT_FETCHED, pair="MARA/BTC"), "the prices of MARA/BTC are fetched once the rule is added"),
     (of(Code.NO_HISTORY_FOR_METRIC, metric="hashprice"), "there is too little history for hashprice"),
@@ -383,6 +398,10 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (
         of(Code.NO_PRICES_YET, symbol="BTC", problems=["Kraken on BTC: away", NO_QUOTE]),
         "No BTC prices yet. Kraken on BTC: away; no BTC quote.",
+    ),
+    (
+        of(Code.NO_PRICES_YET, symbol="WGMI", problems=["Yahoo on WGMI: away", "Kraken on BTC: away", NO_QUOTE]),
+        "No WGMI prices yet. Yahoo on WGMI, Kraken on BTC: away; no BTC quote.",
     ),
     (
         of(Code.NO_PAIR_PRICES, pair="MARA/BTC", problems=["Yahoo on MARA: away", NO_QUOTE]),
@@ -400,9 +419,9 @@ EXAMPLES: list[tuple[Reason, str]] = [
         of(Code.NO_COMPLETE_SESSION, first="2026-03-02", last="2026-03-06", reason=NO_QUOTE),
         "No session from 2026-03-02 to 2026-03-06 has both prices: no BTC quote.",
     ),
-    (of(Code.CANNOT_EXPLAIN, window="5d", reason=NO_QUOTE), "5d cannot be explained: no BTC quote."),
-    (of(Code.CANNOT_ATTRIBUTE, window="5d", reason=NO_QUOTE), "5d cannot be parted: no BTC quote."),
-    (of(Code.CHANNEL_LEFT), "MinerPulse was taken out of the channel."),
+    (of(Code.CANNOT_EXPLAIN, window="5d", reason=NO_QUOTE), "5d can't be explained: no BTC quote."),
+    (of(Code.CANNOT_ATTRIBUTE, window="5d", reason=NO_QUOTE), "5d can't be attributed: no BTC quote."),
+    (of(Code.CHANNEL_LEFT), "MinerPulse was removed from the channel."),
     (of(Code.MESSAGE_UNREADABLE), "its row cannot be read"),
 ]
 

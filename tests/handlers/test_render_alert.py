@@ -14,6 +14,7 @@ from services.market.measure import Window
 from services.market.metrics import HASHPRICE
 from services.market.mining_economics import MiningEconomics
 from services.research.attribution import AlertAttribution, Part
+from services.research.follow_up import FollowUp
 from services.research.track_record import TrackRecord
 from services.rules.decide import Side
 from tests.fakes.alerts import AT, a_measurement, a_rule_hit, a_stamp, an_alert, an_alert_chart, an_entry
@@ -22,7 +23,8 @@ from tests.handlers.conftest import Golden
 
 FIVE_DAYS = a_measurement(window=Window.D5, etf_return=0.12, crypto_return=-0.041, z=2.6, percentile=97.4)
 BELOW = a_measurement(etf_return=-0.091, crypto_return=-0.006, z=-3.9, percentile=0.4)
-RECORD = TrackRecord(since=date(2024, 11, 13), sessions=504, episodes=22, median_length=1.5, closings=(4, 7, 11))
+FOLLOW_UP = FollowUp(alerts=44, alerts_closed=18, cases=36, closed=16, chance=0.318)
+RECORD = TrackRecord(since=date(2024, 11, 13), sessions=504, episodes=22, median_length=1.5, follow_up=FOLLOW_UP)
 MINING = MiningEconomics(
     source="mempool.space",
     difficulty=106e12,
@@ -85,21 +87,21 @@ def test_an_alert_with_the_track_record_of_its_rule(golden: Golden) -> None:
     ("record", "expected"),
     [
         pytest.param(
-            replace(RECORD, episodes=1, median_length=2, closings=(0, 1, 0)),
-            "The 2nd episode of `1d 8pp` in 2 years, decided at closes.\nThe one before lasted 2 sessions: bitcoin "
-            "caught up in 0, WGMI came back in 1, in 0 neither: the move left the window.",
+            replace(RECORD, episodes=1, median_length=2),
+            "The 2nd episode of `1d 8pp` in 2 years, decided at closes.\nThe one before lasted 2 sessions.\n5 sessions "
+            "later the gap had closed in 16 of 36 earlier cases (44%; 32–58%). Chance alone: 32%. No clear difference.",
             id="one before",
         ),
         pytest.param(
-            replace(RECORD, sessions=120, episodes=0, median_length=None, closings=None),
+            replace(RECORD, sessions=120, episodes=0, median_length=None, follow_up=None),
             "The first episode of `1d 8pp` in 120 sessions, decided at closes.",
             id="none before",
         ),
         pytest.param(
-            replace(RECORD, closings=None),
-            "The 23rd episode of `1d 8pp` in 2 years, decided at closes.\n"
-            "The 22 before had a median length of 1.5 sessions.",
-            id="of one leg",
+            replace(RECORD, was_open=True),
+            "The 23rd episode of `1d 8pp` in 2 years, besides one that was open when they began, decided at closes.\n"
+            "The 22 before had a median length of 1.5 sessions.\n",
+            id="one was open at the start",
         ),
         pytest.param(
             replace(RECORD, open_side=Side.ABOVE),
@@ -109,13 +111,33 @@ def test_an_alert_with_the_track_record_of_its_rule(golden: Golden) -> None:
         pytest.param(
             replace(RECORD, open_side=Side.BELOW),
             "The 24th episode of `1d 8pp` in 2 years, decided at closes.\n"
-            "The 22 before that had ended had a median length of 1.5 sessions: bitcoin caught up in 4, ",
+            "The 22 before that had ended had a median length of 1.5 sessions.",
             id="one on the other side lasted until now",
         ),
         pytest.param(
-            replace(RECORD, episodes=0, median_length=None, closings=None, open_side=Side.BELOW),
+            replace(RECORD, episodes=0, median_length=None, open_side=Side.BELOW),
             "The 2nd episode of `1d 8pp` in 2 years, decided at closes.\n",
             id="only one on the other side",
+        ),
+        pytest.param(
+            replace(RECORD, follow_up=replace(FOLLOW_UP, cases=62, closed=22, chance=0.246)),
+            "in 22 of 62 earlier cases (35%; 26–46%). Chance alone: 25%.\n",
+            id="more often than by chance",
+        ),
+        pytest.param(
+            replace(RECORD, follow_up=replace(FOLLOW_UP, chance=None)),
+            "in 16 of 36 earlier cases (44%; 32–58%).\n",
+            id="chance unknown",
+        ),
+        pytest.param(
+            replace(RECORD, follow_up=replace(FOLLOW_UP, cases=9, closed=0)),
+            "5 sessions later the gap had closed in 0 of 9 earlier cases.\n",
+            id="too few cases for a share",
+        ),
+        pytest.param(
+            replace(RECORD, follow_up=replace(FOLLOW_UP, cases=1, closed=1)),
+            "5 sessions later the gap had closed in 1 of 1 earlier case.\n",
+            id="one case",
         ),
     ],
 )
@@ -160,7 +182,7 @@ def test_a_weekend_network_alert_shows_the_age_of_bitcoins_price_and_the_etfs_la
         pytest.param(91.3, "The 20-day change of difficulty is larger than 91% of the last 252 sessions.", id="known"),
         pytest.param(
             None,
-            "How unusual that is cannot be told yet: the 20-day change of difficulty has too little history.",
+            "No percentile yet: the 20-day change of difficulty has too little history.",
             id="unknown",
         ),
     ],
@@ -288,7 +310,16 @@ def test_an_alert_on_simulated_prices(golden: Golden) -> None:
             id="residual below",
         ),
         pytest.param("gap 5%", 0.062, {}, "Bitcoin implies WGMI +6.2% at the open", id="gap"),
-        pytest.param("drawdown 60%", 0.604, {}, "Bitcoin 60.4% below its highest session close", id="drawdown"),
+        pytest.param(
+            "drawdown 60%", 0.604, {}, "Bitcoin 60.4% below its highest close", id="drawdown of an earlier release"
+        ),
+        pytest.param(
+            "drawdown 60%",
+            0.604,
+            {"crypto_since": date(2015, 7, 20)},
+            "Bitcoin 60.4% below its highest close since 20 Jul 2015",
+            id="drawdown",
+        ),
         pytest.param("ytd 30pp", 0.31, {"window": Window.YTD}, "WGMI 8.3 pp above bitcoin in 2026", id="year to date"),
     ],
 )
@@ -313,9 +344,7 @@ def test_the_title_says_what_the_rule_measured(
         ),
         pytest.param("gap 5%", Side.BELOW, -0.06, "bitcoin implies WGMI down at the open, peak −6.0%", id="gap down"),
         pytest.param("gap 5%", Side.ABOVE, 0.06, "bitcoin implies WGMI up at the open, peak +6.0%", id="gap up"),
-        pytest.param(
-            "drawdown 60%", Side.ABOVE, 0.61, "bitcoin below its highest session close, peak +61.0%", id="drawdown"
-        ),
+        pytest.param("drawdown 60%", Side.ABOVE, 0.61, "bitcoin below its highest close, peak +61.0%", id="drawdown"),
     ],
 )
 def test_a_resolved_alert_names_its_subject_and_peak(rule: str, side: Side, value: float, expected: str) -> None:
@@ -372,14 +401,12 @@ def test_a_rule_that_has_cleared_says_so() -> None:
                 reason="1d 8pp at close: corrected from 8.4pp to 7.1pp, not past 8pp any more",
             ),
         ),
-        ("entry_acknowledged", an_entry(kind=EntryKind.ACKNOWLEDGED, by="U2", reason="a person has seen it")),
+        ("entry_acknowledged", an_entry(kind=EntryKind.ACKNOWLEDGED, by="U2", reason="a person acknowledged it")),
         (
             "entry_snoozed",
-            an_entry(
-                kind=EntryKind.SNOOZED, by="U3", until=AT + timedelta(hours=1), reason="a person asked for silence"
-            ),
+            an_entry(kind=EntryKind.SNOOZED, by="U3", until=AT + timedelta(hours=1), reason="a person snoozed it"),
         ),
-        ("entry_unacknowledged", an_entry(kind=EntryKind.UNACKNOWLEDGED, by="U3", reason="nobody sees to it")),
+        ("entry_unacknowledged", an_entry(kind=EntryKind.UNACKNOWLEDGED, by="U3", reason="no longer acknowledged")),
         (
             "entry_resolved",
             an_entry(

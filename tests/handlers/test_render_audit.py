@@ -9,7 +9,7 @@ from tests.fakes.blockkit import problems
 
 MINUTE = timedelta(minutes=1)
 FIRED = TimelineEntry(kind=EntryKind.FIRED, at=AT, reason="8.3 pp is past 8 pp", silent=True)
-ACKNOWLEDGED = TimelineEntry(kind=EntryKind.ACKNOWLEDGED, at=AT + MINUTE, reason="a person has seen it", by="U1")
+ACKNOWLEDGED = TimelineEntry(kind=EntryKind.ACKNOWLEDGED, at=AT + MINUTE, reason="a person acknowledged it", by="U1")
 RATE_LIMITED = Attempt(at=AT, version=1, outcome="failed", problem="Slack asks to wait.")
 UNKNOWN = Attempt(at=AT + MINUTE, version=1, outcome=None, problem=None)
 SENT = Attempt(at=AT + 2 * MINUTE, version=1, outcome="sent", problem=None)
@@ -34,11 +34,13 @@ def test_an_audit_log_shows_inputs_decisions_and_every_attempt() -> None:
     assert [] == problems({"text": message.text, "blocks": message.blocks})
     assert "Why alert 12: WGMI" in message.text
     assert "Fri" not in message.text
-    assert "Tue 17 Nov 10:40 New York (15:40 UTC): fired: 8.3 pp is past 8 pp (not told in the thread)" in message.text
-    assert "acknowledged by <@U1>: a person has seen it" in message.text
+    assert (
+        "Tue 17 Nov 10:40 New York (15:40 UTC): fired: 8.3 pp is past 8 pp (not posted in the thread)" in message.text
+    )
+    assert "acknowledged by <@U1>: a person acknowledged it" in message.text
     assert (
         "The alert's message: failed 2 times, last Tue 17 Nov 10:40 New York (15:40 UTC) (Slack asks to wait); "
-        "its answer was never learned Tue 17 Nov 10:41 New York (15:41 UTC); "
+        "no answer from Slack Tue 17 Nov 10:41 New York (15:41 UTC); "
         "stands in Slack Tue 17 Nov 10:42 New York (15:42 UTC)."
     ) in message.text
     assert "`minerpulse why 12 --json`" in message.text
@@ -52,10 +54,10 @@ def test_an_undelivered_message_shows_its_next_attempt_or_that_it_failed() -> No
 
     message = audit_message(replace(AUDIT, postings=(REPLY_POSTING, waiting, dead_lettered)), AT).text
 
-    assert "Line “acknowledged”: about to be tried." in message
-    assert "Line “acknowledged”: tried next in 5 min." in message
-    assert "given up Tue 17 Nov 10:40 New York (15:40 UTC) (too long); given up" in message
-    assert "it is tried again once the alert changes" in message
+    assert "Line “acknowledged”: next attempt now." in message
+    assert "Line “acknowledged”: next attempt in 5 min." in message
+    assert "given up Tue 17 Nov 10:40 New York (15:40 UTC) (too long); not delivered" in message
+    assert "retried when the alert changes" in message
 
 
 def test_a_long_audit_log_shows_the_newest_lines_and_counts_the_rest() -> None:

@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from handlers.render.board import board_message
+from handlers.render.board import board_message, status_message
 from handlers.render.market import live_line
 from handlers.render.message import Block, Message
 from services.alerting.alert import ActorStamp
@@ -12,6 +12,7 @@ from services.core.prices import WGMI_BTC
 from services.core.reason import Code, Reason
 from services.core.trust import Trust, Verdict
 from services.market.align import Exclusion, Leg
+from services.market.gap import GapBasis
 from services.market.measure import Window
 from services.rules.decide import RuleState, Side
 from tests.fakes.alerts import an_alert
@@ -48,6 +49,11 @@ def test_the_board_with_a_short_history_and_failing_sources(golden: Golden) -> N
         ],
     )
     golden("board_with_gaps", board_message(a_board(view, rules=[a_channel_rule()]), OPEN_AT))
+
+
+def test_the_board_says_that_older_history_is_loading_and_since_when_it_is_there() -> None:
+    view = replace(open_view(), loading_since=date(2024, 5, 14))
+    assert "Older history is loading (since 14 May 2024)." in board_message(a_board(view), OPEN_AT).text
 
 
 def test_a_shared_board(golden: Golden) -> None:
@@ -94,8 +100,23 @@ def test_without_a_beta_no_gap_is_implied() -> None:
 def test_an_implied_gap_shows_its_interval_and_the_error_of_beta() -> None:
     view = shut_view()
     assert view.gap is not None
-    gap = replace(view.gap, beta=1.38, beta_error=0.24, implied=0.0312, low=-0.0197, high=0.0821)
-    expected = "Implied WGMI gap *+3.1%*, 90% interval −2.0 to +8.2%, at a beta of 1.38 ± 0.24."
+    gap = replace(view.gap, beta=1.38, beta_error=0.24, implied=0.0312, low=-0.0197, high=0.0821, r2=0.7)
+    expected = "Implied WGMI gap *+3.1%*, 90% interval −2.0 to +8.2% (β *1.38* ± 0.24, R² 0.70, 60 openings)."
+    assert expected in board_text(a_board(replace(view, gap=gap)), SHUT_AT)
+
+
+def test_a_gap_without_opening_prices_is_approximate() -> None:
+    view = shut_view()
+    assert view.gap is not None
+    gap = replace(view.gap, basis=GapBasis.CLOSES)
+    assert ", approximate: no opening prices)." in board_text(a_board(replace(view, gap=gap)), SHUT_AT)
+
+
+def test_a_gap_without_hourly_prices_has_no_interval() -> None:
+    view = shut_view()
+    assert view.gap is not None
+    gap = replace(view.gap, low=None, high=None)
+    expected = "%*, without an interval, because hourly prices are missing (β *"
     assert expected in board_text(a_board(replace(view, gap=gap)), SHUT_AT)
 
 
@@ -103,7 +124,26 @@ def test_a_negative_beta_keeps_its_sign() -> None:
     view = shut_view()
     assert view.gap is not None
     message = board_text(a_board(replace(view, gap=replace(view.gap, beta=-0.42, implied=-0.0084))), SHUT_AT)
-    assert "at a beta of −0.42 ±" in message
+    assert "(β *−0.42* ±" in message
+
+
+def test_one_windows_beta_has_its_error_correlation_and_r2() -> None:
+    lines = status_message(a_board(open_view()), Window.D5, OPEN_AT).text.splitlines()
+    row = next(index for index, line in enumerate(lines) if line.startswith("β"))
+    assert (
+        "β *1.38* ± 0.11 to bitcoin, with correlation 0.86 (90% interval 0.79 to 0.90), R² 0.73, "
+        "from the 60 sessions before." == lines[row]
+    )
+    assert lines[row + 1].startswith("Residual: *")
+
+
+def test_a_beta_without_error_or_correlation_stands_alone() -> None:
+    view = open_view()
+    assert view.live is not None
+    measurement = replace(an_alert().lead.measurement, beta=0.0, beta_error=None, residual=0.031, correlation=None)
+    still = replace(view, live=replace(view.live, measurements={Window.D1: measurement}))
+    message = status_message(a_board(still), Window.D1, OPEN_AT).text
+    assert "β *0.00* to bitcoin, from the 60 sessions before.\nResidual: *+3.1 pp*." in message
 
 
 def test_without_a_bitcoin_price_no_gap_is_shown() -> None:

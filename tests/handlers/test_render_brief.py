@@ -10,15 +10,18 @@ from services.alerting.channel_settings import Occasion
 from services.alerting.notice import Brief, DayKind, Notice, SpecialDay
 from services.core.prices import WGMI_BTC
 from services.core.trust import TRUSTED
-from services.market.measure import Gap, Window
+from services.market.gap import Gap
+from services.market.measure import Window
 from services.market.network import Retarget
 from tests.fakes.alerts import AT, CHANNEL, a_measurement, a_stamp, an_alert
 from tests.fakes.blockkit import problems
 from tests.handlers.conftest import Golden
+from tests.handlers.test_render_network import POWER
 
 HOUR = timedelta(hours=1)
 DAY = a_measurement(live=False)
 CALM = a_measurement(window=Window.D5, etf_return=0.02, crypto_return=0.01, percentile=60.0, live=False)
+LONG = replace(CALM, window=Window.D252, percentile=None, sigma=2.6, sessions=252)
 BRIEF = Brief(
     occasion=Occasion.CLOSE,
     at=AT + 6 * HOUR,
@@ -65,18 +68,27 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
             [
                 "Before the open of Tue 17 Nov: WGMI and bitcoin",
                 "Bitcoin *+2.1%* since WGMI's close, as of 10:40 New York (15:40 UTC).",
-                "Nothing: each of these spreads lies within nine tenths of the year before.",
+                "Nothing, of 1 spread.",
             ],
             id="before the open",
         ),
         pytest.param(
-            {"occasion": Occasion.WEEKLY, "measurements": (replace(CALM, percentile=2.0),), "alerts": ()},
+            {"occasion": Occasion.WEEKLY, "measurements": (replace(CALM, percentile=2.0, spread=-0.1),), "alerts": ()},
             [
                 "The week to Tue 17 Nov: WGMI and bitcoin",
                 "The 5-day spread is lower than 98% of the last 252 sessions.",
+                "That is 1 of 1 spread.",
                 "None since Mon 16 Nov 15:40 New York.",
             ],
             id="of a week",
+        ),
+        pytest.param(
+            {"occasion": Occasion.CLOSE, "measurements": (replace(CALM, percentile=97.0), LONG, CALM)},
+            [
+                "The 252-day spread is +2.6σ for 252 sessions.",
+                "That is 1 of 3 spreads.",
+            ],
+            id="one of several windows is unusual enough",
         ),
         pytest.param(
             {
@@ -91,7 +103,7 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
             [
                 "SIMULATED: WGMI and bitcoin, Tue 17 Nov 16:40 New York",
                 "No window can be measured: a price is missing.",
-                "That cannot be told: there is too little history.",
+                "Unknown: there is too little history.",
                 "The next retarget of the difficulty is not known.",
                 "WGMI: no price.",
                 "Problem: No WGMI prices yet.",
@@ -104,6 +116,19 @@ def test_a_brief_shows_its_occasion_and_what_is_missing(changes: dict[str, objec
     message = brief_message(replace(BRIEF, **changes))  # type: ignore[arg-type]
     assert [] == [line for line in lines if line not in message.text.splitlines()]
     assert [] == problems({"text": message.text, "blocks": message.blocks})
+
+
+def test_a_weekly_brief_has_the_power_draw_with_its_assumptions(golden: Golden) -> None:
+    message = brief_message(replace(BRIEF, occasion=Occasion.WEEKLY, power=POWER))
+    golden("brief_weekly", message)
+    assert "*What mining takes*\n*Power draw* 22.3 GW, best estimate; between 9.7 GW and 48.6 GW." in message.text
+    assert "Lower bound: Antminer S23 Hyd, 9.5 J/TH, PUE 1.01, the most efficient of 88 on the market." in message.text
+
+
+def test_a_weekly_brief_names_what_the_power_draw_needs() -> None:
+    text = brief_message(replace(BRIEF, occasion=Occasion.WEEKLY)).text
+    assert "*What mining takes*\n*Power draw* unknown: it needs the hash rate" in text
+    assert "*What mining takes*" not in brief_message(BRIEF).text
 
 
 def test_many_alerts_are_cut_and_counted() -> None:

@@ -1,8 +1,11 @@
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
+
+import numpy as np
 
 from handlers.render.drawdown import drawdown_message
-from services.research.report import summarize_drawdown
+from services.core.prices import WGMI_BTC, Bars
+from services.research.report import summarize_daily_drawdown, summarize_drawdown
 from services.research.service import DrawdownResult, Provenance
 from tests.handlers.boards import LAST_CLOSE, closes
 from tests.handlers.conftest import Golden
@@ -18,6 +21,26 @@ def a_result(*, simulated: bool = False) -> DrawdownResult:
 
 def test_both_drawdowns_with_their_basis(golden: Golden) -> None:
     golden("drawdown", drawdown_message(a_result()))
+
+
+def test_bitcoin_at_daily_closes_says_so_and_that_older_history_is_loading() -> None:
+    daily = Bars(
+        symbol=WGMI_BTC.crypto,
+        interval=timedelta(days=1),
+        opened_at=np.array(["2015-07-20", "2015-07-21", "2015-07-22"], dtype="datetime64[s]"),
+        closes=np.array([100.0, 200.0, 150.0]),
+        source="Coinbase",
+    )
+    result = replace(a_result(), legs=(summarize_daily_drawdown(daily, loading=True),))
+    lines = drawdown_message(result).text.splitlines()
+
+    assert (
+        "*Bitcoin 25.0%* below $200.00 on 21 Jul 2015, its highest daily close since 20 Jul 2015; 1 day ago."
+        == lines[1]
+    )
+    assert lines[2].startswith("Deeper than on 83% of the days since 20 Jul 2015")
+    assert "Bitcoin: since 20 Jul 2015 (3 daily UTC closes, Coinbase; older history is loading)." in lines
+    assert lines[3].startswith("Shares are measured at session closes, bitcoin at daily closes (midnight UTC)")
 
 
 def test_a_percentile_just_below_100_is_not_rounded_up() -> None:

@@ -5,8 +5,9 @@ import pytest
 
 from handlers.render.explain import explain_message
 from services.core.prices import WGMI_BTC, Symbol
+from services.core.statistics import WaldTest
 from services.core.trust import Trust, Verdict
-from services.market.measure import Window
+from services.market.measure import Correlation, Window
 from services.research.attribution import Attribution, IntradayAttribution, Part
 from services.research.explain import (
     Beta,
@@ -48,7 +49,13 @@ EXPLANATION = Explanation(
     sources=("yahoo", "coinbase", "yahoo"),
     attribution=ATTRIBUTION,
     short_lookback=replace(ATTRIBUTION, lookback=60, crypto=Part(amount=-0.399, error=0.09)),
-    betas=RollingBetas(first=BEFORE, last=AFTER, path=(BEFORE, betas_on(date(2025, 6, 16), 0.9, 0.8, 0.5), AFTER)),
+    betas=RollingBetas(
+        first=BEFORE,
+        last=AFTER,
+        path=(BEFORE, betas_on(date(2025, 6, 16), 0.9, 0.8, 0.5), AFTER),
+        test=WaldTest(statistic=6.65548, p=0.0374961),
+    ),
+    correlation=Correlation(value=0.358015, pairs=60),
     session_split=SessionSplit(
         etf=SplitReturn(in_session=-0.112, out_of_session=1.122),
         crypto=SplitReturn(in_session=0.054, out_of_session=-0.321),
@@ -73,9 +80,9 @@ def test_an_attribution_of_simulated_prices_is_marked_first() -> None:
 
 def test_missing_history_is_mentioned_or_omitted() -> None:
     message = text(replace(EXPLANATION, short_lookback=None, betas=None, session_split=None))
-    assert "The pivot gauge has too little history." in message
+    assert "*Rolling betas*: too little history." in message
     assert "What would change the picture" not in message
-    assert "When they moved within a day cannot be told: too few of their prices at openings are known." in message
+    assert "There is no split by trading hours: too few of their opening prices are known." in message
     assert "minutes before" not in message
 
 
@@ -89,7 +96,7 @@ def test_each_legs_move_is_split_by_new_york_trading_hours() -> None:
 def test_bitcoins_split_is_shown_without_the_etfs() -> None:
     assert EXPLANATION.session_split
     message = text(replace(EXPLANATION, session_split=replace(EXPLANATION.session_split, etf=None, excluded=0)))
-    assert "Bitcoin +5.4% while New York traded, −32.1% while it was shut. When WGMI moved within a day" in message
+    assert "Bitcoin +5.4% while New York traded, −32.1% while it was shut. There is no such split for WGMI" in message
 
 
 def test_later_sessions_are_shown_with_their_missing_prices() -> None:
@@ -111,30 +118,45 @@ def test_the_leg_that_moved_more_comes_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("crypto", "proxy", "expected"),
+    ("p", "expected"),
     [
-        pytest.param(0.55, 1.13, "WGMI follows bitcoin less than it did, and SMH more.", id="turned"),
-        pytest.param(0.55, 0.50, "WGMI follows bitcoin less than it did.", id="away from bitcoin"),
-        pytest.param(0.55, 0.10, "WGMI follows bitcoin less than it did, and SMH less.", id="away from both"),
-        pytest.param(1.30, 1.13, "WGMI follows SMH more than it did.", id="towards AI"),
-        pytest.param(1.90, 1.13, "WGMI follows bitcoin more than it did, and SMH more.", id="towards both"),
-        pytest.param(1.90, 0.46, "WGMI follows bitcoin more than it did.", id="towards bitcoin"),
-        pytest.param(1.33, 0.10, "WGMI follows SMH less than it did.", id="away from AI"),
-        pytest.param(1.90, 0.10, "WGMI follows bitcoin more than it did, and SMH less.", id="back to bitcoin"),
-        pytest.param(
-            1.25, 0.50, "WGMI follows bitcoin and SMH no differently than the errors allow.", id="within the errors"
-        ),
-        pytest.param(
-            1.12,
-            0.70,
-            "WGMI follows bitcoin and SMH no differently than the errors allow.",
-            id="beyond one error alone",
-        ),
+        pytest.param(5.2e-5, "The betas have changed (p below 0.001).", id="far apart"),
+        pytest.param(0.0042, "The betas have changed (p = 0.004).", id="apart"),
+        pytest.param(0.0375, "The betas have changed (p = 0.04).", id="changed"),
+        pytest.param(0.458, "No change beyond estimation error (p = 0.46).", id="within the errors"),
     ],
 )
-def test_the_pivot_sentence_names_only_changes_beyond_both_errors(crypto: float, proxy: float, expected: str) -> None:
-    now = betas_on(date(2026, 6, 18), crypto, proxy, 0.6)
-    assert expected in text(replace(EXPLANATION, betas=RollingBetas(first=BEFORE, last=now, path=(BEFORE, now))))
+def test_one_test_decides_whether_the_betas_have_changed(p: float, expected: str) -> None:
+    betas = RollingBetas(first=BEFORE, last=AFTER, path=(BEFORE, AFTER), test=WaldTest(statistic=1.0, p=p))
+    lines = text(replace(EXPLANATION, betas=betas)).splitlines()
+    row = lines.index(f"*Rolling betas.* {expected}")
+    assert "13 Jun 2024: bitcoin β *1.33* ± 0.11, SMH β *0.46* ± 0.12, R² 0.35." == lines[row + 1]
+    assert "18 Jun 2026: bitcoin β *0.55* ± 0.11, SMH β *1.13* ± 0.12, R² 0.62." == lines[row + 2]
+
+
+def test_estimates_that_share_sessions_have_no_verdict() -> None:
+    betas = RollingBetas(first=BEFORE, last=AFTER, path=(BEFORE, AFTER), shared_sessions=40)
+    message = text(replace(EXPLANATION, betas=betas))
+    assert "*Rolling betas.* No verdict on a change: the two estimates share 40 sessions." in message
+    assert "13 Jun 2024: bitcoin β *1.33* ± 0.11" in message
+
+
+def test_an_unknown_error_is_left_out_and_gives_no_verdict() -> None:
+    unknown = replace(AFTER, crypto=Beta(value=0.55, error=None))
+    betas = RollingBetas(first=BEFORE, last=unknown, path=(BEFORE, unknown))
+    parts = replace(ATTRIBUTION, crypto=Part(amount=-0.387, error=None))
+    message = explain_message(
+        ExplainResult(explanation=replace(EXPLANATION, betas=betas, attribution=parts), provenance=ONE_SOURCE)
+    )
+    assert "*Rolling betas.* No verdict on a change: the errors of the betas are not known." in message.text
+    assert "18 Jun 2026: bitcoin β *0.55*, SMH β *1.13* ± 0.12, R² 0.62." in message.text
+    assert "Bitcoin: −38.7 pp, itself −28.4%" in message.text
+
+
+def test_the_correlation_has_its_interval_and_r2() -> None:
+    expected = "WGMI and bitcoin over 60 sessions: correlation 0.36 (90% interval 0.16 to 0.53), R² 0.13."
+    assert expected in text(EXPLANATION)
+    assert "correlation" not in text(replace(EXPLANATION, correlation=None))
 
 
 def test_each_sparkline_shows_its_own_range() -> None:
@@ -164,5 +186,5 @@ def test_an_open_session_without_an_attribution_says_why() -> None:
         provenance=ONE_SOURCE,
         no_intraday_reason="SMH has no trade within five minutes of 14:40 UTC",
     )
-    expected = "*Live*: today's session cannot be parted: SMH has no trade within five minutes of 14:40 UTC."
+    expected = "*Live*: today's session can't be attributed: SMH has no trade within five minutes of 14:40 UTC."
     assert expected in explain_message(result).text

@@ -5,7 +5,7 @@ import pytest
 from handlers.render import fmt, markup
 from services.core.prices import WGMI_BTC, Pair, Symbol
 from services.market.measure import Window
-from services.market.metrics import PERCENT, PP, SIGMA, Unit
+from services.market.metrics import CORRELATION, PERCENT, PP, ROBUST_Z, SIGMA, Unit
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,9 @@ def test_percents_have_a_sign() -> None:
     [
         pytest.param(0.0831, PP, "+8.3 pp", "8.31 pp", id="points"),
         pytest.param(0.6, PERCENT, "+60.0%", "60%", id="percent"),
-        pytest.param(3.5, SIGMA, "z +3.5", "z 3.5", id="z"),
+        pytest.param(3.5, ROBUST_Z, "z +3.5", "z 3.5", id="z"),
+        pytest.param(-2.25, SIGMA, "−2.2σ", "-2.25σ", id="sigma"),
+        pytest.param(-0.204, CORRELATION, "−0.20", "-0.204", id="a level"),
     ],
 )
 def test_a_metric_is_formatted_in_its_unit(value: float, unit: Unit, metric_value: str, threshold: str) -> None:

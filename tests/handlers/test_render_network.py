@@ -1,9 +1,10 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 
 from handlers.render.network import network_message
 from services.core.prices import Quote, Symbol
 from services.core.trust import TRUSTED
+from services.market.mining_power import PowerBound, PowerEstimate
 from services.market.network import Network, Retarget, Reward
 from services.market.network_checks import CheckedNetwork
 from services.market.network_history import PercentileRank
@@ -34,6 +35,22 @@ def a_rank(rank: float, high: float, low: float) -> PercentileRank:
     )
 
 
+POWER = PowerEstimate(
+    day=date(2026, 11, 20),
+    hashrate=1.012e21,
+    electricity=0.05,
+    hashprice=48.44,
+    lower=PowerBound(
+        efficiency=9.5, pue=1.01, power_mw=9_710.14, machine="Antminer S23 Hyd", rank=a_rank(99.5, 9_900.0, 4_000.0)
+    ),
+    best=PowerBound(efficiency=20.0, pue=1.1, power_mw=22_264.0, rank=a_rank(83.2, 24_000.0, 9_000.0)),
+    upper=PowerBound(
+        efficiency=40.0, pue=1.2, power_mw=48_576.0, machine="Antminer S17+", rank=a_rank(0.0, 90_000.0, 49_000.0)
+    ),
+    machines=88,
+    profitable=69,
+    table_as_of=date(2026, 8, 20),
+)
 RESULT = NetworkResult(
     checked=CheckedNetwork(network=NETWORK, trust=TRUSTED),
     price=Quote(symbol=Symbol("BTC"), price=60_500.0, at=NOW - timedelta(seconds=20), source="Coinbase"),
@@ -43,11 +60,53 @@ RESULT = NetworkResult(
     hashrate_rank=a_rank(91.4, 1.151e21, 0.4e21),
     hashprice_rank=a_rank(0.0, 112.0, 27.9),
     provenance=Provenance(),
+    power=POWER,
 )
 
 
 def test_the_network_with_each_figure_ranked_in_its_history(golden: Golden) -> None:
     golden("network", network_message(RESULT, NOW))
+
+
+def test_power_and_energy_are_a_range_with_assumptions() -> None:
+    lines = network_message(RESULT, NOW).text.splitlines()
+    ranks = "lower bound 99th percentile, best estimate 83rd percentile, upper bound the lowest"
+    hashprice = "14-day mean hashprice $48.44/PH/s/day without fees ÷ (24 h × electricity at $0.05/kWh)"
+    assert [
+        "*Power draw* 22.3 GW, best estimate; between 9.7 GW and 48.6 GW.",
+        "*Energy* 195 TWh a year at this power; between 85 TWh and 426 TWh.",
+        f"*Against its past* {ranks} (n = 1,095 sessions since 20 Nov 2023).",
+        f"*Break-even* 40.4 J/TH: {hashprice}. 69 of 88 machines earn more than their electricity.",
+    ] == lines[6:10]
+
+
+def test_without_a_profitable_machine_the_message_says_what_is_known() -> None:
+    unprofitable = replace(POWER, hashprice=11.0, best=None, upper=None, profitable=0)
+    text = network_message(replace(RESULT, power=unprofitable), NOW).text
+    assert "*Power draw* at least 9.7 GW, 85 TWh a year; best estimate and upper bound unknown." in text
+    assert (
+        "No machine earns more than its electricity; Antminer S23 Hyd, the most efficient, breaks even at $0.048/kWh."
+    ) in text
+
+
+def test_unknown_inputs_of_the_power_are_named() -> None:
+    young = replace(POWER, hashprice=None, best=None, upper=None, profitable=0, lower=replace(POWER.lower, rank=None))
+    text = network_message(replace(RESULT, power=young), NOW).text
+    assert "*Break-even* unknown: it needs the hashprice, which decides which machines still mine." in text
+    assert "*Against its past* unknown." in text
+    assert "*Power draw* unknown: it needs the hash rate" in network_message(replace(RESULT, power=None), NOW).text
+
+
+def test_figures_with_different_pasts_show_their_own() -> None:
+    assert POWER.best is not None
+    short = replace(POWER.best, rank=PercentileRank(**{**asdict(a_rank(100.0, 1.0, 1.0)), "count": 10}))
+    text = network_message(replace(RESULT, power=replace(POWER, best=short)), NOW).text
+    assert "best estimate the highest (n = 10 sessions since 20 Nov 2023); upper bound the lowest (n = 1,095 " in text
+
+
+def test_a_machines_name_cannot_mention_anybody() -> None:
+    named = replace(POWER, lower=replace(POWER.lower, machine="<!channel>"))
+    assert "<!channel>" not in network_message(replace(RESULT, power=named), NOW).text
 
 
 def test_a_percentile_is_truncated_and_never_100_or_0() -> None:
@@ -66,6 +125,7 @@ def test_unknown_figures_are_shown_as_unknown() -> None:
         hashprice_without_fees=None,
         difficulty_rank=None,
         hashrate_rank=None,
+        power=None,
     )
     text = network_message(unknown, NOW).text
     assert text.startswith("The bitcoin network: hashprice unknown\n*Difficulty* unknown, its past unknown.")

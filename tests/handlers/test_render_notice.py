@@ -39,7 +39,7 @@ OUTAGE = Outage(
     prices=(a_stamp(at=AT - HOUR), a_stamp(symbol="BTC", source="Coinbase", price=87_412.5, at=AT - HOUR)),
 )
 NETWORK_OUTAGE = Outage(
-    pair=WGMI_BTC, since=AT, reason="the last figures of mempool.space are of 2026-11-17 09:30 UTC", network=True
+    pair=WGMI_BTC, since=AT, reason="the last figures of mempool.space are from 2026-11-17 09:30 UTC", network=True
 )
 BELOW = a_rule_hit(measurement=a_measurement(etf_return=-0.091, crypto_return=-0.006))
 DAY = PairCoverage(
@@ -142,12 +142,12 @@ def test_an_alert_mentions_on_call(golden: Golden) -> None:
 def test_reminders_and_escalations_are_self_contained(
     golden: Golden, name: str, kind: EntryKind, calls: Mention | None, to: Channel | None
 ) -> None:
-    entry = replace(an_entry(kind=kind, reason="nobody has acknowledged it for 30m"), mention=calls, to=to)
+    entry = replace(an_entry(kind=kind, reason="not acknowledged for 30m"), mention=calls, to=to)
     golden(name, thread_reply(entry, an_alert(id=12)))
 
 
 def test_a_reminder_of_a_closed_alert_mentions_nobody() -> None:
-    entry = replace(an_entry(kind=EntryKind.REMINDED, reason="nobody has acknowledged it for 30m"), mention=ON_CALL)
+    entry = replace(an_entry(kind=EntryKind.REMINDED, reason="not acknowledged for 30m"), mention=ON_CALL)
 
     assert "subteam" not in thread_reply(entry, an_alert(id=12, closed_at=AT)).text
 

@@ -5,15 +5,18 @@ from html.parser import HTMLParser
 
 import pytest
 
+from handlers.render.explain import change_verdict
 from handlers.render.html_page import PagePicture, render_html
 from handlers.render.report import report_page, report_pictures
 from services.core.reason import Code, Reason
 from services.market.align import Aligned, Exclusion, Leg
+from services.research.explain import Explanation
 from services.research.report import ReportInput, build_report
 from services.research.service import Provenance, ReportResult
 from services.rules.grammar import parse_rule
 from tests.fakes.legs import proxy_closes, random_legs
 from tests.fakes.market import CALENDAR
+from tests.handlers.test_render_network import POWER
 
 LEGS = random_legs(400)
 NOW = datetime(2026, 3, 4, 15, tzinfo=UTC)
@@ -29,7 +32,7 @@ def a_result(
         crypto=proxy_closes(LEGS.aligned.sessions, LEGS.aligned.crypto),
         sessions=CALENDAR,
         proxy=proxy_closes(LEGS.aligned.sessions, LEGS.proxy_prices) if proxy else None,
-        proxy_missing="Nothing is parted here.",
+        proxy_missing="No return attribution.",
     )
     return ReportResult(
         report=build_report(material, [parse_rule(rule) for rule in rules or ("1d 8pp",)]),
@@ -64,9 +67,30 @@ class Outline(HTMLParser):
 
 def test_a_page_has_every_section_linked_from_its_contents() -> None:
     page = Outline(html(a_result()))
-    titles = ["spread", "episodes", "why-they-parted", "betas", "below-their-highs", "data"]
+    titles = ["spread", "episodes", "return-attribution", "betas", "below-their-highs", "data"]
     assert titles == [section["id"] for section in page.all("section")]
     assert [f"#{title}" for title in titles] == [link["href"] for link in page.all("a")]
+
+
+def test_the_power_draw_is_a_table_with_its_assumptions() -> None:
+    page = Outline(html(replace(a_result(), power=POWER)))
+    assert "what-mining-takes" in [section["id"] for section in page.all("section")]
+    for words in (
+        "Power draw of the bitcoin network on 20 Nov 2026, at 1,012 EH/s",
+        "22.3 GW",
+        "85 TWh",
+        "83rd percentile",
+        "Break-even 40.4 J/TH",
+        "Upper bound: Antminer S17+, 40.0 J/TH, PUE 1.20",
+    ):
+        assert words in page.words
+
+
+def test_unknown_bounds_of_the_power_are_dashes() -> None:
+    lower = replace(POWER.lower, rank=None)
+    page = Outline(html(replace(a_result(), power=replace(POWER, lower=lower, best=None, upper=None, profitable=0))))
+    assert "at least 9.7 GW" in page.words
+    assert page.words.count("–") >= 11
 
 
 def test_every_picture_has_both_schemes_and_numbers_in_its_alt_text() -> None:
@@ -117,9 +141,21 @@ def an_omission() -> Exclusion:
     return Exclusion(session=LEGS.aligned.sessions[100].item(), leg=Leg.ETF, reason=no_trade)
 
 
+def test_the_picture_of_betas_has_their_r2_and_the_verdict() -> None:
+    result = a_result()
+    explanation = result.report.explanation
+    assert isinstance(explanation, Explanation)
+    assert explanation.betas is not None
+    picture = report_pictures(result)["betas"]
+    assert ["Beta", "R²"] == [panel.title for panel in picture.panels]
+    assert tuple(estimate.r2 for estimate in explanation.betas.path) == picture.panels[1].curves[0].values
+    assert change_verdict(explanation.betas) in picture.alt
+    assert "R²: 0." in picture.alt
+
+
 def test_without_the_proxy_a_page_says_so_and_has_no_betas() -> None:
     page = Outline(html(a_result(proxy=False)))
-    assert "Nothing is parted here." in page.words
+    assert "No return attribution." in page.words
     assert "betas" not in [section["id"] for section in page.all("section")]
 
 
@@ -133,4 +169,4 @@ def test_a_rule_that_never_fired_is_one_line_and_many_episodes_are_collapsed() -
 def test_a_short_history_is_reported(sessions: int) -> None:
     page = Outline(html(a_result(LEGS.aligned.head(sessions))))
     assert f"{sessions} of {sessions} session" in page.words
-    assert "ytd cannot be explained" in page.words
+    assert "ytd can't be explained" in page.words

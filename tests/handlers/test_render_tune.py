@@ -5,8 +5,9 @@ import pytest
 from handlers.render.tune import TuneOffer, tune_message
 from services.alerting.ports import ChannelRule
 from services.channels.rule_placement import find_placement
+from services.core.intervals import CountRange, Dispersion
 from services.research.service import Provenance, TuneResult
-from services.research.tune import parse_target, tune_with_diffs
+from services.research.tune import YearCount, parse_target, tune_with_diffs
 from services.rules.decide import RuleState
 from services.rules.grammar import parse_rule
 from tests.fakes.alerts import AT, CHANNEL
@@ -39,30 +40,64 @@ def test_only_rules_on_the_same_metric_and_window_are_compared() -> None:
     assert "*Against `1d 8pp`*" not in text
 
 
+def text_with(promised: CountRange | None, episodes: int) -> str:
+    result = a_result()
+    assert result.tuned.check is not None
+    check = replace(result.tuned.check, promised=promised, episodes=episodes)
+    return tune_message(replace(result, tuned=replace(result.tuned, check=check))).text
+
+
 @pytest.mark.parametrize(
-    ("low", "high", "verdict"),
+    ("promised", "episodes", "verdict"),
     [
-        pytest.param(20.0, 30.0, "The 24 wanted lie within it: nothing here speaks against them.", id="held"),
-        pytest.param(26.0, 40.0, "The 24 wanted lie below it: it fired more often since", id="too many"),
-        pytest.param(2.0, 9.0, "The 24 wanted lie above it: it fired less often since", id="too few"),
+        pytest.param(CountRange(20, 60), 47, "It promised 20 to 60 alerts in the 2.0 years since; 47 came.", id="held"),
+        pytest.param(CountRange(20, 40), 47, "; 47 came, more than promised.", id="too many"),
+        pytest.param(CountRange(20, 40), 0, "; 0 came, fewer than promised.", id="none came"),
+        pytest.param(
+            None, 1, "That half is too short for a range; 1 alert came in the 2.0 years since.", id="no range"
+        ),
     ],
 )
-def test_the_out_of_sample_check_compares_the_target_with_its_interval(low: float, high: float, verdict: str) -> None:
-    result = a_result()
-    assert result.tuned.check is not None
-    check = replace(result.tuned.check, low=low, high=high)
-    assert verdict in tune_message(replace(result, tuned=replace(result.tuned, check=check))).text
+def test_the_out_of_sample_check_says_what_was_promised_and_what_came(
+    promised: CountRange | None, episodes: int, verdict: str
+) -> None:
+    assert verdict in text_with(promised, episodes)
 
 
-def test_a_rule_that_never_fired_again_does_not_confirm_its_rate() -> None:
-    """No alert in two years can be chance at a target of one a year, and doesn't confirm that rate."""
+def test_the_rate_has_a_range_and_the_extreme_calendar_years() -> None:
     result = a_result()
-    assert result.tuned.check is not None
-    check = replace(result.tuned.check, episodes=0, per_year=0.0, low=0.0, high=1.4)
-    tuned = replace(result.tuned, check=check, target=replace(result.tuned.target, per_year=1))
+    years = (YearCount(2023, 30), YearCount(2024, 18), YearCount(2025, 25))
+    tuned = replace(result.tuned, next_year=CountRange(13, 38), calendar_years=years)
+
     text = tune_message(replace(result, tuned=tuned)).text
-    assert "fired 0 times, 0.0 a year; 90% interval 0.0 to 1.4.\nThe 1 wanted lie within it: nothing here" in text
-    assert "carried over" not in text
+
+    assert "a year on average* (96 in 3.9 years); expect 13 to 38 in the next 12 months (9 in 10)." in text
+    assert "By calendar year, 18 (2024) to 30 (2023)." in text
+
+
+def test_a_short_history_has_no_range() -> None:
+    result = a_result()
+    tuned = replace(result.tuned, next_year=None, calendar_years=(YearCount(2023, 30),), scaled=None)
+
+    text = tune_message(replace(result, tuned=tuned)).text
+
+    assert "; fewer than 4 half-years of history are too few for a range.\n" in text
+    assert "By calendar year" not in text
+    assert "Scaled by volatility" not in text
+
+
+def test_the_scaled_rule_stands_beside_it_with_how_evenly_both_fired() -> None:
+    text = tune_message(a_result()).text
+
+    assert "*Scaled by volatility*: `5d 1.1sigma`. *" in text
+    assert "Variance over mean of half-yearly alerts, 1 by chance: 0.5 for `5d 8.8pp`, 0.5 for `5d 1.1sigma`." in text
+
+
+def test_three_half_years_say_nothing_about_evenness() -> None:
+    result = a_result()
+    tuned = replace(result.tuned, dispersion=Dispersion(0.5, 3))
+
+    assert "Variance over mean" not in tune_message(replace(result, tuned=tuned)).text
 
 
 def test_a_history_too_short_for_a_check_says_so_and_simulated_prices_are_marked() -> None:

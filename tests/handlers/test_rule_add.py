@@ -1,11 +1,13 @@
 """What `rule add` checks before it saves a rule, and what it says about the rules that are there."""
 
+import json
+
 import httpx
 import pytest
 
 from services.core.errors import NoHistoryError
 from tests.fakes.harness import CHANNEL, Harness
-from tests.fakes.slack import Person
+from tests.fakes.slack import FakeSlack, Person
 from tests.handlers.conftest import reply_to
 
 
@@ -39,31 +41,83 @@ async def test_an_edit_to_an_unknown_symbol_is_not_saved(person: Person, harness
         await harness.commands.add_rule(CHANNEL, "5d 15pp on NOPE/BTC", "U1")
 
 
-@pytest.mark.parametrize(
-    ("existing", "added", "overlaps"),
-    [
-        pytest.param(["5d 15pp"], "5d 20pp", ["rule 1 `5d 15pp`"], id="another threshold"),
-        pytest.param(["5d 15pp above"], "5d 20pp", ["rule 1 `5d 15pp above`"], id="a common side"),
-        pytest.param(["5d 15pp"], "5d 15pp at close", ["rule 1 `5d 15pp`"], id="another time"),
-        pytest.param(["5d 15pp above"], "5d 15pp below", [], id="no common side"),
-        pytest.param(["5d 15pp"], "20d 15pp", [], id="another window"),
-        pytest.param(["5d 15pp"], "5d residual 15pp", [], id="another metric"),
-        pytest.param(["5d 15pp"], "5d 15pp on MARA/BTC", [], id="another pair"),
-        pytest.param(["5d 15pp", "5d 20pp"], "5d 18pp", ["rule 1 `5d 15pp`", "rule 2 `5d 20pp`"], id="two"),
-    ],
-)
+SHARED = "if they fire together, they share one alert."
+OVERLAPS = [
+    pytest.param(["5d 15pp"], "5d 20pp", ["rule 1 `5d 15pp`"], id="another threshold"),
+    pytest.param(["5d 15pp above"], "5d 20pp", ["rule 1 `5d 15pp above`"], id="a common side"),
+    pytest.param(["5d 15pp"], "5d 15pp at close", ["rule 1 `5d 15pp`"], id="another time"),
+    pytest.param(["5d 15pp above"], "5d 15pp below", [], id="no common side"),
+    pytest.param(["5d 15pp"], "20d 15pp", [], id="another window"),
+    pytest.param(["5d 15pp"], "5d residual 15pp", [], id="another metric"),
+    pytest.param(["5d 15pp"], "5d 15pp on MARA/BTC", [], id="another pair"),
+    pytest.param(["5d 15pp", "5d 20pp"], "5d 18pp", ["rule 1 `5d 15pp`", "rule 2 `5d 20pp`"], id="two"),
+]
+
+
+def overlap_lines(overlaps: list[str], subject: str = "It") -> list[str]:
+    if not overlaps:
+        return []
+    remove = " and ".join(f"`/minerpulse rule remove {one.split()[1]}`" for one in overlaps)
+    return [f"{subject} overlaps {' and '.join(overlaps)}: {SHARED} To keep only this rule, type {remove}."]
+
+
+async def add_rules(harness: Harness, texts: list[str]) -> None:
+    for text in texts:
+        await harness.commands.add_rule(CHANNEL, text, "U1")
+
+
+@pytest.mark.parametrize(("existing", "added", "overlaps"), OVERLAPS)
 async def test_a_rule_that_overlaps_others_says_so(
     person: Person, harness: Harness, existing: list[str], added: str, overlaps: list[str]
 ) -> None:
-    for text in existing:
-        await harness.commands.add_rule(CHANNEL, text, "U1")
-    answer = await reply_to(person, f"rule add {added}")
+    await add_rules(harness, existing)
+    first, *rest = (await reply_to(person, f"rule add {added}")).splitlines()
 
-    first, *rest = answer.splitlines()
     assert f"Rule {len(existing) + 1} `{added}` is added: " in first
-    expected = (
-        [f"It overlaps {' and '.join(overlaps)}: if they fire together, they share one alert. To keep only the new "]
-        if overlaps
-        else []
-    )
-    assert expected == [line.partition("rule, type")[0] for line in rest]
+    assert overlap_lines(overlaps) == rest
+
+
+@pytest.mark.parametrize(("existing", "edited", "overlaps"), OVERLAPS)
+async def test_an_edited_rule_that_overlaps_others_says_so(
+    person: Person, harness: Harness, existing: list[str], edited: str, overlaps: list[str]
+) -> None:
+    await add_rules(harness, [*existing, "252d 90pp"])
+    number = len(existing) + 1
+    first, _, *rest = (await reply_to(person, f"rule edit {number} {edited}")).splitlines()
+
+    assert f"Rule {number} is `{edited}` now, and was `252d 90pp`: " in first
+    assert overlap_lines(overlaps) == rest
+
+
+async def test_a_rule_does_not_overlap_itself_or_a_paused_rule(person: Person, harness: Harness) -> None:
+    await add_rules(harness, ["5d 15pp", "5d 18pp"])
+    await person.types("rule pause 2")
+
+    assert "overlap" not in await reply_to(person, "rule edit 1 5d 16pp")
+
+
+async def test_a_resumed_rule_that_overlaps_others_says_so(person: Person, harness: Harness) -> None:
+    await add_rules(harness, ["5d 15pp"])
+    await person.types("rule pause 1")
+    await add_rules(harness, ["5d 18pp"])
+
+    assert overlap_lines(["rule 2 `5d 18pp`"]) == (await reply_to(person, "rule resume 1")).splitlines()[1:]
+
+
+async def test_a_moved_rule_that_overlaps_others_says_so(person: Person, harness: Harness) -> None:
+    await add_rules(harness, ["5d 15pp", "20d 15pp", "5d 18pp on MARA/BTC"])
+    answer = await reply_to(person, "rule move WGMI MARA")
+
+    assert overlap_lines(["rule 3 `5d 18pp on MARA/BTC`"], "Rule 1") == answer.splitlines()[2:]
+
+
+async def test_the_editor_names_overlaps_before_and_after_it_saves(
+    person: Person, slack: FakeSlack, harness: Harness
+) -> None:
+    await add_rules(harness, ["5d 15pp", "5d 20pp"])
+    await person.presses("edit_rule", "2:5d 20pp")
+    preview = json.dumps(slack.views()[-1], ensure_ascii=False)
+    await person.submits({**slack.views("views.open")[-1], "id": "V1"}, {"threshold": "18"})
+
+    assert f"It overlaps rule 1 `5d 15pp`: {SHARED}" in preview
+    assert overlap_lines(["rule 1 `5d 15pp`"]) == str(slack.responses[-1]["text"]).splitlines()[2:]

@@ -77,13 +77,13 @@ async def test_a_failed_share_is_reported(person: Person, slack: FakeSlack) -> N
     ("fault", "reason"),
     [
         pytest.param(
-            error_response("expired_trigger_id"), "Slack opens a form within three seconds only", id="too late"
+            error_response("expired_trigger_id"), "Slack opens a form only within three seconds", id="too late"
         ),
-        pytest.param(error_response("exchanged_trigger_id"), "Slack opens a form within three seconds only", id="used"),
+        pytest.param(error_response("exchanged_trigger_id"), "Slack opens a form only within three seconds", id="used"),
         pytest.param(LIMITED, "Slack asks to wait. Try again in a minute.", id="429"),
         pytest.param(BROKEN, "HTTP 503. Try again in a minute.", id="503"),
         pytest.param(REVOKED, "install MinerPulse again", id="a revoked token"),
-        pytest.param(error_response("invalid_arguments"), "Slack refuses the layout of this", id="its layout"),
+        pytest.param(error_response("invalid_arguments"), "Slack rejected this message", id="its layout"),
     ],
 )
 async def test_a_form_that_does_not_open_shows_the_command_to_type(
@@ -106,8 +106,8 @@ async def test_a_form_that_does_not_open_shows_the_command_to_type(
         pytest.param(error_response("not_in_channel"), "type /invite @MinerPulse there", id="not_in_channel"),
         pytest.param(error_response("channel_not_found"), "type /invite @MinerPulse there", id="channel_not_found"),
         pytest.param(REVOKED, "install MinerPulse again", id="token_revoked"),
-        pytest.param(LIMITED, "Slack asks to wait. The rule stands, and nothing more is to be done.", id="429"),
-        pytest.param(BROKEN, "HTTP 503. The rule stands, and nothing more is to be done.", id="503"),
+        pytest.param(LIMITED, "Slack asks to wait. The rule is saved; no action is needed.", id="429"),
+        pytest.param(BROKEN, "HTTP 503. The rule is saved; no action is needed.", id="503"),
     ],
 )
 async def test_a_rule_is_kept_if_its_announcement_fails(
@@ -184,7 +184,7 @@ async def test_a_failed_welcome_is_logged_with_its_remedy(
     ("fault", "reason"),
     [
         pytest.param(
-            error_response("expired_trigger_id"), "Slack opens a form within three seconds only", id="too late"
+            error_response("expired_trigger_id"), "Slack opens a form only within three seconds", id="too late"
         ),
         pytest.param(LIMITED, "Slack asks to wait. Try again in a minute.", id="429"),
         pytest.param(BROKEN, "HTTP 503. Try again in a minute.", id="503"),

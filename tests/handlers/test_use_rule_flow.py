@@ -44,10 +44,7 @@ async def test_the_tuned_rule_replaces_the_similar_rule_and_keeps_its_alert(
     await person.presses("use_rule", button)
     confirmation = slack.responses[-1]
 
-    assert (
-        f"makes rule 2, `1d 8pp for 10m repeat 1h` now, read so, as does `/minerpulse rule edit 2 1d {threshold}"
-        in text
-    )
+    assert f"replaces rule 2 (`1d 8pp for 10m repeat 1h`), as does `/minerpulse rule edit 2 1d {threshold}" in text
     assert ["5d 15pp", "1d 8pp for 10m repeat 1h"] == before
     assert ["5d 15pp", f"1d {threshold} for 10m repeat 1h"] == await rules(harness)
     assert confirmation["text"].startswith(
@@ -68,7 +65,7 @@ async def test_a_tuned_rule_without_a_similar_rule_is_added_once(
 
     assert 2 == len(once)
     assert once == await rules(harness)
-    assert "stands here already; nothing was changed." in slack.responses[-1]["text"]
+    assert "already exists in this channel; nothing was changed." in slack.responses[-1]["text"]
     assert [RuleAuditKind.ADDED, RuleAuditKind.ADDED] == [
         act.kind for act in (await harness.commands.rule_list(CHANNEL)).audits
     ]
@@ -84,7 +81,7 @@ async def test_an_outdated_preview_is_shown_again(person: Person, slack: FakeSla
     await person.presses("use_rule", button_of(preview))
 
     assert preview["text"].startswith("The rules here have changed since; nothing was done.")
-    assert "makes rule 1, `1d 4pp` now, read so" in preview["text"]
+    assert "replaces rule 1 (`1d 4pp`)" in preview["text"]
     assert preview["replace_original"] is True
     assert ["1d 4pp"] == untouched
     assert ["1d 4pp"] != await rules(harness)
@@ -115,6 +112,6 @@ async def test_an_existing_rule_has_no_button_and_a_stale_button_is_explained(pe
     repeated = slack.responses[-1]
     await person.presses("use_rule", "of another version")
 
-    assert "Rule 1 reads so already. Nothing is changed." in repeated["text"]
+    assert "Rule 1 is the same already. No change." in repeated["text"]
     assert "use_rule" not in str(repeated["blocks"])
     assert slack.responses[-1]["text"].startswith("This button is no longer in use.")

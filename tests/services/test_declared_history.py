@@ -162,7 +162,7 @@ async def test_an_impossible_dividend_is_excluded_logged_once_and_reported(
 
     views = [await read_view(history, vendors, NOON, 20.0), await read_view(history, vendors, EVENING)]
 
-    problem = "the dividend of WGMI on 2026-03-03 is 9 USD at Yahoo, which cannot be; it is left out"
+    problem = "the dividend of WGMI on 2026-03-03 is 9 USD at Yahoo, which is impossible; it is ignored"
     assert [[problem]] * 2 == [sentences(view.problems) for view in views]
     assert 1 == sum("action_invalid" in message for message in caplog.messages)
     assert logging.WARNING == max(record.levelno for record in caplog.records)
@@ -245,7 +245,7 @@ async def test_a_split_sized_trade_is_suspect_even_from_two_sources(vendors: Ven
 
     quoted = (await leg(history, vendors, NOON, 10.0)).quote_trust
 
-    reason = "moved by −50.0%, as a 2:1 split would make it, and no such split is declared; the next close will tell"
+    reason = "moved by −50.0%, as a 2:1 split would make it, and no such split is declared; the next close decides"
     assert (Verdict.SUSPECT, [reason]) == (quoted.verdict, sentences(quoted.reasons))
 
 

@@ -335,7 +335,7 @@ async def test_a_jump_at_the_only_remaining_venue_fires_only_after_confirmation(
 
     assert alone.live is not None
     assert Verdict.SUSPECT is alone.live.trust.verdict
-    assert "BTC moved by −30.0%, far beyond its usual hour, and no second source says so" in sentences(
+    assert "BTC moved by −30.0%, far beyond its usual hour, and no second source confirms it" in sentences(
         alone.live.trust.reasons
     )
     assert ([], [Side.ABOVE]) == (sides, await firing_sides(servers))
@@ -357,8 +357,8 @@ async def test_a_source_that_is_a_week_late_is_reported(
     servers.yahoo.market = servers.coinbase.market = harness.vendors
     await harness.tick(BEGIN + 41 * MINUTE, 0.0)
 
-    late = "Yahoo on WGMI: is late: its newest close is of 2026-02-24, 5 sessions before the last"
-    coin = "Coinbase on BTC: is late: its last trade is of 2026-02-25 15:04 UTC"
+    late = "Yahoo on WGMI: is late: its newest close is from 2026-02-24, 5 sessions before the last"
+    coin = "Coinbase on BTC: is late: its last trade is from 2026-02-25 15:04 UTC"
     assert [late, coin] == sentences(early.problems)
     assert (None, "the last WGMI trade at Yahoo is 36 min old") == (later.live, sentence(later.live_reason))
     assert later.crypto is not None
@@ -494,7 +494,7 @@ async def test_the_first_closes_of_each_source_are_logged(caplog: pytest.LogCapt
     async with vendor_servers(seeded=False) as servers:
         await servers.history().leg(WGMI, servers.harness.clock.at)
 
-        logged = ["637 closes from 2023-08-17 to 2026-03-03"]
+        logged = ["1194 closes from 2021-06-01 to 2026-03-03"]
         assert [f"INFO {name} on WGMI: {one}" for name in ("Yahoo", "Nasdaq") for one in logged] == [
             *log_lines(caplog, servers.yahoo),
             *log_lines(caplog, servers.nasdaq),
@@ -513,7 +513,7 @@ async def test_a_second_start_fetches_only_the_last_sessions_of_each_source() ->
         again = servers.history()
         await asyncio.gather(again.leg(WGMI, BEGIN), again.leg(BTC, BEGIN))
 
-        assert [1, 1, 1, 1] == [len(server.requests) for server in all_servers]  # bars: only the last trade
+        assert [1, 1, 2, 2] == [len(server.requests) for server in all_servers]  # bars: the last two hours
         assert "fromdate=2026-02-24" in servers.nasdaq.requests[0]
 
 

@@ -13,9 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from services.alerting.alert import Alert
 from services.channels.commands import AlertOutcome
 from services.core.identity import Channel
+from services.market.metrics import Direction
 from services.rules.decide import RuleState, decide
 from services.rules.grammar import parse_rule
-from services.rules.rule import Direction, Rule
+from services.rules.rule import Rule
 from tests.fakes.harness import CHANNEL, OPEN, OTHER_CHANNEL, open_harness
 
 RULES = ("1d 8pp for 0s", "1d 12pp for 0s", "1d 6pp above clear 3pp for 0s", "1d 9pp below for 5m")

@@ -108,7 +108,7 @@ async def test_a_stale_network_neither_fires_nor_resolves_and_is_reported_once(
     assert "outage in C2" not in [post for posts in rounds for post in posts]
     assert isinstance(out, Outage)
     assert out.network
-    assert "the last figures of mempool.space are of 2026-03-04" in sentence(out.reason)
+    assert "the last figures of mempool.space are from 2026-03-04" in sentence(out.reason)
     assert "edit outage in C1" in back
 
 
@@ -273,6 +273,6 @@ async def test_on_a_weekend_without_a_bitcoin_price_an_alert_stays_open_with_a_n
     assert [1, 0] == [posts.count("outage in C1") for posts in rounds]
     assert isinstance(out, Outage)
     assert out.network
-    assert sentence(out.reason).startswith("the last BTC trade is of ")
+    assert sentence(out.reason).startswith("the last BTC trade is from ")
     assert "edit outage in C1" in back
     assert [] == await harness.open_alerts()

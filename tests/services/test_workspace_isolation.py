@@ -27,7 +27,6 @@ from services.channels.settings import SettingCommands
 from services.core.errors import ChannelSettingError, ConflictError, NotFoundError
 from services.core.identity import Channel
 from services.core.prices import Symbol
-from services.core.reason import Code, Reason
 from services.market.measure import Window
 from services.rules.grammar import parse_rule
 from services.rules.rule import Rule
@@ -47,6 +46,8 @@ GLOBAL_METHODS = {
     "channels": "maintenance: each names its channel",
     "claim_key": "keys name their channel or request",
     "release_key": "as claim_key",
+    "confirm_key": "as claim_key",
+    "key_expires_at": "as claim_key",
     "purge_workspace": "uninstall: the workspace that the app left",
     "erase_person": "an operator's command: one person in all workspaces",
     "delete_older": "retention: by age in all workspaces",
@@ -159,7 +160,6 @@ COMMAND_CALLS: dict[str, Callable[[OtherWorkspace], Awaitable[object]]] = {
     "brief": lambda other: other.harness.commands.brief(OWN_CHANNEL),
     "rejoin": lambda other: other.harness.commands.rejoin(OWN_CHANNEL),
     "authorize": lambda other: other.harness.commands.authorize(OWN_CHANNEL, Act.MUTE, "U2"),
-    "announce": lambda other: other.harness.commands.announce(OWN_CHANNEL, "U2", Reason.of(Code.SEEN)),
     "has_acted_in": lambda other: other.harness.commands.has_acted_in(OWN_CHANNEL, "U1"),
     "chart": lambda other: other.harness.commands.chart(OWN_CHANNEL, Window.D1),
     "edit_rule": lambda other: other.harness.commands.edit_rule(OWN_CHANNEL, other.channel_rule.id, "1d 9pp", "U2"),

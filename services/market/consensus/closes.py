@@ -55,6 +55,7 @@ class ConsensusHistory:
         problems: the declared actions that are not applied, and the sources whose closes are outvoted.
         unsettled: actions that are declared without a usable amount; returns across them are suspect.
         confirmed: a share's closes that two or more sources confirmed at any time; empty for a coin.
+        confirmed_bars: a coin's bars of that kind; None for a share.
     """
 
     symbol: Symbol
@@ -68,6 +69,7 @@ class ConsensusHistory:
     problems: tuple[Reason, ...] = ()
     unsettled: tuple[Action, ...] = ()
     confirmed: Closes = NO_CLOSES
+    confirmed_bars: Bars | None = None
 
     @property
     def last_close(self) -> float | None:
@@ -187,13 +189,16 @@ def consensus_closes(
     return replace(history, problems=history.problems + _outvoted_problems(history))
 
 
-def consensus_bars(symbol: Symbol, bars_by_source: Sequence[Bars], *, requires_witness: bool) -> ConsensusHistory:
+def consensus_bars(
+    symbol: Symbol, bars_by_source: Sequence[Bars], *, requires_witness: bool, confirmed: Bars | None = None
+) -> ConsensusHistory:
     """Compute the consensus of a coin's bars at several sources; all bars have the same length.
 
-    A single-venue bar that moves far beyond its usual hour is quarantined until a second venue agrees.
+    A single-venue bar that moves far beyond its usual hour is quarantined until a second venue agrees. Bars that two
+    venues `confirmed` earlier are a witness against a single venue.
     """
-    sources = [SourcePrices(source=bars.source, keys=bars.opened_at, prices=bars.closes) for bars in bars_by_source]
-    agreed = consensus_prices(sources, COIN_LIMITS)
+    sources = [_bar_prices(bars) for bars in bars_by_source]
+    agreed = consensus_prices(sources, COIN_LIMITS, _bar_prices(confirmed) if confirmed is not None else None)
     quarantined, interval = _disputes(agreed), bars_by_source[0].interval
     if requires_witness:
         positions = (agreed.keys - agreed.keys[:1]) // np.timedelta64(interval)
@@ -215,8 +220,40 @@ def consensus_bars(symbol: Symbol, bars_by_source: Sequence[Bars], *, requires_w
         sources=sources,
         limits=COIN_LIMITS,
         requires_witness=requires_witness,
+        confirmed_bars=_confirmed_bars(bars, agreed, confirmed),
     )
-    return _with_source(history)
+    history = _with_source(history)
+    return replace(history, problems=_outvoted_problems(history))
+
+
+def _bar_prices(bars: Bars) -> SourcePrices:
+    return SourcePrices(source=bars.source, keys=bars.opened_at, prices=bars.closes)
+
+
+def _confirmed_bars(form: Bars, agreed: ConsensusPrices, known: Bars | None) -> Bars:
+    """Return the known confirmed bars, with those that two or more venues agree on now."""
+    rows = agreed.confirmed if agreed.confirmed is not None else np.zeros(len(agreed.keys), dtype=bool)
+    now = replace(form, opened_at=agreed.keys[rows], closes=agreed.prices[rows], source=CONFIRMED)
+    if known is None or not len(known):
+        return now
+    differs = changed_rows(known, now, COIN_LIMITS.reject)
+    return merge_bars(known, replace(now, opened_at=now.opened_at[differs], closes=now.closes[differs]))
+
+
+def changed_rows(known: Bars, fresh: Bars, tolerance: float = 0.0) -> NDArray[np.bool_]:
+    """Return the rows of the fresh bars that are new, or whose price differs by more than a fraction."""
+    _common, fresh_rows, known_rows = np.intersect1d(fresh.opened_at, known.opened_at, return_indices=True)
+    differs = np.ones(len(fresh), dtype=bool)
+    differs[fresh_rows] = np.abs(fresh.closes[fresh_rows] / known.closes[known_rows] - 1) > tolerance
+    return differs
+
+
+def merge_bars(known: Bars, fresh: Bars) -> Bars:
+    """Merge fresh bars into the known ones; a fresh bar replaces the known one of its time."""
+    keep = ~np.isin(known.opened_at, fresh.opened_at)
+    opened_at = np.concatenate([known.opened_at[keep], fresh.opened_at])
+    order = np.argsort(opened_at)
+    return replace(fresh, opened_at=opened_at[order], closes=np.concatenate([known.closes[keep], fresh.closes])[order])
 
 
 def corroborate(trust: Trust, prices: NDArray[np.float64], days: NDArray[np.datetime64], fund: Closes) -> Trust:
@@ -261,10 +298,23 @@ def _confirmed_closes(symbol: Symbol, agreed: ConsensusPrices, known: Closes | N
 
 
 def _outvoted_problems(history: ConsensusHistory) -> tuple[Reason, ...]:
-    """Return a problem for each source that the confirmed closes outvote."""
+    """Return a problem for each source that the confirmed closes outvote.
+
+    The problem of the only source left is the factor between its closes and the confirmed ones.
+    """
     agreed = history.agreed
+    if len(agreed.outvoted) == 1 and len(agreed.keys) and np.isfinite(agreed.prices[-1]):
+        [source] = [one for one in history.sources if one.source in agreed.outvoted]
+        ratio = _price_at(source, agreed.keys[-1]) / float(agreed.prices[-1])
+        if history.sources_of(agreed.keys[-1]) == [CONFIRMED] and agreed.witnesses[-1] == 1:
+            return (Reason.of(Code.SCALE_UNCONFIRMED, source=source.source, symbol=history.symbol, ratio=ratio),)
     known = agreed.keys[np.isfinite(agreed.prices)]
     witnesses = [] if not len(known) else [name for name in history.sources_of(known[-1]) if name != CONFIRMED]
+    if isinstance(history.prices, Bars):
+        return tuple(
+            Reason.of(Code.VENUE_OUTVOTED, source=source, symbol=history.symbol, hours=hours, witnesses=witnesses)
+            for source, hours in agreed.outvoted.items()
+        )
     return tuple(
         Reason.of(Code.SOURCE_OUTVOTED, source=source, symbol=history.symbol, sessions=sessions, witnesses=witnesses)
         for source, sessions in agreed.outvoted.items()
@@ -342,6 +392,8 @@ class LegHistory:
         quote_trust: how far the last trade can be trusted.
         answering: at least one source that provides last trades answered the latest request.
         problems: the current problem of each failing source.
+        daily: a coin's daily bars by UTC day, which begin before its hourly ones; None if there are none.
+        loading: older prices of a coin are still being loaded.
     """
 
     history: ConsensusHistory
@@ -349,6 +401,8 @@ class LegHistory:
     quote_trust: Trust
     answering: bool
     problems: tuple[Reason | str, ...]
+    daily: Bars | None = None
+    loading: bool = False
 
     @property
     def is_share(self) -> bool:

@@ -15,6 +15,7 @@ from services.core.trust import Trust, Verdict
 
 CONFIRMED = "confirmed closes"  # the source name of our stored closes that two sources confirmed
 RECENT_VOTES, MIN_OUTVOTED = 20, 3  # sessions
+SETTLED_AFTER = 5  # sessions in which an outvoted source is the only one
 MAX_TIME_APART = timedelta(seconds=90)  # between two last trades that are compared
 PAIR = 2
 
@@ -130,6 +131,8 @@ def consensus_prices(
     3. Of three or more that are not, accept those within `limits.reject` of the median if they are a majority.
     4. If no two sources agree, a price that was `confirmed` by two sources earlier is one more witness: it outvotes a
        single source that differs. A source that it often outvoted lately is ignored until it agrees with another one.
+       If it is the only one for five sessions, and all its prices are wrong by one factor, as after a split that
+       no source declares, those sessions' prices are accepted on the scale of the confirmed ones.
 
     The order of the sources does not matter.
     """
@@ -201,7 +204,8 @@ def _with_witness(
         prices = _rescaled(prices, witness, voted, undecided, trusted=trusted, reject=reject)
         alone = ~(known & trusted).any(axis=1)
         accepted[undecided] = _accepted(prices[undecided], reject)
-        accepted[undecided & alone] = False
+        converted = undecided & alone & accepted.any(axis=1)
+        accepted[converted if converted.sum() < SETTLED_AFTER else undecided & alone & ~converted] = False
     stands_alone = voted & ~supported
     vote = np.where(stands_alone, witness, np.nan)[:, None]
     return np.hstack([prices, vote]), np.hstack([accepted, stands_alone[:, None]]), voted, outvoted

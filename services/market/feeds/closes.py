@@ -25,6 +25,11 @@ def final_closes(answer: EquityPrices, sessions: Sessions, now: datetime) -> Clo
     return answer.closes.select(answer.closes.sessions <= limit)
 
 
+def finished_closes(closes: Closes, sessions: Sessions, now: datetime) -> Closes:
+    """Return the closes of the sessions that are over at `now`."""
+    return closes.select(closes.sessions <= sessions.days[sessions.last_closed(now)])
+
+
 def _is_settled(quote: Quote | None, closes_at: datetime, now: datetime) -> bool:
     """Return whether a last trade confirms the close of a session that has ended.
 

@@ -16,6 +16,7 @@ from services.market.consensus.corporate_actions import DeclaredActions, closes_
 from services.market.feeds.closes import (
     changed_closes,
     final_closes,
+    finished_closes,
     has_missing_session,
     is_rebased,
     is_unrelated,
@@ -25,9 +26,9 @@ from services.market.feeds.closes import (
 )
 from services.market.feeds.freshness import (
     ANSWER_TTL,
-    HISTORY_START,
     FaultLog,
     dropped_values,
+    history_start,
     latest_quote,
     lookback_start,
     without_future,
@@ -49,6 +50,7 @@ class EquityFeed:
     Attributes:
         asked_at: the last request; None before the first.
         answered_at: the last answer; None before the first.
+        as_of: the time of that answer, by the earlier of the source's clock and ours.
         unrelated_since: since when the source's closes are unrelated to the known ones and ignored.
         dropped: the unusable values that the last answer lost.
         quoted_close: the source's own close, final or live, of the session of `quote`; None if it has none.
@@ -61,6 +63,7 @@ class EquityFeed:
     problem: Reason | str | None = None
     asked_at: datetime | None = None
     answered_at: datetime | None = None
+    as_of: datetime | None = None
     unrelated_since: datetime | None = None
     dropped: Reason | None = None
     quoted_close: float | None = None
@@ -95,10 +98,11 @@ class EquityFeeds:
             known = self._known.get(symbol)
             if known is None:
                 known = await self.stored(symbol)
+            known = _without_unfinished(known, now, sessions)
             if not self._is_rate_limited(known, now) and _is_fetch_due(known, now, sessions):
                 known = replace(await self._fetch(symbol, known, now, sessions), asked_at=now)
             elif not sessions.state_at(now).is_open:
-                known = await self._sync_from_store(known, now)
+                known = _without_unfinished(await self._sync_from_store(known, now), now, sessions)
             if len(known.closes):
                 self._known[symbol] = known
             return known
@@ -131,13 +135,18 @@ class EquityFeeds:
     async def _fetch(self, symbol: Symbol, known: EquityFeed, now: datetime, sessions: Sessions) -> EquityFeed:
         """Fetch the last sessions; if a split has rewritten the history, fetch all of it and replace the old closes.
 
-        Actions are fetched from the first known close on if none were ever fetched. On the first fetch after a start, a
-        source with a missing session or without any opening is also asked for everything: it may have published that
-        since.
+        A source that was never asked for the whole history since the listing is asked for it, in one call. So is a
+        source with a missing session or without any opening on the first fetch after a start: it may have published
+        that since.
         """
-        oldest = lookback_start(now)
-        is_incremental = len(known.closes) and not (
-            known.asked_at is None and _is_incomplete(known.closes, sessions, oldest)
+        oldest, recent = (
+            (lookback_start(now),) * 2 if self.source.simulated else (history_start(symbol), lookback_start(now))
+        )
+        was_asked_for_all = known.declared is not None and known.declared.since <= oldest
+        is_incremental = (
+            len(known.closes)
+            and was_asked_for_all
+            and not (known.asked_at is None and _is_incomplete(known.closes, sessions, recent))
         )
         first = max(oldest, known.closes.sessions[-1].astype(object) - REVISION_WINDOW) if is_incremental else oldest
         known_since = known.closes.sessions[0].astype(object) if len(known.closes) else oldest
@@ -154,12 +163,13 @@ class EquityFeeds:
                 answer = await self.source.prices(symbol, since)
         except SourceError as error:
             return replace(known, problem=str(error), fault=error.fault)
+        as_of = min(now, answer.answered_at or now)
         delay = late_problem(answer.closes, sessions, now)
         last_quote = without_future(known.quote, now)
         if last_quote is not None and answer.quote is not None and answer.quote.at < last_quote.at:
             problem = self._faults.record(self.source.name, symbol, delay)  # the whole answer is from an older cache
             return replace(known, problem=problem, unrelated_since=None)
-        final = final_closes(answer, sessions, now)
+        final = final_closes(answer, sessions, as_of)
         declaration = DeclaredActions(source=self.source.name, since=since, actions=answer.actions)
         save = self._replace if rebased and len(final) else self._merge
         closes, declared = await save(known, final, declaration, now)
@@ -172,6 +182,7 @@ class EquityFeeds:
             quote=quote,
             problem=problem,
             answered_at=answered_at,
+            as_of=known.as_of if skew_problem else as_of,
             dropped=dropped_values(self.source, symbol),
             quoted_close=_quoted_close(answer.closes, quote, sessions),
         )
@@ -179,7 +190,7 @@ class EquityFeeds:
     async def stored(self, symbol: Symbol) -> EquityFeed:
         """Load the stored closes and actions of an equity."""
         return EquityFeed(
-            closes=await self.store.load_closes(symbol, self.source.name, HISTORY_START),
+            closes=await self.store.load_closes(symbol, self.source.name, history_start(symbol)),
             declared=await self.store.load_declared(symbol, self.source.name),
         )
 
@@ -189,7 +200,9 @@ class EquityFeeds:
         declared = await self.store.load_declared(symbol, name)
         stored = await self.store.load_closes(symbol, name, (now - 2 * REVISION_WINDOW).date())
         if is_rebased(known.closes, stored):
-            return replace(known, closes=await self.store.load_closes(symbol, name, HISTORY_START), declared=declared)
+            return replace(
+                known, closes=await self.store.load_closes(symbol, name, history_start(symbol)), declared=declared
+            )
         changed = changed_closes(known.closes, stored)
         if declared != known.declared:
             known = replace(known, declared=declared)
@@ -232,6 +245,12 @@ def _quoted_close(closes: Closes, quote: Quote | None, sessions: Sessions) -> fl
     return float(closes.prices[row]) if row < len(closes) and closes.sessions[row] == np.datetime64(session) else None
 
 
+def _without_unfinished(known: EquityFeed, now: datetime, sessions: Sessions) -> EquityFeed:
+    """Drop closes of sessions that are not over, which were saved while a clock was ahead; they are fetched again."""
+    finished = finished_closes(known.closes, sessions, now)
+    return known if len(finished) == len(known.closes) else replace(known, closes=finished)
+
+
 def _is_incomplete(known: Closes, sessions: Sessions, since: date) -> bool:
     return has_missing_session(known, sessions, since) or lacks_openings(known, since)
 
@@ -257,4 +276,4 @@ def _is_fetch_due(known: EquityFeed, now: datetime, sessions: Sessions) -> bool:
     if known.answered_at is None or is_missing or sessions.state_at(now).is_open:
         return True
     confirm_at = to_datetime(sessions.closes_at[last]) + CONFIRM_AFTER
-    return known.answered_at < confirm_at <= now
+    return known.as_of is None or known.as_of < confirm_at <= now

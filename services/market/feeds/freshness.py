@@ -8,8 +8,13 @@ from services.core.prices import Quote, Symbol
 from services.core.reason import Code, Reason
 from services.market.ports import NamesDropped
 
-HISTORY_START = date(2015, 1, 1)  # no older prices are read; the calendar starts here
-LOOKBACK = timedelta(days=930)  # two and a half years for the pivot gauge; percentiles need 504 sessions
+HISTORY_START = date(2010, 1, 1)  # no older prices are read; the calendar starts here, before any miner was listed
+HOURS_START = date(2015, 1, 1)  # no older hourly prices of a coin are loaded
+LOOKBACK = timedelta(days=930)  # what is loaded first: two and a half years for the pivot gauge
+FIRST_SESSIONS = {  # of shares that were another business before a merger
+    Symbol("WULF"): date(2021, 12, 14),
+    Symbol("ABTC"): date(2025, 9, 3),
+}
 MAX_CLOCK_SKEW = timedelta(minutes=1)  # a vendor's clock may be ahead of ours
 ANSWER_TTL = timedelta(seconds=10)  # all callers share one answer for this long
 MAX_NAMED = 3  # values in one reason
@@ -62,6 +67,11 @@ def latest_quote(known: Quote | None, fresh: Quote | None, now: datetime) -> tup
     return max(quotes, key=lambda quote: quote.at, default=None), None
 
 
+def history_start(symbol: Symbol) -> date:
+    """Return the first day whose prices of a share are used."""
+    return FIRST_SESSIONS.get(symbol, HISTORY_START)
+
+
 def lookback_start(now: datetime) -> date:
-    """Return the first day that all windows and lookbacks need."""
+    """Return the first day that is loaded before the first answer."""
     return (now.astimezone(UTC) - LOOKBACK).date()

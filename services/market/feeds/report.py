@@ -8,7 +8,7 @@ from services.core.prices import Quote, to_datetime
 from services.core.reason import Reason
 from services.market.feeds.crypto import CoinFeed
 from services.market.feeds.equities import EquityFeed
-from services.market.ports import CryptoSource, EquitySource, HasBackoff, HasKey
+from services.market.ports import CryptoSource, EquitySource, HasBackoff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class SourceHealth:
         problem: the current failure.
         backoff_until: when requests resume.
         fault: what the source says about a share if it fails; None if it answered.
-        key_refused: it refuses the API key, or the key has expired.
+        loading_since: the first hour of a coin while older ones are still being loaded.
     """
 
     name: str
@@ -32,11 +32,11 @@ class SourceHealth:
     problem: Reason | str | None
     backoff_until: datetime | None
     fault: SourceFault | None = None
-    key_refused: bool = False
+    loading_since: datetime | None = None
 
 
 def source_health(
-    source: CryptoSource | EquitySource, feed: CoinFeed | EquityFeed | None, now: datetime
+    source: CryptoSource | EquitySource, feed: CoinFeed | EquityFeed | None, now: datetime, *, loading: bool = False
 ) -> SourceHealth:
     """Return the health of a source; `feed` is None if it has no data."""
     return SourceHealth(
@@ -47,7 +47,7 @@ def source_health(
         problem=feed.problem if feed else None,
         backoff_until=source.backoff_until(now) if isinstance(source, HasBackoff) else None,
         fault=feed.fault if isinstance(feed, EquityFeed) else None,
-        key_refused=isinstance(source, HasKey) and source.key_refused,
+        loading_since=to_datetime(feed.bars.opened_at[0]) if loading and isinstance(feed, CoinFeed) else None,
     )
 
 

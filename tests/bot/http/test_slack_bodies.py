@@ -93,6 +93,7 @@ def form_body(payload: object) -> str:
     [
         *((JSON, body) for body in ("[]", "null", '"x"', "5", "{}", "[" * 100_000, '{"type":"event_callback"}')),
         *((JSON, json.dumps({**EVENT, "event": event})) for event in ODD_EVENTS),
+        (JSON, json.dumps({**EVENT, "event_id": "E" * 10_000, "event": {"type": "app_uninstalled"}})),
         *((FORM, f"payload={payload}") for payload in ("null", "[]", '"x"', "5", "{}", "")),
         (FORM, ""),
         (FORM, "a=b"),
@@ -128,7 +129,13 @@ async def test_a_body_with_anything_in_place_of_a_field_is_never_an_error_of_our
     assert [] == failures
 
 
-@pytest.mark.parametrize("metadata", ["", "x", "null", "[]", "{}", '{"channel": "C1"}', '{"channel": 5, "rule": "x"}'])
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        *("", "x", "null", "[]", "{}", '{"channel": "C1"}', '{"channel": 5, "rule": "x"}'),
+        *(json.dumps({"channel": "C1", "answers_to": "", "rule": rule}) for rule in (10**40, 0, -1, 1.5)),
+    ],
+)
 async def test_a_form_that_did_not_come_from_us_says_that_it_is_out_of_date(web: Web, metadata: str) -> None:
     view = {**VIEW, "private_metadata": metadata}
     response = await send(web, form_body({"type": "view_submission", **WHO, "view": view}), FORM)

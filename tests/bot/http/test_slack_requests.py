@@ -8,7 +8,7 @@ import time
 import pytest
 
 from bot.http.app import SLACK_PATH
-from bot.http.server import max_connections
+from bot.http.server import BoundedProtocol, max_connections
 from bot.http.slack_requests import MAX_BODY_BYTES
 from tests.bot.http.conftest import COMMAND, FORM, RawResponse, RunningServer, http_head, signature_headers
 
@@ -169,23 +169,36 @@ async def _read_until_closed(reader: asyncio.StreamReader) -> bytes:
         return b""
 
 
-async def test_a_connection_with_slow_headers_is_closed(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.http.server.HEADER_TIMEOUT_S", 0.2)
+async def test_a_connection_without_whole_headers_is_closed(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.http.server.HEADER_TIMEOUT_S", 0.0)
     idle, slow = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
-
-    async def send_slowly() -> None:
-        for byte in b"GET /healthz HTTP/1.1\r\nX-Long: " + b"a" * 10_000:
-            slow[1].write(bytes([byte]))
-            await asyncio.sleep(0.01)
-
-    task = asyncio.create_task(send_slowly())
+    slow[1].write(b"GET /healthz HTTP/1.1\r\nX-Long: ")
     async with asyncio.timeout(5):
         received = await asyncio.gather(_read_until_closed(idle[0]), _read_until_closed(slow[0]))
-    task.cancel()
 
     assert [b"", b""] == [*received]
     for _, writer in (idle, slow):
         writer.close()
+
+
+async def test_more_bytes_of_headers_gain_no_time(server: RunningServer) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+    await reader.readuntil(b"}")
+    assert server.server is not None
+    (connection,) = server.server.server_state.connections
+    assert isinstance(connection, BoundedProtocol)
+
+    closes_at = []
+    for received in (b"GET /healthz HTTP/1.1\r\nX-Long: ", b"a", b"a"):
+        connection.data_received(received)
+        assert connection._deadline is not None  # noqa: SLF001
+        closes_at.append(connection._deadline.when())  # noqa: SLF001
+    writer.close()
+
+    assert [closes_at[0]] * 3 == closes_at
 
 
 async def test_a_kept_alive_connection_serves_the_next_request(server: RunningServer) -> None:

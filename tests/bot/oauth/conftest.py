@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -98,24 +99,37 @@ class OAuthHarness:
 
 @pytest.fixture
 async def harness() -> AsyncIterator[OAuthHarness]:
+    async with open_oauth_harness() as harness:
+        yield harness
+
+
+@asynccontextmanager
+async def open_oauth_harness(
+    database_url: str = "sqlite://", *, token_key: str | None = None
+) -> AsyncIterator[OAuthHarness]:
+    """Run the app on a database, with a key of its own unless one is given."""
     clock = SetClock(datetime(2026, 11, 17, 15, 40, tzinfo=UTC))
-    async with slack_server() as slack:
-        settings = Settings(
-            slack_client_id=CLIENT_ID,
-            slack_client_secret=SecretStr(CLIENT_SECRET),
-            slack_signing_secret=SecretStr(SECRET),
-            token_keys=(SecretStr(generate_key()),),
-            slack_api_url=f"{slack.url}api/",
-            database_url="sqlite://",
-            etf_sources=("simulated",),
-            crypto_sources=("simulated",),
-        )
+    async with slack_server() as server:
+        settings = oauth_settings(server.url, database_url, token_key or generate_key())
         async with build(settings, clock=clock) as app:
             assert app.oauth is not None
             web = build_web(SlackRequests(bolt=app.bolt, signing_secret=SECRET), healthy, app.oauth.flow.routes())
             transport = httpx.ASGITransport(web, raise_app_exceptions=False)
             async with httpx.AsyncClient(transport=transport, base_url="https://minerpulse") as browser:
-                yield OAuthHarness(app=app, oauth=app.oauth, clock=clock, slack=slack, web=browser)
+                yield OAuthHarness(app=app, oauth=app.oauth, clock=clock, slack=server, web=browser)
+
+
+def oauth_settings(slack_url: str, database_url: str, token_key: str) -> Settings:
+    return Settings(
+        slack_client_id=CLIENT_ID,
+        slack_client_secret=SecretStr(CLIENT_SECRET),
+        slack_signing_secret=SecretStr(SECRET),
+        token_keys=(SecretStr(token_key),),
+        slack_api_url=f"{slack_url}api/",
+        database_url=database_url,
+        etf_sources=("simulated",),
+        crypto_sources=("simulated",),
+    )
 
 
 async def healthy() -> HealthReport:

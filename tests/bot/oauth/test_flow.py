@@ -10,7 +10,7 @@ import pytest
 from bot.http.app import build_web
 from bot.http.slack_requests import ReplayGuard
 from bot.manifest import ALL_SCOPES
-from bot.oauth.flow import INSTALL_PATH
+from bot.oauth.flow import INSTALL_PATH, REDIRECT_PATH, STATE_COOKIE
 from services.alerting.ports import AlertChange
 from services.core.identity import Channel
 from services.storage.engine import Database
@@ -62,6 +62,17 @@ async def test_a_made_up_state_is_rejected_even_with_its_cookie(harness: OAuthHa
     response = await harness.return_from_slack(state, code="c")
 
     assert (400, []) == (response.status_code, harness.slack.calls_of(OAUTH))
+
+
+@pytest.mark.parametrize("state", ["\u00e9", "gAAAAA\u00e9"])
+async def test_a_state_beyond_ascii_is_rejected_with_the_cookie_that_matches_it(
+    harness: OAuthHarness, state: str
+) -> None:
+    cookie = f"{STATE_COOKIE}={state}".encode("latin-1")
+    response = await harness.web.get(REDIRECT_PATH, params={"state": state, "code": "c"}, headers={b"Cookie": cookie})
+
+    assert 400 == response.status_code
+    assert "another browser" in response.text
 
 
 async def test_a_stored_token_is_no_state(harness: OAuthHarness) -> None:
@@ -139,7 +150,7 @@ async def test_a_state_can_be_used_once(harness: OAuthHarness) -> None:
 @pytest.mark.parametrize(
     ("fault", "more", "status", "expected"),
     [
-        pytest.param(None, {"error": "access_denied"}, 400, "nobody agreed to it", id="denied"),
+        pytest.param(None, {"error": "access_denied"}, 400, "not approved", id="denied"),
         pytest.param(None, {"code": "made-up"}, 400, "Slack refuses it (invalid_code)", id="a code that is none"),
         pytest.param(None, {}, 400, "Slack refuses it (invalid_code)", id="no code"),
         pytest.param(Fault(status=503, body="down"), {"code": "c"}, 502, "Begin again", id="Slack is down"),

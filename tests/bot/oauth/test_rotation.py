@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -10,9 +10,7 @@ from bot.health import Health
 from bot.oauth.rotation import Rotation
 from bot.scheduler import TickScheduler
 from services.alerting.ports import AlertChange
-from services.core.errors import DatabaseBusyError
 from services.core.identity import Channel
-from services.core.installation import Installation
 from tests.bot.oauth.conftest import OAuthHarness
 from tests.fakes.alerts import an_alert
 from tests.fakes.slack import OAUTH, POST, Fault, error_response
@@ -130,12 +128,13 @@ async def test_a_refusal_after_another_failure_is_logged_too(
 CUT_OFF = '{"ok":true,"access_token":"xoxe.xoxb-2","expires_in":43200,"refresh_token":"xoxe-2","token_type":"bo'
 
 
+@pytest.mark.parametrize("breaks", [False, True], ids=["answer ends", "connection breaks"])
 @pytest.mark.parametrize("cut", [0, 10], ids=["its end is missing", "and more"])
-async def test_tokens_of_an_answer_that_is_cut_off_are_saved(harness: OAuthHarness, cut: int) -> None:
+async def test_tokens_of_an_answer_that_is_cut_off_are_saved(harness: OAuthHarness, cut: int, *, breaks: bool) -> None:
     await harness.install(**EXPIRING)
     harness.clock.advance(timedelta(hours=11))
     harness.slack.refresh_tokens = {"xoxe-1": "xoxe.xoxb-2"}
-    harness.slack.fail(OAUTH, Fault(body=CUT_OFF[: len(CUT_OFF) - cut], accepted=True))
+    harness.slack.fail(OAUTH, Fault(body=CUT_OFF[: len(CUT_OFF) - cut], accepted=True, breaks=breaks))
     await harness.oauth.rotation.run()
     harness.slack.refresh_tokens = {"xoxe-2": "xoxe.xoxb-3"}
     token = (await harness.oauth.clients.of("T1")).token
@@ -145,35 +144,16 @@ async def test_tokens_of_an_answer_that_is_cut_off_are_saved(harness: OAuthHarne
     assert ("xoxe.xoxb-2", "xoxe.xoxb-3") == (token, (await harness.oauth.clients.of("T1")).token)
 
 
-async def test_a_token_pair_is_saved_from_memory_once_the_database_is_unlocked(
-    harness: OAuthHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_half_a_pair_of_an_answer_that_is_cut_off_is_not_saved(harness: OAuthHarness) -> None:
     await harness.install(**EXPIRING)
     harness.clock.advance(timedelta(hours=11))
+    harness.slack.fail(OAUTH, Fault(body=CUT_OFF.partition("xoxe-2")[0]))
+    await harness.oauth.rotation.run()
+    kept = (await harness.oauth.clients.of("T1")).token
     harness.slack.refresh_tokens = {"xoxe-1": "xoxe.xoxb-2"}
-    rotation, pauses = harness.oauth.rotation, list[float]()
+    await harness.oauth.rotation.run()
 
-    async def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        harness.clock.advance(timedelta(seconds=seconds))
-        if sum(pauses) >= 40:
-            unlocked.set()
-
-    async def locked(claimed: Installation, renewed: Installation, at: datetime) -> bool:
-        if unlocked.is_set():
-            return await save(claimed, renewed, at)
-        raise DatabaseBusyError("the database is locked")
-
-    unlocked, save = asyncio.Event(), rotation.store.save_renewal
-    monkeypatch.setattr(type(rotation.store), "save_renewal", lambda _store, *arguments: locked(*arguments))
-    rotation.sleep = pause
-    await rotation.run()
-
-    assert "xoxe.xoxb-2" == (await harness.oauth.clients.of("T1")).token
-    assert 1 == caplog.text.count("the new token of T1 is not saved yet; retrying until it is")
-    assert ["xoxe-1"] == [
-        call.arguments["refresh_token"] for call in harness.slack.calls_of(OAUTH) if "refresh_token" in call.arguments
-    ]
+    assert ("xoxe.xoxb-1", "xoxe.xoxb-2") == (kept, (await harness.oauth.clients.of("T1")).token)
 
 
 async def test_a_stop_waits_until_a_renewed_token_is_saved(harness: OAuthHarness) -> None:

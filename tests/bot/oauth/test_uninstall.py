@@ -11,6 +11,7 @@ from services.core.identity import Channel
 from services.rules.grammar import parse_rule
 from tests.bot.oauth.conftest import OAuthHarness
 from tests.fakes.alerts import an_alert
+from tests.fakes.slack import error_response
 
 FIRST, SECOND = Channel(team="T1", id="C1"), Channel(team="T2", id="C1")
 
@@ -131,6 +132,70 @@ async def test_a_press_in_a_workspace_without_the_app_is_answered(harness: OAuth
     assert "MinerPulse is not installed" in str(submitted.json()["view"])
 
 
+PRESS_AT_HOME: dict[str, Any] = {
+    "type": "block_actions",
+    "actions": [{"action_id": "refresh_home", "value": "home"}],
+    "view": {"id": "V1", "type": "home"},
+}
+SHORTCUT: dict[str, Any] = {"type": "shortcut", "callback_id": "board"}
+
+
+@pytest.mark.parametrize("payload", [PRESS_AT_HOME, SHORTCUT], ids=["Home", "shortcut"])
+@pytest.mark.parametrize(
+    ("installed", "named"),
+    [
+        pytest.param(
+            {"team": None, "enterprise": {"id": "E1", "name": "Holding"}, "is_enterprise_install": True},
+            {"view": {"id": "V1", "type": "home", "app_installed_team_id": "T9"}, "enterprise": {"id": "E1"}},
+            id="organization, found by Bolt",
+        ),
+        pytest.param(
+            {"team": None, "enterprise": {"id": "E1", "name": "Holding"}, "is_enterprise_install": True},
+            {"enterprise": None, "enterprise_id": None, "team": {"id": "T9", "enterprise_id": "E1"}},
+            id="organization of the person's workspace",
+        ),
+        pytest.param(
+            {"team": {"id": "T2", "name": "Two"}},
+            {"user": {"id": "U1", "team_id": "T2"}},
+            id="the person's own workspace",
+        ),
+    ],
+)
+async def test_a_press_without_response_url_is_answered_with_another_token_that_it_names(
+    harness: OAuthHarness, payload: dict[str, Any], installed: dict[str, Any], named: dict[str, Any]
+) -> None:
+    await harness.install(access_token="xoxb-other", **installed)
+    pressed = await harness.send_payload({**payload, **named}, team="T9")
+
+    assert 200 == pressed.status_code
+    assert {"xoxb-other"} == {call.token for call in harness.slack.calls if call.method.startswith("views.")}
+
+
+async def test_a_press_that_no_token_can_answer_is_logged_once_per_workspace(
+    harness: OAuthHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    for team in ("T8", "T9", "T8", "T9"):
+        for payload in (PRESS_AT_HOME, SHORTCUT):
+            assert 200 == (await harness.send_payload(payload, team=team)).status_code
+
+    logged = [record.getMessage() for record in caplog.records if "is not installed there" in record.getMessage()]
+    assert ["workspace T8", "workspace T9"] == [line.partition(" sends")[0] for line in logged]
+    assert "install the app there again" in logged[0]
+    assert [] == harness.slack.calls
+
+
+async def test_a_form_that_slack_refuses_to_open_fails_quietly(
+    harness: OAuthHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    await harness.install(team={"id": "T2", "name": "Two"})
+    harness.slack.fail("views.open", error_response("expired_trigger_id"))
+    pressed = await harness.send_payload({**SHORTCUT, "user": {"id": "U1", "team_id": "T2"}}, team="T9")
+
+    assert 200 == pressed.status_code
+    assert "expired_trigger_id" in caplog.text
+    assert [] == harness.slack.views("views.open")
+
+
 async def test_a_revoked_user_token_deletes_nothing(harness: OAuthHarness) -> None:
     await install_with_data(harness, FIRST)
 
@@ -164,6 +229,14 @@ async def test_a_failed_uninstall_is_retried_by_slack(
     retry = await harness.send_event("app_uninstalled", event_id="Ev1")
 
     assert (500, 200) == (status, retry)
+    assert (False, 0, 0) == await remaining(harness, FIRST)
+
+
+async def test_an_uninstall_event_whose_first_process_died_is_handled_again(harness: OAuthHarness) -> None:
+    await install_with_data(harness, FIRST)
+    await harness.app.store.claim_key("event:Ev1", now=harness.clock.at, ttl=timedelta(days=1))
+
+    assert 200 == await harness.send_event("app_uninstalled", event_id="Ev1")
     assert (False, 0, 0) == await remaining(harness, FIRST)
 
 

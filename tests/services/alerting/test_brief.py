@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from services.alerting.channel_settings import Occasion
 from services.alerting.notice import Brief, DayKind, SpecialDay
 from services.core.prices import WGMI_BTC
 from services.core.trust import TRUSTED
-from services.market.measure import Window
+from services.market.measure import Measurement, Window
 from tests.fakes.alerts import a_measurement
 from tests.fakes.market import CALENDAR
 
@@ -86,18 +87,14 @@ def test_each_kind_of_brief_has_its_windows(occasion: Occasion, first: Window, l
     assert (first, last) == (chosen[0], chosen[-1])
 
 
-@pytest.mark.parametrize(
-    ("percentile", "unusual"),
-    [(None, False), (94.9, False), (95.0, True), (5.0, True), (5.1, False)],
-)
-def test_a_spread_is_unusual_outside_nine_tenths_of_the_year_before(percentile: float | None, unusual: bool) -> None:
-    brief = Brief(
+def brief_of(*measurements: Measurement) -> Brief:
+    return Brief(
         occasion=Occasion.NOW,
         at=FRIDAY_CLOSE,
         session=date(2026, 11, 27),
         since=WEDNESDAY_CLOSE,
         pair=WGMI_BTC,
-        measurements=(a_measurement(percentile=percentile),),
+        measurements=measurements,
         gap=None,
         etf=None,
         crypto=None,
@@ -107,4 +104,30 @@ def test_a_spread_is_unusual_outside_nine_tenths_of_the_year_before(percentile: 
         network="",
         special_days=(),
     )
+
+
+@pytest.mark.parametrize(
+    ("percentile", "sigma", "others", "unusual"),
+    [
+        (None, None, 0, False),
+        (94.9, None, 0, False),
+        (95.0, None, 0, True),
+        (5.0, None, 0, True),
+        (5.1, None, 0, False),
+        (None, 1.64, 0, False),
+        (None, -1.65, 0, True),
+        (98.6, None, 3, False),
+        (98.8, None, 3, True),
+        (None, 2.23, 3, False),
+        (None, 2.25, 3, True),
+    ],
+)
+def test_a_spread_is_unusual_outside_nine_tenths_of_the_year_before_divided_by_the_spreads_looked_at(
+    percentile: float | None, sigma: float | None, others: int, unusual: bool
+) -> None:
+    window = Window.D1 if sigma is None else Window.D252
+    usual = a_measurement(window=Window.D5, percentile=50.0)
+    brief = brief_of(replace(a_measurement(window=window, percentile=percentile), sigma=sigma), *[usual] * others)
+
     assert unusual is bool(brief.unusual)
+    assert others + (percentile is not None or sigma is not None) == brief.readings

@@ -380,6 +380,7 @@ async def test_a_tick_is_done_once_per_boundary(
 
 async def test_delivery_is_woken_only_if_an_alert_changes(harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
+    harness.wake_ups.clear()  # of the line that tells the channel
 
     await harness.ticks(BEGIN, [0.01, 0.02, 0.10])
 
@@ -745,6 +746,7 @@ async def test_an_alert_without_rules_is_closed_by_the_next_tick(harness: Harnes
 
 async def test_a_pending_breach_does_not_wake_delivery(harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
+    harness.wake_ups.clear()  # of the line that tells the channel
 
     changed = await harness.tick(BEGIN, 0.10)
 
@@ -837,7 +839,8 @@ async def test_disagreeing_bitcoin_sources_neither_fire_nor_resolve() -> None:
 
 
 async def test_disagreeing_bitcoin_sources_open_no_overnight_gap_alert() -> None:
-    async with open_harness(two_sources=True) as harness:
+    async with open_harness(two_sources=True, warm=False) as harness:
+        harness.vendors.openings_known = False  # so that no bitcoin move implies no gap
         await harness.commands.add_rule(CHANNEL, "gap 0.5% for 0s", "U1")
         await harness.tick(CLOSE + timedelta(hours=3))
         harness.vendors.price_factors["coinbase"] = 1.2

@@ -94,28 +94,28 @@ def test_settings_are_parsed_as_people_type_them(text: str, line: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("colour red", "There is no setting “colour”; there are mention, remind", id="no such setting"),
+        pytest.param("colour red", "There is no setting “colour”. Settings: mention, remind", id="no such setting"),
         pytest.param("quiet", r"Say what: quiet 22:00-07:00 \| off", id="no value"),
-        pytest.param("mention @nobody", "Cannot tell who “@nobody” is", id="unknown person"),
-        pytest.param("mention #boss", "Cannot tell who “#boss” is", id="a channel as a mention"),
-        pytest.param("mention off", "Reminders call that mention", id="a mention that reminders need"),
-        pytest.param("remind 1m", "it is from 5m to 24h, as in `remind 15m`", id="too often"),
+        pytest.param("mention @nobody", "Cannot find “@nobody”;", id="unknown person"),
+        pytest.param("mention #boss", "Cannot find “#boss”;", id="a channel as a mention"),
+        pytest.param("mention off", "Reminders use that mention", id="a mention that reminders need"),
+        pytest.param("remind 1m", "Use from 5m to 24h, as in `remind 15m`", id="too often"),
         pytest.param("remind until close", "Cannot read the time “until close”", id="no duration"),
-        pytest.param("escalate 30m", "Cannot tell who “” is", id="nobody to escalate to"),
+        pytest.param("escalate 30m", "Cannot find “”;", id="nobody to escalate to"),
         pytest.param("escalate soon @oncall", "Cannot read the time “soon”", id="no time"),
         pytest.param("quiet 25:00-07:00", "Cannot read the hours “25:00-07:00”", id="no such hour"),
         pytest.param("quiet 22:00-07:75", "Cannot read the hours", id="no such minute"),
         pytest.param("zone GMT+1", "There is no time zone “GMT.1”", id="which Etc has an hour behind Greenwich"),
         pytest.param("quiet late", "Cannot read the hours “late”", id="no hours"),
         pytest.param("quiet 7-7", "must end at another time", id="empty hours"),
+        pytest.param("zone localtime", "There is no time zone “localtime”", id="that of the server"),
+        pytest.param("zone Factory", "There is no time zone “Factory”", id="no zone"),
         pytest.param("zone Mars", "There is no time zone “Mars”", id="no such zone"),
         pytest.param("thread some", "not “some”", id="no such thread"),
         pytest.param("daily maybe", "“daily” is `on` or `off`", id="no switch"),
-        pytest.param("editors @ann @nobody", "Cannot tell who “@nobody” is", id="an unknown editor"),
-        pytest.param("editors #boss", "Cannot tell who “#boss” is", id="a channel as an editor"),
-        pytest.param(
-            "editors @ann @oncall", "@oncall is a group.*name its people one by one", id="a group as an editor"
-        ),
+        pytest.param("editors @ann @nobody", "Cannot find “@nobody”;", id="an unknown editor"),
+        pytest.param("editors #boss", "Cannot find “#boss”;", id="a channel as an editor"),
+        pytest.param("editors @ann @oncall", "@oncall is a group.*name each person", id="a group as an editor"),
     ],
 )
 def test_an_invalid_setting_is_refused_with_a_valid_form(text: str, message: str) -> None:
@@ -124,7 +124,7 @@ def test_an_invalid_setting_is_refused_with_a_valid_form(text: str, message: str
 
 
 def test_reminders_need_a_mention() -> None:
-    with pytest.raises(ChannelSettingError, match="Say first whom reminders call"):
+    with pytest.raises(ChannelSettingError, match="First set who is mentioned"):
         parsed("remind 15m")
 
 

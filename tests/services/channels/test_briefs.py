@@ -12,6 +12,8 @@ from services.channels.maintenance import Maintenance
 from services.core.reason import Code
 from services.delivery.ports import NoticeMessage
 from services.market.measure import Window
+from services.market.mining_power import PowerModel
+from services.market.sources.files.machines import read_machines
 from tests.fakes.clock import SetClock
 from tests.fakes.harness import CHANNEL, CLOSE, OPEN, TODAY, YESTERDAY, Harness, open_harness
 from tests.fakes.mempool import FakeMempool
@@ -120,6 +122,21 @@ async def test_the_opening_brief_has_the_gap_or_the_reason_without_prices(harnes
     assert ((), None, None) == (empty.measurements, empty.etf, empty.retarget)
     assert reason_with(Code.NO_PRICES_YET, symbol="WGMI") == empty.problems[0]
     assert date(2026, 3, 3) == empty.session
+
+
+async def test_the_weekly_brief_has_the_power_draw(harness: Harness) -> None:
+    harness.market.mining.power_model = PowerModel(machines=read_machines())
+    await apply_settings(harness, "brief weekly")
+    weekly = await brief_at(harness, FRIDAY_CLOSE + 31 * MINUTE)
+    assert weekly.power is not None
+    assert weekly.power.lower.power_mw == pytest.approx(100e12 * 2**32 / 600 / 1e18 * 9.5 * 1.01)
+    assert (await harness.commands.brief(CHANNEL)).power is None  # only the weekly brief has it
+
+
+async def test_the_weekly_brief_without_the_network_has_no_power_draw() -> None:
+    async with open_harness() as harness:
+        await apply_settings(harness, "brief weekly")
+        assert (await brief_at(harness, FRIDAY_CLOSE + 31 * MINUTE)).power is None
 
 
 async def test_quiet_hours_delay_a_brief(harness: Harness) -> None:

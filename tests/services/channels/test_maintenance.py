@@ -13,7 +13,9 @@ from services.channels.maintenance import Maintenance
 from services.core.reason import Code
 from services.delivery.ports import AlertMessage, Delivery, NoticeMessage, OutboxMessage, ThreadMessage
 from services.rules.decide import NODATA_GRACE
+from services.storage import tables
 from services.storage.codec import notice_kind
+from services.storage.retention import BATCH, CHANGES_KEPT
 from tests.fakes.harness import CHANNEL, CLOSE, OPEN, OTHER_CHANNEL, TODAY, Harness, open_harness
 from tests.fakes.postgresql import migrated_database
 from tests.fakes.reasons import reason
@@ -22,6 +24,7 @@ from tests.fakes.store_snapshots import MEMORY
 # Two processes on the same rows depend on the database; its other SQL is tested in tests/services/storage.
 on_each_database = pytest.mark.parametrize("harness", ["sqlite", "postgresql"], indirect=True)
 MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
 BEGIN = OPEN + 30 * MINUTE
 ONCALL, BOSS_ROOM = "<!subteam^S1|@oncall>", "<#C2|boss-room>"
 
@@ -50,7 +53,7 @@ async def apply_settings(harness: Harness, *texts: str) -> None:
 
 
 async def round_at(harness: Harness, at: datetime, spread: float | None = None) -> list[str]:
-    """Run a tick, maintenance and delivery; return what was posted or edited."""
+    """Run a tick, maintenance and delivery; return what was posted or edited, without lines on changes by people."""
     await harness.tick(at, spread)
     await harness.maintenance.tick(at)
     return await delivered(harness)
@@ -63,7 +66,7 @@ async def delivered(harness: Harness) -> list[str]:
             await harness.store.mark_attempting(delivery, harness.clock.at)
             await harness.store.mark_sent(delivery, delivery.message_id or f"{delivery.id}", harness.clock.at)
             posts.append(named(delivery))
-    return posts
+    return [post for post in posts if not post.startswith("change in ")]
 
 
 def named(delivery: Delivery) -> str:
@@ -212,6 +215,7 @@ async def test_reminders_and_escalations_are_sent_once_when_due(harness: Harness
 
 async def test_the_first_post_mentions_people_and_an_edit_does_not(harness: Harness) -> None:
     await apply_settings(harness, f"mention {ONCALL}")
+    await delivered(harness)
     await harness.tick(BEGIN, 0.09)
     (post,) = await harness.store.due(BEGIN)
 
@@ -330,3 +334,56 @@ async def test_two_processes_run_each_round_once(harness: Harness) -> None:
     changes = [await maintenance.tick(BEGIN + 15 * MINUTE) for maintenance in (harness.maintenance, other)]
 
     assert [1, 0] == changes
+
+
+async def add_old_changes(harness: Harness, number: int) -> None:
+    row = {"team": CHANNEL.team, "channel": CHANNEL.id, "by": "U1", "at": BEGIN, "what": "remind 1h"}
+    async with harness.store._database.write() as tx:  # noqa: SLF001 -- so many commands would take too long
+        await tx.execute(tables.channel_changes.insert(), [row] * number)
+
+
+async def test_what_is_older_than_it_must_be_kept_is_deleted_once_an_hour_in_batches(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="services.channels.maintenance")
+    harness.maintenance.keep = 30 * DAY
+    await round_at(harness, BEGIN, 0.10)
+    await round_at(harness, BEGIN + 10 * MINUTE, 0.0)
+    (ended,) = await harness.store.history(CHANNEL, 9)
+    await harness.tick(BEGIN + 20 * MINUTE, 0.10)  # open, and never delivered
+    await add_old_changes(harness, 2 * BATCH)
+    waiting = await harness.store.backlog(harness.clock.at)
+
+    async def deleted_at(at: datetime) -> list[str]:
+        caplog.clear()
+        harness.clock.at = at
+        await harness.maintenance.tick(at)
+        return [record.getMessage().partition(": ")[2] for record in caplog.records if "deleted" in record.message]
+
+    later = BEGIN + 31 * DAY
+    batches = [await deleted_at(later + minutes * MINUTE) for minutes in range(4)]
+    await add_old_changes(harness, 9)
+    within_the_hour = await deleted_at(later + 30 * MINUTE)
+    next_hours = [await deleted_at(later + hours * 60 * MINUTE) for hours in (2, 4)]
+
+    def text(alerts: int, notices: int, attempts: int, changed: int) -> str:
+        kinds = f"{alerts} alerts, {notices} notices, {attempts} delivery attempts"
+        return f"{kinds}, {changed} records of changes"
+
+    assert [[text(1, 0, 0, BATCH)], [text(0, 0, 0, BATCH - CHANGES_KEPT)], [], []] == batches
+    assert ([], [[text(0, 0, 0, 9)], []]) == (within_the_hour, next_hours)
+    assert ended.closed_at is not None
+    assert [ended.id + 1] == [alert.id for alert in await harness.store.history(CHANNEL, 9)]
+    assert waiting.waiting == (await harness.store.backlog(harness.clock.at)).waiting > 0
+    assert 1 == len(await harness.store.rule_audits(CHANNEL, 9))
+
+
+async def test_without_a_limit_nothing_is_deleted(harness: Harness) -> None:
+    await round_at(harness, BEGIN, 0.10)
+    await round_at(harness, BEGIN + 10 * MINUTE, 0.0)
+    await round_at(harness, BEGIN + 20 * MINUTE, 0.10)
+    harness.clock.at = BEGIN + 200 * DAY
+
+    await harness.maintenance.tick(harness.clock.at)
+
+    assert 2 == len(await harness.store.history(CHANNEL, 9))

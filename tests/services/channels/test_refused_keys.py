@@ -1,7 +1,7 @@
 """A source that refuses its API key is named on the board to editors, until it accepts one."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -10,6 +10,8 @@ import pytest
 from handlers.render.board import board_message
 from services.channels.commands import ChannelCommands
 from services.channels.permissions import Permissions
+from services.core.prices import WGMI_BTC, Pair, Symbol
+from services.market.ports import EquitySource
 from services.market.price_history import PriceHistory
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.tiingo import Tiingo
@@ -38,12 +40,16 @@ async def harness() -> AsyncIterator[Harness]:
         yield harness
 
 
-async def boards(harness: Harness, *sources: Tiingo | TwelveData) -> dict[str | None, str]:
-    """Return the board as an editor, a member, and everyone in the channel sees it."""
+def commands_with(harness: Harness, sources: Sequence[EquitySource], pair: Pair = WGMI_BTC) -> ChannelCommands:
     history = PriceHistory([harness.vendors.yahoo(), *sources], [harness.vendors.coinbase()], harness.store)
-    commands = ChannelCommands(
-        store=harness.store, market=MarketService(history), clock=harness.clock, nudge=lambda: None
+    return ChannelCommands(
+        store=harness.store, market=MarketService(history), clock=harness.clock, nudge=lambda: None, pair=pair
     )
+
+
+async def boards(harness: Harness, *sources: EquitySource) -> dict[str | None, str]:
+    """Return the board as an editor, a member, and everyone in the channel sees it."""
+    commands = commands_with(harness, sources)
     commands.permissions = Permissions(people=(EDITOR,))
     return {
         reader: board_message(await commands.board(CHANNEL, reader), harness.clock.at).text
@@ -57,7 +63,10 @@ async def test_editors_see_which_key_is_refused_and_where_to_set_it(harness: Har
 
     seen = await boards(harness, Tiingo(client, harness.clock, KEY))
 
-    line = "*Source*: Tiingo refuses its API key; it may be wrong or expired. Whoever runs MinerPulse can set a new one"
+    line = (
+        "*Source*: Tiingo refuses its API key; it may be wrong or expired. "
+        "Your MinerPulse administrator can set a new one"
+    )
     assert [True, False, False] == [f"{line} in `MINERPULSE_TIINGO_KEY`." in text for text in seen.values()]
     assert KEY not in "".join(seen.values())
 
@@ -76,3 +85,17 @@ async def test_any_other_failure_is_not_about_the_key(harness: Harness, status: 
     client = HttpClient(transport=httpx.MockTransport(Vendor(status=status).handle))
 
     assert "refuses its API key" not in (await boards(harness, Tiingo(client, harness.clock, KEY)))[EDITOR]
+
+
+async def test_a_board_of_coins_names_the_key_that_a_rule_on_a_fund_needs(harness: Harness) -> None:
+    """The vendor of shares is not asked about the pair of the board, only about that of the rule."""
+    client = HttpClient(transport=httpx.MockTransport(Vendor().handle))
+    coins = Pair(etf=Symbol("ETH"), crypto=Symbol("BTC"))
+    commands = commands_with(harness, [Tiingo(client, harness.clock, KEY)], coins)
+    commands.permissions = Permissions(people=(EDITOR,))
+    await commands.add_rule(CHANNEL, "5d 15pp on WGMI/BTC", EDITOR)
+
+    board = board_message(await commands.board(CHANNEL, EDITOR), harness.clock.at).text
+
+    assert "Tiingo refuses its API key" in board
+    assert "`MINERPULSE_TIINGO_KEY`" in board

@@ -2,12 +2,15 @@
 
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 
 from handlers.render.notices import notice_message
 from services.delivery.ports import NoticeMessage
+from services.market.price_history import PriceHistory
+from tests.fakes.clock import SetClock
 from tests.fakes.harness import CHANNEL, CLOSE, OTHER_CHANNEL, TODAY, Harness, open_harness
 
 DAY = timedelta(days=1)
@@ -72,3 +75,24 @@ async def test_an_outage_of_the_sources_is_no_halt(harness: Harness) -> None:
     harness.vendors.faults["yahoo"] = [httpx.Response(503) for _ in range(20)]
 
     assert [] == await notices_of_rounds(harness)
+
+
+async def test_a_simulated_market_is_never_renamed_halted_or_delisted(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness.vendors.no_trade_sessions = {TODAY, TODAY + DAY}
+    monkeypatch.setattr(PriceHistory, "simulated", property(lambda _history: True))
+
+    assert [] == await notices_of_rounds(harness)
+
+
+async def test_after_a_restart_the_last_close_stands_for_the_last_trade(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'restarted.db'}"
+    async with open_harness(url) as before:
+        await before.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
+    async with open_harness(url, SetClock(AFTER_TWO), warm=False) as after:
+        after.vendors.faults["yahoo"] = [httpx.Response(404, json=UNKNOWN) for _ in range(20)]
+
+        (notice,) = await notices_of_rounds(after)
+
+    assert "The last trade was $20.00, Tue 3 Mar 16:00 New York (21:00 UTC), from Yahoo." in notice.splitlines()

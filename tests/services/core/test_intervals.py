@@ -41,7 +41,6 @@ def test_an_interval_contains_what_lies_in_it() -> None:
 
     assert 0.32 in interval
     assert 0.6 not in interval
-    assert "0.32" not in interval
     assert 5 in CountRange(4, 5)
     assert 4.5 not in CountRange(4, 5)
 
@@ -49,6 +48,11 @@ def test_an_interval_contains_what_lies_in_it() -> None:
 @pytest.mark.parametrize(("count", "low", "high"), [(60, 0.20, 0.57), (20, 0.02, 0.68)])
 def test_a_correlation_of_040_has_fishers_interval(count: int, low: float, high: float) -> None:
     assert (low, high) == tuple(round(end, 2) for end in correlation_interval(0.40, count))
+
+
+@pytest.mark.parametrize("correlation", [1.0, -1.0])
+def test_an_exact_correlation_is_its_own_interval(correlation: float) -> None:
+    assert (correlation, correlation) == correlation_interval(correlation, 60)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from services.core.text import escape_control, strip_quotes
+from services.core.text import cut, escape_control, normalize, quote, strip_quotes
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,14 @@ from services.core.text import escape_control, strip_quotes
 )
 def test_outer_quotes_are_removed_and_inner_quotes_remain(text: str, expected: str) -> None:
     assert expected == strip_quotes(text)
+
+
+def test_control_characters_and_direction_marks_are_removed_from_what_people_type() -> None:
+    assert "resolve 1 evil [31m\tx\ny" == normalize("\x00resolve 1 \u202eevil\u2066 \x1b[31m\x07\tx\ny\x9b\u2069")
+
+
+def test_a_long_text_is_cut_where_it_is_quoted() -> None:
+    assert ("“abc”", "x" * 200, "x" * 199 + "…") == (quote("abc"), cut("x" * 200), cut("x" * 201))
 
 
 def test_control_characters_are_escaped_except_those_that_are_kept() -> None:

@@ -31,7 +31,7 @@ from tests.fakes.slack import TOKEN, FakeSlack, Fault, error_response
 from tests.fakes.store_snapshots import open_snapshot
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 HISTORY = "conversations.history"
 OTHER = Channel(team="T1", id="C2")
 UNCLEAR_BODIES = ('{"ok": true}', '{"ok": true, "ts": null}', "[]", "[1]", "null", '"ok"', "7", "true")
@@ -274,7 +274,7 @@ async def test_a_message_that_is_always_refused_is_dead_lettered_and_logged_once
     assert MAX_ATTEMPTS == len(harness.slack.calls)
     assert 1 == len(errors)
     assert "alert 1 is dead-lettered after 20 attempts; it is retried when the alert changes" in errors[0]
-    assert "please report it. (msg_too_long)" in errors[0]
+    assert "Please report it. (msg_too_long)" in errors[0]
 
 
 async def test_a_dead_lettered_alert_is_posted_with_its_thread_when_it_changes(harness: OutboxHarness) -> None:
@@ -600,7 +600,7 @@ async def test_a_look_up_waits_for_the_same_fixes_as_a_post(harness: OutboxHarne
 
 
 async def test_the_reposted_resolution_is_not_mistaken_for_the_first_message(harness: OutboxHarness) -> None:
-    """The old message has the same key; it was posted long before the resolution was first tried."""
+    """The old message is in the same channel and of the same alert; the resolution has another key."""
     harness.slack.readable, harness.slack.epoch = True, int(AT.timestamp())
     await harness.open_alert()
     await harness.outbox.deliver(AT)
@@ -614,6 +614,43 @@ async def test_the_reposted_resolution_is_not_mistaken_for_the_first_message(har
     first, resolution = harness.sent_messages()
     assert "it is over" in str(resolution["blocks"])
     assert "it is over" not in str(first["blocks"])
+
+
+@pytest.mark.parametrize("ahead", [10 * MINUTE, HOUR, 3 * DAY], ids=str)
+@pytest.mark.parametrize("corrected", [False, True], ids=["still ahead", "corrected"])
+async def test_a_post_by_a_clock_ahead_of_slacks_is_found(
+    harness: OutboxHarness, ahead: timedelta, corrected: bool
+) -> None:
+    slack, store, clock = harness.slack, harness.store, SetClock(AT + ahead)
+    slack.readable, slack.clock = True, lambda: AT
+    harness = replace(harness, outbox=an_outbox(slack, store, clock))
+    await harness.open_alert()
+    slack.fail("chat.postMessage", Fault(drop=True, accepted=True))
+    await harness.outbox.deliver(clock.at)
+    clock.at = AT + (timedelta(0) if corrected else ahead) + LEASE
+    if corrected:
+        await store.claim_tick(WGMI_BTC, AT + ahead, AT + ahead)
+        await store.discard_ahead(AT)
+
+    sent = await harness.outbox.deliver(clock.at)
+
+    assert (1, 1) == (sent, len(harness.sent_messages()))
+
+
+async def test_a_look_up_in_a_busy_channel_ends_at_a_day_before_the_attempt(harness: OutboxHarness) -> None:
+    """The newest messages come first; those of earlier days are not read."""
+    harness.slack.readable, harness.slack.page = True, 1
+    await harness.open_alert()
+    for days_ago in (9, 8, 2, 1, 0):
+        harness.slack.epoch = int((AT - timedelta(days=days_ago, hours=1)).timestamp())
+        other = AsyncWebClient(token=TOKEN, base_url=f"{harness.slack.url}api/")
+        await other.chat_postMessage(channel=CHANNEL.id, text="hello")
+    harness.slack.epoch = int(AT.timestamp())
+    harness.slack.fail("chat.postMessage", Fault(drop=True))
+
+    sent = await harness.deliver_hourly(AT, 2)
+
+    assert ([0, 1], 2) == (sent, len(harness.slack.calls_of(HISTORY)))
 
 
 async def test_a_post_from_before_the_clock_was_set_back_is_found(harness: OutboxHarness) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from services.core.prices import Symbol
 from services.core.reason import Code
+from services.market.consensus.corporate_actions import DeclaredActions
 from services.market.feeds.crypto import CoinFeed, CoinFeeds
 from services.market.feeds.equities import EquityFeed, EquityFeeds
-from services.market.feeds.freshness import HISTORY_START, lookback_start
+from services.market.feeds.freshness import HISTORY_START
 from services.market.ports import CryptoSource, EquityPrices, EquitySource
 from services.market.sources.simulated.market import SimulatedMarket
 from services.storage import SqlStore
@@ -372,7 +373,7 @@ async def test_a_volume_that_arrives_later_updates_the_close(store: SqlStore) ->
 
 async def test_a_stored_history_without_openings_is_fetched_again(store: SqlStore) -> None:
     vendors = Vendors(SetClock(CLOSE + timedelta(hours=1)))
-    answer = await vendors.yahoo().prices(WGMI, lookback_start(vendors.clock.at))
+    answer = await vendors.yahoo().prices(WGMI, HISTORY_START)
     await store.save_closes(replace(answer.closes, open_to_close=None), vendors.clock.at)
 
     read = await EquityFeeds(vendors.yahoo(), store).read(WGMI, vendors.clock.at, CALENDAR)
@@ -381,6 +382,29 @@ async def test_a_stored_history_without_openings_is_fetched_again(store: SqlStor
     for closes in (read.closes, stored):
         np.testing.assert_allclose(closes.known_open_to_close, np.full(len(answer.closes), 0.01), rtol=1e-9)
     assert [] == await store.revisions(WGMI, 1)
+
+
+async def test_a_database_with_the_last_years_only_gets_all_sessions_since_the_listing_in_one_call(
+    store: SqlStore,
+) -> None:
+    vendors = Vendors(SetClock(IN_SESSION), etf_since=date(2022, 2, 8))
+    answer, recent = await vendors.yahoo().prices(WGMI, date(2023, 8, 17)), date(2023, 8, 17)
+    declared = DeclaredActions(source="Yahoo", since=recent, actions=answer.actions)
+    await store.save_closes(answer.closes, IN_SESSION, declared)
+    vendors.requests.clear()
+
+    closes = (await make_feeds(vendors, store).etf(WGMI, IN_SESSION)).closes
+    again = (await make_feeds(vendors, store).etf(WGMI, vendors.clock.advance(timedelta(hours=1)))).closes
+
+    assert [np.datetime64("2022-02-08")] * 2 == [closes.sessions[0], again.sessions[0]]
+    first, second = (int(call.url.params["period1"]) for call in vendors.calls("chart"))
+    assert ("1d", 2010) == (vendors.calls("chart")[0].url.params["interval"], datetime.fromtimestamp(first, UTC).year)
+    assert timedelta(days=9) > vendors.clock.at - datetime.fromtimestamp(second, UTC)
+
+
+async def test_a_share_that_was_another_business_before_a_merger_begins_after_it(store: SqlStore) -> None:
+    closes = (await make_feeds(Vendors(SetClock(IN_SESSION)), store).etf(Symbol("WULF"), IN_SESSION)).closes
+    assert np.datetime64("2021-12-14") == closes.sessions[0]
 
 
 async def test_requests_to_a_source_with_a_small_quota_are_spaced(store: SqlStore) -> None:

@@ -20,6 +20,7 @@ from services.market.measure import (
     measure,
     percentile_series,
     residual_series,
+    sigma_series,
     spread_series,
     z_series,
 )
@@ -130,6 +131,25 @@ def test_a_market_that_never_moves_has_no_z() -> None:
     day = measured(market, Window.D1)
 
     assert (day.spread, day.z, day.percentile, day.beta, day.residual) == (0.0, None, 50.0, None, None)
+
+
+@pytest.mark.parametrize("window", Window, ids=lambda window: window.value)
+def test_short_windows_have_a_percentile_and_long_ones_a_sigma(window: Window) -> None:
+    row = measured(MARKET, window)
+
+    expected = (
+        percentile_series(MARKET, window)[-1] if window.is_short else None,
+        (None if window.is_short else sigma_series(MARKET, window)[-1]),
+    )
+    assert expected == (row.percentile, row.sigma)
+    assert row.is_ranked
+
+
+def test_a_year_to_date_covers_the_sessions_of_this_year() -> None:
+    year = MARKET.sessions.astype("datetime64[Y]")
+
+    assert int((year == year[-1]).sum()) == measured(MARKET, Window.YTD).sessions
+    assert 60 == measured(MARKET, Window.D60).sessions
 
 
 def test_a_short_history_has_no_z_and_no_percentile() -> None:

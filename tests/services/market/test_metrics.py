@@ -21,7 +21,8 @@ ROOT = ROWS.parents[2]
 SOURCES = [path for folder in ("bot", "handlers", "services") for path in (ROOT / folder).rglob("*.py")]
 ROW_NAMES = {name for name, value in vars(metrics).items() if isinstance(value, Metric | Unit)}
 FIELDS = {
-    "headline": {"etf", "etf_state", "crypto", "Crypto", "spread", "value", "signed", "side", "move", "window"},
+    "headline": {"etf", "etf_state", "crypto", "Crypto", "spread", "value", "signed", "side", "move", "window"}
+    | {"since"},
     "phrase": {"etf", "crypto", "Crypto", "side", "move"},
     "chart": {"window", "Crypto", "name", "unit"},
 }
@@ -36,8 +37,14 @@ def test_stored_names_and_subjects_do_not_change() -> None:
         "drawdown": "drawdown",
         "hashprice": "hashprice",
         "difficulty": "difficulty",
+        "sigma": "divergence",
+        "correlation": "correlation",
+        "beta": "beta",
+        "etf": "etf",
+        "btc": "btc",
     } == {name: metric.subject for name, metric in METRICS.items()}
-    assert ["pp", "%", "z"] == [unit_named(name).name for name in ("pp", "%", "z")]
+    units = ("pp", "%", "z", "σ", "correlation", "beta")
+    assert [*units] == [unit_named(name).name for name in units]
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=str)
@@ -118,5 +125,5 @@ def test_a_window_that_a_metric_does_not_have_is_refused(daily_metric: Metric) -
 
 
 def test_a_metric_with_a_magnitude_has_no_sides() -> None:
-    assert {"drawdown"} == {name for name, metric in METRICS.items() if not metric.signed}
-    assert {"spread", "residual", "z"} == {name for name, metric in METRICS.items() if metric.is_divergence}
+    assert {"drawdown", "correlation", "beta"} == {name for name, metric in METRICS.items() if not metric.signed}
+    assert {"spread", "residual", "z", "sigma"} == {name for name, metric in METRICS.items() if metric.is_divergence}

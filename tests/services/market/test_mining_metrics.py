@@ -98,8 +98,7 @@ def test_a_network_rule_can_be_backtested_and_tuned() -> None:
     tuned = tune(MINING, parse_target("20d hashprice 6/year", rule))
 
     assert measurement.episodes
-    assert measurement.closings is None  # the metric has no gap that could close
-    assert (0, 0) == measurement.false_alarms
+    assert measurement.follow_up is None  # the metric has no gap that could close
     assert track_record is not None
     assert track_record.episodes <= len(measurement.episodes)
     assert 6 == pytest.approx(tuned.per_year, abs=1.5)

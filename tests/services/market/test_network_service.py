@@ -189,3 +189,15 @@ async def test_the_history_is_fetched_every_few_hours_and_survives_a_failure(ven
 async def test_sources_without_history_return_none(vendors: NetworkVendors) -> None:
     service = NetworkService([feed.source for feed in vendors.service.feeds[1:]])
     assert (None, None) == await service.history(NOON)
+
+
+async def test_unusable_values_of_a_network_source_are_named(vendors: NetworkVendors) -> None:
+    await vendors.service.network(NOON)
+    nothing = vendors.service.dropped_values()
+    vendors.changes = {"fastestFee": "soon"}
+
+    await vendors.service.network(NOON + HOUR)
+
+    assert [] == nothing
+    expected = reason(Code.VALUES_DROPPED, source="mempool.space", symbol="network", values=("fastestFee",))
+    assert [expected] == vendors.service.dropped_values()

@@ -1,6 +1,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import httpx
@@ -21,6 +22,7 @@ from services.market.sources.simulated.market import SimulatedMarket
 from services.market.sources.vendors.yahoo import Yahoo
 from services.storage import SqlStore
 from tests.fakes.clock import SetClock
+from tests.fakes.market import CALENDAR
 from tests.fakes.reasons import reason, reason_with
 from tests.fakes.vendors import Vendors
 from tests.services.market.sources.conftest import RESPONSES
@@ -205,9 +207,8 @@ async def test_an_hour_that_venues_dispute_has_no_price(vendors: Vendors, store:
     vendors.clock.at = CLOSE + timedelta(minutes=1)
     leg = await history.leg(BTC, vendors.clock.at)
 
-    asked_again = [np.datetime64(f"2026-03-04T{hour}:00") for hour in (19, 20, 21)]
-    assert asked_again == list(leg.history.quarantined)
-    assert np.datetime64("2026-03-04T18:00") == bars(leg).ended_at[-1]
+    assert [np.datetime64("2026-03-04T21:00")] == list(leg.history.quarantined)  # both confirmed the hours before
+    assert np.datetime64("2026-03-04T20:00") == bars(leg).ended_at[-1]
     assert (Verdict.SUSPECT, (reason_with(Code.PRICES_DISPUTED),)) == (leg.quote_trust.verdict, leg.quote_trust.reasons)
 
 
@@ -408,6 +409,63 @@ async def test_a_source_that_rewrites_its_history_is_outvoted_while_no_other_sou
     leg = await history.leg(WGMI, vendors.clock.at)
 
     assert approx(before) == closes(leg)
+
+
+@pytest.mark.parametrize(("sessions", "settled"), [(4, False), (5, True)])
+async def test_the_only_source_left_is_converted_after_five_sessions_on_another_scale(
+    history: PriceHistory, vendors: Vendors, store: SqlStore, sessions: int, *, settled: bool
+) -> None:
+    """As after a split that no source declares; its last trade stays suspect, and the board says what to do."""
+    before = closes(await history.leg(WGMI, EVENING))
+    vendors.price_factors["yahoo"], vendors.faults["nasdaq"] = 0.1, [DOWN] * 99
+    days = CALENDAR.days[CALENDAR.days > LAST][: sessions + 1].astype(object)
+    at = datetime(days[-1].year, days[-1].month, days[-1].day, 16, 0, tzinfo=UTC)
+    vendors.clock.at, vendors.etf_last = at, (2.0, at)
+
+    leg = await make_history(vendors, store).leg(WGMI, at)
+    again = await make_history(vendors, store).leg(WGMI, at + timedelta(minutes=1))
+
+    known = closes(leg)
+    assert known == closes(again)
+    assert approx(before) == {day: price for day, price in known.items() if day in before}
+    expected = {day: pytest.approx(vendors.etf_close(day)) for day in days[:-1].tolist()} if settled else {}
+    assert expected == {day: price for day, price in known.items() if day not in before}
+    assert Verdict.SUSPECT is leg.quote_trust.verdict
+    [problem] = leg.history.problems
+    assert (Code.SCALE_UNCONFIRMED if settled else Code.SOURCE_OUTVOTED) is problem.code
+
+
+async def test_a_venue_that_rewrites_its_history_is_outvoted_by_the_bars_that_two_confirmed(
+    vendors: Vendors, store: SqlStore
+) -> None:
+    vendors.crypto_since = EVENING - timedelta(days=3)
+    two = PriceHistory([], [vendors.coinbase(), vendors.bitstamp()], store)
+    before = bars(await two.leg(BTC, EVENING))
+    await store.save_bars(replace(before, closes=10 * before.closes, source="Coinbase"))
+    vendors.price_factors["coinbase"] = 10.0
+
+    leg = await PriceHistory([], [vendors.coinbase()], store).leg(BTC, EVENING)
+
+    assert pytest.approx(before.closes) == bars(leg).closes
+    assert [reason(Code.VENUE_OUTVOTED, source="Coinbase", symbol="BTC", hours=72, witnesses=())] == [
+        *leg.history.problems
+    ]
+    assert not leg.quote_trust.verdict.usable
+
+
+async def test_two_venues_that_agree_outvote_the_stored_bars(vendors: Vendors, store: SqlStore) -> None:
+    vendors.crypto_since = EVENING - timedelta(days=3)
+    before = bars(await PriceHistory([], [vendors.coinbase(), vendors.bitstamp()], store).leg(BTC, EVENING))
+    for source in ("Coinbase", "Bitstamp"):
+        await store.save_bars(replace(before, closes=2 * before.closes, source=source))
+    vendors.price_factors = {"coinbase": 2.0, "bitstamp": 2.0}
+
+    leg = await PriceHistory([], [vendors.coinbase(), vendors.bitstamp()], store).leg(BTC, EVENING)
+
+    assert pytest.approx(2 * before.closes) == bars(leg).closes
+    assert () == leg.history.problems
+    stored = await store.load_bars(BTC, CONFIRMED, timedelta(hours=1), EVENING - timedelta(days=9))
+    assert pytest.approx(2 * before.closes) == stored.closes
 
 
 async def test_two_sources_that_agree_outvote_the_stored_closes(history: PriceHistory, vendors: Vendors) -> None:

@@ -2,16 +2,23 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
+from bot.app import build
+from bot.settings import Settings
+from services.core.errors import NoHistoryError
+from services.core.identity import Channel
 from services.core.prices import WGMI_BTC, Pair, Symbol
 from services.market import price_history
 from services.market.price_history import MAX_UNWATCHED, PriceHistory
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.tiingo import Tiingo
+from services.rules.grammar import parse_rule
 from services.rules.market_service import MarketService
 from services.storage import SqlStore
 from tests.fakes.clock import SetClock
@@ -112,3 +119,35 @@ async def test_only_the_pairs_used_last_stay_in_memory(store: SqlStore, monkeypa
     ]
     assert pairs[1] == (await market.view(pairs[1], OPEN)).pair
     assert MAX_UNWATCHED == 64
+
+
+async def test_forty_backtests_in_a_web_process_leave_the_watched_pairs_their_calls(tmp_path: Path) -> None:
+    """A web process never ticks; it learns from the database which pairs other processes watch."""
+    clock = SetClock(OPEN)
+    server = TiingoServer(clock)
+    client = HttpClient(transport=httpx.MockTransport(server.respond), sleep=no_wait)
+    vendors = Vendors(clock, crypto_since=OPEN - timedelta(days=99))
+    settings = Settings(
+        database_url=f"sqlite:///{tmp_path / 'minerpulse.db'}",
+        slack_bot_token=SecretStr("xoxb-test"),
+        slack_signing_secret=SecretStr("0" * 32),
+    )
+    async with build(
+        settings, clock=clock, equity=Tiingo(client, clock, "key"), crypto=vendors.coinbase(), network_sources=()
+    ) as web:
+        await web.commands.add_rule(Channel(team="T1", id="C1"), "1d 8pp on MARA/BTC", "U1")
+        server.asked.clear()
+        refused = 0
+        for number in range(40):
+            rule = parse_rule(f"1d 8pp on Q{number}/BTC")
+            try:
+                await web.research.backtest(rule, clock.at)
+            except NoHistoryError as error:
+                refused += "has no calls left for questions" in str(error)
+            clock.advance(timedelta(seconds=30))
+        asked, mara = [*server.asked], await web.history.leg(Symbol("MARA"), clock.at)
+
+    assert 0 < len(asked) <= 50 // 4
+    assert 40 - len(asked) // 2 == refused
+    assert mara.quote is not None
+    assert clock.at == mara.quote.at

@@ -18,7 +18,7 @@ from services.research.attribution import (
     attribute_return,
 )
 from tests.fakes.alerts import AT
-from tests.fakes.legs import legs_of, proxy_closes, random_legs, real_legs
+from tests.fakes.legs import legs_of, proxy_closes, random_legs, real_legs, spliced_legs
 from tests.fakes.market import aligned_market
 from tests.fakes.price_files import DATA, needs_data
 from tests.fakes.reasons import reason
@@ -52,12 +52,12 @@ def test_a_part_is_the_prior_beta_times_the_factor_return() -> None:
     result = attributed(LEGS, Window.D1)
     etf, crypto, proxy = (returns(prices, DAILY) for prices in LEGS.columns)
     before = slice(499 - 126, 499)
-    reference = sm.OLS(etf[before], sm.add_constant(np.column_stack([crypto, proxy])[before])).fit()
+    reference = sm.OLS(etf[before], sm.add_constant(np.column_stack([crypto, proxy])[before])).fit(cov_type="HC3")
     assert reference.params[1] * crypto[499] == pytest.approx(result.crypto.amount, rel=1e-9)
     assert reference.params[2] * proxy[499] == pytest.approx(result.proxy.amount, rel=1e-9)
     assert reference.bse[1] * abs(crypto[499]) == pytest.approx(result.crypto.error, rel=1e-9)
     assert reference.bse[2] * abs(proxy[499]) == pytest.approx(result.proxy.error, rel=1e-9)
-    residual_test = reference.t_test([0, crypto[499], proxy[499]]).sd[0][0]
+    residual_test = reference.t_test([0, crypto[499], proxy[499]], use_t=True).sd[0][0]
     assert residual_test == pytest.approx(result.residual.error, rel=1e-9)
 
 
@@ -182,6 +182,51 @@ def test_real_prices_of_2026(last: date, expected: tuple[float, ...]) -> None:
     assert expected == pytest.approx([100 * part for part in parts], abs=0.05)
 
 
+# Percentage points: the return; amount and error of bitcoin's part, of the proxy's and of the residual.
+PARTS = [
+    (Window.D60, date(2024, 2, 29), 35.7055, (86.2231, 7.38156), (26.9816, 6.13183), (-77.4993, 9.15459)),
+    (Window.D252, date(2024, 2, 29), 119.78, (199.511, 14.9175), (70.7912, 11.9153), (-150.522, 18.8493)),
+    (Window.YTD, date(2024, 2, 29), -5.33332, (54.2964, 4.95719), (12.8948, 3.44812), (-72.5245, 5.65407)),
+    (Window.D60, date(2025, 9, 10), 88.176, (8.8826, 1.20252), (15.4596, 3.56343), (63.8338, 3.41348)),
+    (Window.D252, date(2025, 9, 10), 137.884, (84.6231, 10.3518), (31.3051, 8.49839), (21.9558, 12.5192)),
+    (Window.YTD, date(2025, 9, 10), 59.9369, (12.9185, 2.09123), (16.1064, 5.60493), (30.912, 5.35851)),
+    (Window.D60, date(2026, 7, 31), -6.67392, (-23.3024, 4.57913), (7.70911, 2.27335), (8.91933, 5.88704)),
+    (Window.D252, date(2026, 7, 31), 108.256, (-99.3492, 19.191), (110.285, 15.8958), (97.3201, 29.2457)),
+    (Window.YTD, date(2026, 7, 31), 34.4656, (-40.1591, 8.36026), (55.8019, 8.91375), (18.8228, 14.2417)),
+]
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("window", "last", "total", "crypto", "proxy", "residual"), PARTS, ids=[f"{row[0].value} {row[1]}" for row in PARTS]
+)
+def test_parts_of_real_returns_and_their_errors(
+    window: Window,
+    last: date,
+    total: float,
+    crypto: tuple[float, float],
+    proxy: tuple[float, float],
+    residual: tuple[float, float],
+) -> None:
+    result = attributed(spliced_legs(last), window)
+    parts = [(part.amount, part.error or np.nan) for part in (result.crypto, result.proxy, result.residual)]
+    expected = [total, *crypto, *proxy, *residual]
+    actual = [result.etf_return, *(number for part in parts for number in part)]
+    assert expected == pytest.approx([float(f"{100 * number:.6g}") for number in actual], rel=1e-6)
+
+
+def test_errors_are_withheld_if_one_session_determines_a_beta() -> None:
+    crypto = LEGS.aligned.crypto.copy()
+    crypto[450:] *= 100.0
+    legs = replace(LEGS, aligned=replace(LEGS.aligned, crypto=crypto))
+    result, live = attributed(legs, Window.D5), attribute_intraday(legs, AT, etf=0.1, crypto=0.1, proxy=0.1)
+    assert live is not None
+    for parts in (result, live):
+        assert (None, None, None) == (parts.crypto.error, parts.proxy.error, parts.residual.error)
+        total = parts.crypto.amount + parts.proxy.amount + parts.residual.amount
+        assert parts.etf_return == pytest.approx(total, abs=1e-9)
+
+
 UNTIL_YESTERDAY = LEGS.head(499)
 RETURNS = [float(prices[499] / prices[498] - 1) for prices in LEGS.columns]
 
@@ -208,7 +253,7 @@ def test_the_parts_add_up_and_their_errors_equal_statsmodels() -> None:
     live = intraday(etf=0.123)
     assert 0.123 == pytest.approx(live.crypto.amount + live.proxy.amount + live.residual.amount, abs=1e-12)
     etf, crypto, proxy = (returns(prices, np.arange(500) - 1)[499 - 126 : 499] for prices in LEGS.columns)
-    reference = sm.OLS(etf, sm.add_constant(np.column_stack([crypto, proxy]))).fit()
+    reference = sm.OLS(etf, sm.add_constant(np.column_stack([crypto, proxy]))).fit(cov_type="HC3")
     residual_test = reference.t_test(np.array([0.0, RETURNS[1], RETURNS[2]]))
     assert float(residual_test.sd.item()) == pytest.approx(live.residual.error, rel=1e-9)
 

@@ -14,7 +14,7 @@ from services.market.measure import Window, returns
 from services.market.sources.files.prices import read_crypto_csv, read_etf_csv
 from services.research.attribution import attribute_return
 from services.research.explain import LaterSessions, SessionSplit, SplitReturn, explain, rolling_betas, split_sessions
-from tests.fakes.legs import proxy_closes, random_legs, real_legs
+from tests.fakes.legs import proxy_closes, random_legs, real_legs, spliced_legs
 from tests.fakes.market import CALENDAR, HOUR, aligned_market, crypto_bars, session_days
 from tests.fakes.price_files import DATA, needs_data
 from tests.fakes.reasons import reason
@@ -74,7 +74,7 @@ def test_rolling_betas_equal_statsmodels_two_years_ago_and_now() -> None:
     etf, crypto, proxy = (returns(prices, np.arange(800) - 1) for prices in LONG_LEGS.columns)
     for estimate, row in ((betas.first, 295), (betas.last, 799)):
         span = slice(row - 125, row + 1)
-        reference = sm.OLS(etf[span], sm.add_constant(np.column_stack([crypto, proxy])[span])).fit()
+        reference = sm.OLS(etf[span], sm.add_constant(np.column_stack([crypto, proxy])[span])).fit(cov_type="HC3")
         assert LONG_LEGS.aligned.sessions[row].astype(object) == estimate.session
         assert reference.params[1:] == pytest.approx([estimate.crypto.value, estimate.proxy.value])
         assert reference.bse[1:] == pytest.approx([estimate.crypto.error, estimate.proxy.error])
@@ -89,6 +89,82 @@ def test_a_short_history_starts_at_the_first_possible_estimate() -> None:
         LONG_LEGS.aligned.sessions[95].astype(object) == betas.first.session
     )  # 95 returns are at least three quarters of 126
     assert 6 == len(betas.path)
+
+
+@pytest.mark.parametrize(("rows", "shared", "tested"), [(101, 121, False), (221, 1, False), (222, 0, True)])
+def test_estimates_that_share_a_session_are_not_tested(rows: int, shared: int, *, tested: bool) -> None:
+    """The first estimate is that of row 95."""
+    betas = rolling_betas(LONG_LEGS.head(rows))
+    assert betas is not None
+    assert (shared, tested) == (betas.shared_sessions, betas.test is not None)
+    assert tested or not betas.have_changed
+
+
+def test_later_prices_change_neither_the_test_nor_the_correlation() -> None:
+    other = random_legs(800, seed=6)
+    changed = replace(
+        LONG_LEGS,
+        aligned=replace(
+            LONG_LEGS.aligned,
+            etf=np.append(LONG_LEGS.aligned.etf[:700], other.aligned.etf[700:]),
+            crypto=np.append(LONG_LEGS.aligned.crypto[:700], other.aligned.crypto[700:]),
+        ),
+        proxy_prices=np.append(LONG_LEGS.proxy_prices[:700], other.proxy_prices[700:]),
+    )
+    before, after = (
+        explain(legs.head(700), Window.D20, COIN_CLOSES, COIN_CLOSES, CALENDAR) for legs in (LONG_LEGS, changed)
+    )
+    assert (before.betas, before.correlation) == (after.betas, after.correlation)
+    assert rolling_betas(LONG_LEGS) != rolling_betas(changed)
+
+
+# Then: session, bitcoin's beta and error, the proxy's, R². Now: the same without the session. The test: W and p.
+CHANGES = [
+    pytest.param(
+        date(2024, 2, 29),
+        (date(2022, 6, 27), 0.488691, 0.0853382, 0.956989, 0.0961299, 0.816366),
+        (1.28764, 0.155886, 0.887466, 0.242105, 0.476816),
+        (20.6549, 5.21693e-05, True),
+        id="February 2024",
+    ),
+    pytest.param(
+        date(2025, 9, 10),
+        (date(2023, 9, 6), 1.11838, 0.206271, 0.443714, 0.236162, 0.61952),
+        (0.815788, 0.159092, 0.691804, 0.164447, 0.488372),
+        (1.56617, 0.458129, False),
+        id="September 2025",
+    ),
+    pytest.param(
+        date(2026, 7, 31),
+        (date(2024, 7, 26), 0.839679, 0.134855, 0.56388, 0.168734, 0.364115),
+        (0.551774, 0.128865, 1.1271, 0.155554, 0.583818),
+        (6.65548, 0.0374961, True),
+        id="July 2026",
+    ),
+]
+
+
+def six_digits(*numbers: float | None) -> list[float]:
+    return [float(f"{number:.6g}") for number in numbers if number is not None]
+
+
+@needs_data
+@pytest.mark.parametrize(("last", "then", "now", "test"), CHANGES)
+def test_real_betas_then_and_now(
+    last: date, then: tuple[date, *tuple[float, ...]], now: tuple[float, ...], test: tuple[float, float, bool]
+) -> None:
+    betas = rolling_betas(spliced_legs(last))
+    assert betas is not None
+    assert betas.test is not None
+    first, second = (
+        six_digits(
+            estimate.crypto.value, estimate.crypto.error, estimate.proxy.value, estimate.proxy.error, estimate.r2
+        )
+        for estimate in (betas.first, betas.last)
+    )
+    assert then == (betas.first.session, *(pytest.approx(number, rel=1e-6) for number in first))
+    assert now == pytest.approx(second, rel=1e-6)
+    assert test == (*six_digits(*betas.test), betas.have_changed)
 
 
 def test_a_history_too_short_for_betas_has_no_rolling_betas() -> None:

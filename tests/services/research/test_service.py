@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import httpx
+import numpy as np
 import pytest
 
 from services.core.errors import NoHistoryError, ReplayError, RuleError
@@ -13,10 +14,13 @@ from services.core.reason import Code
 from services.core.trust import Verdict
 from services.market.holdings import Holdings
 from services.market.measure import Window
+from services.market.mining_power import PowerModel
 from services.market.network_service import NetworkService
 from services.market.price_history import PriceHistory
 from services.market.sources.files.cohorts import read_cohorts
+from services.market.sources.files.machines import read_machines
 from services.market.sources.simulated.market import SimulatedMarket
+from services.market.sources.simulated.network import SimulatedNetwork
 from services.research.holdings_report import HoldingsReporter
 from services.research.service import ResearchService
 from services.rules.grammar import parse_rule
@@ -153,6 +157,73 @@ async def test_the_network_result_needs_no_etf_price() -> None:
     assert (None, {"MARA"}) == (result.hashprice_rank, asked)
 
 
+@asynccontextmanager
+async def simulated_mining(pair: Pair = WGMI_BTC) -> AsyncIterator[ResearchService]:
+    """Open a service on the simulated market and network, with the machines that ship."""
+    async with simulated() as research:
+        network = NetworkService(
+            [SimulatedNetwork(SetClock(NOON))],
+            requires_witness=False,
+            power_model=PowerModel(machines=read_machines()),
+        )
+        yield replace(research, network_service=network, pair=pair)
+
+
+async def test_the_power_draw_is_estimated_from_todays_hash_rate_and_ranked_in_its_past() -> None:
+    async with simulated_mining() as research:
+        result = await research.network(NOON)
+    power, hashrate = result.power, result.checked.network.hashrate
+    assert power is not None
+    assert power.best is not None
+    assert power.upper is not None
+    assert hashrate is not None
+    assert power.best.power_mw == pytest.approx(hashrate / 1e18 * power.best.efficiency * 1.10)
+    assert power.lower.power_mw < power.best.power_mw < power.upper.power_mw
+    assert power.best.rank is not None
+    assert power.best.rank.count > 500
+    assert power.best.rank.since >= date(2023, 6, 19)  # the simulated history has three years
+
+
+async def test_a_report_estimates_the_power_draw_at_its_last_session() -> None:
+    async with simulated_mining() as research:
+        whole = await research.report([], None, None, NOON)
+        part = await research.report([], None, date(2025, 12, 31), NOON)
+    assert whole.power is not None
+    assert part.power is not None
+    assert (date(2026, 6, 18), date(2025, 12, 31)) == (whole.power.day, part.power.day)
+    assert {machine.released <= part.power.day for machine in read_machines()} == {True, False}
+    assert part.power.machines < whole.power.machines
+
+
+async def test_a_report_does_not_use_what_came_after_its_last_session() -> None:
+    async with simulated_mining() as research:
+        expected = await research.report([], None, date(2025, 12, 31), NOON)
+        history = (await research.network_service.history(NOON)).history
+        assert history is not None
+        history.hashrates[history.days > np.datetime64("2025-12-31")] *= 10
+        assert expected.power == (await research.report([], None, date(2025, 12, 31), NOON)).power
+
+
+async def test_a_report_without_the_networks_history_says_why() -> None:
+    vendors = NetworkVendors()
+    vendors.away = {"mempool.space"}
+    async with open_harness() as harness:
+        research = replace(harness.research, network_service=vendors.service)
+        result = await research.report([parse_rule("5d 15pp")], None, None, harness.clock.at)
+    assert result.power is None
+    assert any("mempool.space on network: answered 403" in str(problem) for problem in result.provenance.problems)
+
+
+async def test_a_report_without_bitcoins_price_has_no_power_draw() -> None:
+    async with open_harness(warm=False) as harness:
+        pair = Pair(etf=WGMI_BTC.etf, crypto=Symbol("ETH"))
+        await harness.market.history.leg(pair.crypto, harness.clock.at)
+        harness.vendors.faults["coinbase"] = [httpx.Response(404, json={})] * 50
+        result = await replace(harness.research, pair=pair).report([], None, None, harness.clock.at)
+    assert result.power is None
+    assert any("BTC" in str(problem) for problem in result.provenance.problems)
+
+
 async def test_an_unknown_network_raises() -> None:
     async with open_harness() as harness:
         with pytest.raises(NoHistoryError, match="Nothing is known of the bitcoin network yet"):
@@ -188,10 +259,10 @@ async def test_an_open_session_without_a_live_price_has_a_reason() -> None:
     assert reason_with(Code.TRADE_TOO_OLD, source="Yahoo", age_min=30) == result.no_intraday_reason
 
 
-async def test_a_preview_replays_the_last_two_years_of_closes(harness: Harness) -> None:
+async def test_a_preview_replays_all_sessions_since_the_listing(harness: Harness) -> None:
     low, high = await harness.commands.preview("1d 1pp"), await harness.commands.preview("1d 50pp")
 
-    assert (date(2024, 3, 4), date(2026, 3, 3)) == (low.since, low.until)
+    assert (date(2023, 8, 18), date(2026, 3, 3)) == (low.since, low.until)
     assert low.firings > 100
     assert low.last_firing is not None
     assert abs(low.last_firing.value) >= 0.01

@@ -4,38 +4,20 @@ from datetime import date
 import numpy as np
 import pytest
 
-from bot.price_files import align_files, read_price_files
 from services.market.align import Aligned
-from services.research.track_record import ClosedBy, TrackRecord, backtest, compute_track_record
+from services.research.track_record import TrackRecord, backtest, compute_track_record
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
 from tests.fakes.market import aligned_market, random_market
-from tests.fakes.price_files import DATA, needs_data
+from tests.fakes.price_files import needs_data, real_pair, row_of
 
 FLAT = [100.0] * 9
 
 
-@pytest.mark.parametrize(
-    ("etf", "crypto", "closed_by"),
-    [
-        pytest.param([100, 120, 120, 101, 101], [100, 100, 100, 100, 100], ClosedBy.ETF, id="the ETF came back"),
-        pytest.param([100, 120, 120, 120, 120], [100, 100, 100, 118, 118], ClosedBy.CRYPTO, id="bitcoin caught up"),
-        pytest.param([100, 80, 80, 80, 80], [100, 100, 100, 82, 82], ClosedBy.CRYPTO, id="bitcoin fell too"),
-        pytest.param([100, 120, 114, 114, 114], [100, 100, 109, 109, 109], ClosedBy.CRYPTO, id="more by bitcoin"),
-    ],
-)
-def test_the_leg_that_narrowed_the_gap_most_closes_an_episode(
-    etf: list[float], crypto: list[float], closed_by: ClosedBy
-) -> None:
-    market = aligned_market([100.0] * 6 + etf, [100.0] * 6 + crypto)
-    (episode,) = backtest(market, parse_rule("5d 15pp")).episodes
-    assert closed_by is episode.closed_by
-
-
-def test_a_move_that_rolls_out_of_the_window_is_closed_by_neither_leg() -> None:
+def test_an_episode_knows_its_peak_and_length() -> None:
     market = aligned_market([*FLAT, 120.0, 120.0, 121.0, 120.0, 120.0, 120.0, 120.0], [100.0] * 16)
     (episode,) = backtest(market, parse_rule("5d 15pp")).episodes
-    assert (ClosedBy.ROLLED_OFF, 5) == (episode.closed_by, episode.length)
+    assert 5 == episode.length
     assert 0.21 == pytest.approx(episode.peak)
 
 
@@ -52,37 +34,13 @@ def test_an_episode_has_forward_returns() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("later", "false_alarm"),
-    [
-        pytest.param(104.0, True, id="below the clear level"),
-        pytest.param(110.0, False, id="still above"),
-    ],
-)
-def test_a_false_alarm_clears_within_five_sessions(later: float, false_alarm: bool) -> None:
-    market = aligned_market([*FLAT, 112.0, *[112.0] * 4, later], [100.0] * 15)
-    result = backtest(market, parse_rule("1d 10pp"))
-    assert false_alarm is result.episodes[0].false_alarm
-    assert (int(false_alarm), 1) == result.false_alarms
-
-
-def test_a_false_alarm_of_a_residual_uses_its_beta() -> None:
-    """At a beta of 2, +25% with bitcoin at +10% is a residual of 5 pp, below the rule's clear level of 6 pp."""
-    moves = np.random.default_rng(2).normal(0, 0.02, 70)
-    crypto = 100 * np.cumprod(1 + moves)
-    etf = 100 * np.cumprod(1 + 2 * moves)
-    after = [*etf, *[etf[-1] * 1.12] * 5, etf[-1] * 1.25], [*crypto, *[crypto[-1]] * 5, crypto[-1] * 1.1]
-    result = backtest(aligned_market(*after), parse_rule("1d residual 10pp above"))
-    assert (1, 1) == result.false_alarms
-
-
 def test_forward_returns_are_missing_near_the_end_and_without_prices() -> None:
     late = backtest(aligned_market([*FLAT, 112.0, 112.0], [100.0] * 11), parse_rule("1d 10pp")).episodes[0]
     incomplete = backtest(
         aligned_market([*FLAT, 112.0, *[112.0] * 4, None, 112.0], [100.0] * 16), parse_rule("1d 10pp")
     ).episodes[0]
-    assert ((), None) == (late.forward_returns, late.false_alarm)
-    assert ((), None) == (incomplete.forward_returns, incomplete.false_alarm)
+    assert ((), None) == (late.forward_returns, late.outcome)
+    assert ((), None) == (incomplete.forward_returns, incomplete.outcome)
 
 
 def test_episodes_with_overlapping_windows_count_once() -> None:
@@ -109,29 +67,63 @@ def test_a_change_of_side_ends_one_episode_and_starts_another() -> None:
     assert [episode.ended_on for episode in result.episodes][:1] == [result.episodes[1].fired_on]
 
 
-def test_a_drawdown_is_closed_by_no_leg() -> None:
-    market = aligned_market([100.0] * 8, [100.0, 100.0, 40.0, 40.0, 90.0, 90.0, 90.0, 90.0])
-    result = backtest(market, parse_rule("drawdown 50%"))
-    assert [None] == [episode.closed_by for episode in result.episodes]
-    assert (None, (0, 0)) == (result.closings, result.false_alarms)
+def test_a_forward_return_stands_beside_that_of_any_sessions() -> None:
+    """The gap of an alert grows by 2 pp in 5 sessions; any 5 sessions have no change at the median."""
+    market = aligned_market([*[100.0] * 30, *[112.0] * 5, *[114.24] * 11], [100.0] * 46)
+    result = backtest(market, parse_rule("1d 10pp"))
+    benchmark = result.benchmark(5)
+    assert benchmark is not None
+    assert [0.02] == [pytest.approx(forward.spread_change(side)) for side, forward in result.forward_returns(5)]
+    assert (0.0, 0.0, 0.0) == (benchmark.spread_change, benchmark.etf, benchmark.crypto)
+    assert 10 / 41 == benchmark.grew  # the 5 windows that hold the first rise, and the 5 that hold the second
+    assert result.benchmark(20) is not None
+    assert result.benchmark(7) is None
 
 
-def test_a_track_record_counts_closed_episodes() -> None:
-    """The ETF closed one episode; another is open, and belongs to the alert itself."""
+def test_the_benchmark_has_the_episodes_proportion_of_sides() -> None:
+    """Alerts below count a fall of the ETF as a growing gap."""
+    falling = [100 * 0.99**row for row in range(30)]
+    market = aligned_market([100.0, 88.0, *[0.88 * price for price in falling]], [100.0] * 32)
+    benchmark = backtest(market, parse_rule("1d 10pp below")).benchmark(5)
+    assert benchmark is not None
+    assert 1 - 0.99**5 == pytest.approx(benchmark.spread_change)
+    assert 1.0 == benchmark.grew
+
+
+def test_a_history_shorter_than_the_horizon_has_no_benchmark() -> None:
+    assert () == backtest(aligned_market([100.0, 100.0, 112.0], [100.0] * 3), parse_rule("1d 10pp")).benchmarks
+
+
+def test_a_track_record_counts_ended_episodes() -> None:
+    """One episode ended; another is open, and belongs to the alert itself."""
     market = aligned_market([*FLAT, 112.0, 98.0, 98.0, 98.0, 110.0], [100.0] * 14)
-    expected = TrackRecord(
-        since=date(2024, 1, 3), sessions=13, episodes=1, median_length=1, closings=(0, 1, 0), open_side=Side.ABOVE
-    )
+    expected = TrackRecord(since=date(2024, 1, 3), sessions=13, episodes=1, median_length=1, open_side=Side.ABOVE)
     assert expected == compute_track_record(market, parse_rule("1d 10pp above"))
+    assert 252 / 13 == pytest.approx(expected.per_year)
 
 
 def test_a_rule_that_never_fired_has_an_empty_track_record() -> None:
-    expected = TrackRecord(since=date(2024, 1, 3), sessions=8, episodes=0, median_length=None, closings=None)
+    expected = TrackRecord(since=date(2024, 1, 3), sessions=8, episodes=0, median_length=None)
     assert expected == compute_track_record(aligned_market(list(FLAT), FLAT), parse_rule("1d 10pp"))
 
 
 def test_a_rule_without_measurements_has_no_track_record() -> None:
     assert compute_track_record(aligned_market(list(FLAT), FLAT), parse_rule("252d 10pp")) is None
+
+
+def test_a_history_that_begins_past_the_threshold_does_not_count_its_first_episode() -> None:
+    """On the first session that can be measured, the fund is 12 pp above already."""
+    market = aligned_market([100.0, 112.0, 112.0, 112.0, 125.0, 125.0], [100.0] * 6)
+    record = compute_track_record(market, parse_rule("1d 10pp"))
+    assert record is not None
+    assert (1, 1) == (record.episodes, record.median_length)
+
+
+def test_an_episode_that_lasts_into_the_last_two_years_is_named_and_not_counted() -> None:
+    market = aligned_market([*[100.0] * 40, *[130.0] * 514], [100.0] * 554)  # fired 10 sessions before them
+    record = compute_track_record(market, parse_rule("20d 20pp"))
+    assert record is not None
+    assert (0, True, 504) == (record.episodes, record.was_open, record.sessions)
 
 
 def _changed_from(market: Aligned, row: int) -> Aligned:
@@ -148,13 +140,32 @@ def test_a_track_record_covers_the_last_two_years_only() -> None:
 
 
 @needs_data
+@pytest.mark.parametrize(
+    ("symbol", "text", "expected"),
+    [
+        ("WGMI", "1d 8pp", (22, 1, False, None)),
+        ("WGMI", "5d 15pp", (18, 3, True, Side.ABOVE)),
+        ("WGMI", "20d 30pp", (7, 3, False, None)),
+        ("WGMI", "60d 40pp", (5, 30, True, None)),
+        ("IREN", "5d 15pp", (37, 3, True, Side.ABOVE)),
+        ("IREN", "20d 30pp", (9, 16, False, None)),
+    ],
+)
+def test_track_records_of_real_prices_are_those_of_an_independent_computation(
+    symbol: str, text: str, expected: tuple[int, float | None, bool, Side | None]
+) -> None:
+    market = real_pair(symbol)
+    until = market.head(row_of(market, "2026-04-13") + 1)
+
+    record = compute_track_record(until, parse_rule(text, market.pair))
+
+    assert record is not None
+    assert expected == (record.episodes, record.median_length, record.was_open, record.open_side)
+    assert 504 == record.sessions
+
+
+@needs_data
 def test_episodes_of_real_prices() -> None:
-    market = align_files(read_price_files(DATA / "equities/WGMI.csv", DATA / "btc/btcusdt_binance_1h.csv"))
-    result = backtest(market.head(1047), parse_rule("5d 15pp"))
-    assert (36, 35, (5, 35), (1, 8, 26)) == (
-        len(result.episodes),
-        result.non_overlapping,
-        result.false_alarms,
-        result.closings,
-    )
+    result = backtest(real_pair(), parse_rule("5d 15pp"))
+    assert (36, 35) == (len(result.episodes), result.non_overlapping)
     assert 3.0 == result.replay.median_length

@@ -3,11 +3,11 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from scipy.stats import chi2
 
 from services.core.errors import ReplayError, RuleError
+from services.core.intervals import count_range, dispersion_of
 from services.market.measure import Window, spread_series
-from services.market.metrics import DRAWDOWN, RESIDUAL, SPREAD, Metric, Z
+from services.market.metrics import DRAWDOWN, RESIDUAL, SPREAD, Direction, Metric, Z
 from services.research.track_record import backtest
 from services.research.tune import (
     TunedRule,
@@ -17,15 +17,14 @@ from services.research.tune import (
     half_rate_rule,
     parse_target,
     print_target,
-    rate_interval,
     tune,
     tune_with_diffs,
 )
 from services.rules.decide import Change
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
-from services.rules.rule import Direction
 from tests.fakes.market import aligned_market, random_market
+from tests.fakes.price_files import needs_data, real_pair
 
 MARKET = random_market(1000)
 TEMPLATE = parse_rule("1d 8pp")
@@ -61,7 +60,21 @@ def test_the_check_tunes_on_the_first_half_and_counts_in_the_second() -> None:
     row = int(np.searchsorted(MARKET.sessions, np.datetime64(result.since)))
     after = replay(MARKET, [result.rule], first=result.since).rules[0]
     assert (502, after.episodes) == (row, result.episodes)  # of 995 sessions with a 5-session spread
-    assert result.low < result.per_year < result.high
+    assert (None, 498 / 252) == (result.promised, result.years)
+    assert after.per_year == pytest.approx(result.per_year)
+
+
+def test_the_first_half_promises_a_range_for_the_second() -> None:
+    market = random_market(1300)
+    result = tune(market, parse_target("5d 2/month", TEMPLATE))
+    assert result.check is not None
+    values = spread_series(market, Window.D5)
+    first = values[np.isfinite(values)][:647]
+    fired = firings(first, result.check.rule)
+    promised = count_range(len(fired), 647 / 252, dispersion_of(fired, 647), ahead=648 / 252)
+    assert promised == result.check.promised
+    assert promised is not None
+    assert result.check.episodes in promised
 
 
 def test_the_check_does_not_see_the_second_half() -> None:
@@ -117,7 +130,9 @@ def test_a_tuned_rule_is_compared_with_rules_on_the_same_metric() -> None:
 
     result, shifts = tune_with_diffs(MARKET, parse_target("5d 2/month", TEMPLATE), [other, same])
 
-    assert tuned("5d 2/month") == result
+    assert replace(result, scaled=None) == tuned("5d 2/month")
+    assert result.scaled is not None
+    assert tuned("5d sigma 2/month") == replace(result.scaled, target=tuned("5d sigma 2/month").target)
     assert (diff_rules(MARKET, same, result.rule),) == shifts
 
 
@@ -201,8 +216,72 @@ def test_firings_equal_those_of_a_replay(window: str, threshold: str, direction:
     assert replayed.episodes == count_firings(values[known], rule)
 
 
-@pytest.mark.parametrize("events", [0, 1, 5, 30, 200])
-def test_the_interval_is_within_2_percent_of_the_exact_poisson_limits(events: int) -> None:
-    low, high = (4 * rate for rate in rate_interval(events, 4.0))
-    assert (chi2.ppf(0.05, 2 * events) / 2 if events else 0.0) == pytest.approx(low, rel=0.02, abs=0.02)
-    assert chi2.ppf(0.95, 2 * events + 2) / 2 == pytest.approx(high, rel=0.02)
+@needs_data
+@pytest.mark.parametrize(
+    ("symbol", "target", "threshold", "episodes", "years", "blocks", "dispersion", "next_year"),
+    [
+        ("WGMI", "1d 12/year", 0.077, 49, 4.15079, 8, 1.55977, (4, 23)),
+        ("WGMI", "5d 12/year", 0.128, 51, 4.13492, 8, 1.0, (6, 21)),
+        ("MARA", "1d 12/year", 0.117, 76, 6.25397, 12, 4.42424, (2, 31)),
+        ("CLSK", "1d 12/year", 0.127, 76, 6.25397, 12, 6.82078, (1, 36)),
+        ("SMH", "1d 12/year", 0.073, 76, 6.25397, 12, 3.17926, (3, 27)),
+    ],
+)
+def test_tuning_on_real_prices_equals_an_independent_computation(
+    symbol: str,
+    target: str,
+    threshold: float,
+    episodes: int,
+    years: float,
+    blocks: int,
+    dispersion: float,
+    next_year: tuple[int, int],
+) -> None:
+    market = real_pair(symbol)
+
+    result = tune(market, parse_target(target, parse_rule("1d 8pp", market.pair)))
+
+    assert (threshold, episodes, blocks, next_year) == (
+        result.rule.threshold,
+        result.episodes,
+        result.dispersion.blocks,
+        result.next_year,
+    )
+    assert (years, dispersion) == tuple(float(f"{value:.6g}") for value in (result.years, result.dispersion.ratio))
+
+
+@needs_data
+def test_a_scaled_rule_stands_beside_the_fixed_threshold_and_fires_more_evenly() -> None:
+    result, _ = tune_with_diffs(real_pair(), parse_target("1d 12/year", TEMPLATE), [])
+    scaled = result.scaled
+    assert scaled is not None
+    assert ("1d 2.2sigma", 45, 7, (5, 20)) == (
+        str(scaled.rule),
+        scaled.episodes,
+        scaled.dispersion.blocks,
+        scaled.next_year,
+    )
+    assert 3.9127 == round(scaled.years, 4)
+    assert scaled.dispersion.variance_to_mean < result.dispersion.variance_to_mean
+
+
+def test_a_metric_without_a_scaled_one_and_a_history_too_short_for_it_have_none() -> None:
+    residual, _ = tune_with_diffs(MARKET, parse_target("5d residual 2/month", TEMPLATE), [])
+    short, _ = tune_with_diffs(MARKET.head(62), parse_target("1d 3/month", TEMPLATE), [])
+
+    assert (None, None) == (residual.scaled, short.scaled)
+
+
+def test_calendar_years_are_complete_ones() -> None:
+    """The simulated history begins in February 2022 and ends in January 2026."""
+    result = tuned("1d 1/month")
+
+    assert [2023, 2024, 2025] == [year for year, _ in result.calendar_years]
+    fired = [episode.fired_on.year for episode in backtest(MARKET, result.rule).episodes]
+    assert [(year, fired.count(year)) for year in (2023, 2024, 2025)] == [tuple(one) for one in result.calendar_years]
+
+
+def test_the_range_of_a_short_history_is_unknown() -> None:
+    short = tune(MARKET.head(500), parse_target("1d 1/month", TEMPLATE))
+
+    assert (3, None) == (short.dispersion.blocks, short.next_year)

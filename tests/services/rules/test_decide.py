@@ -1,15 +1,17 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import cycle, islice
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.core.reason import Code, Reason
+from services.market.metrics import Direction
 from services.rules.decide import Change, Decision, Observation, RuleState, RuleStatus, Side, decide
 from services.rules.grammar import parse_rule
-from services.rules.rule import Direction, Rule
+from services.rules.rule import Rule
 from tests.fakes.reasons import reason, reason_with
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
@@ -222,14 +224,26 @@ def transitions_of(decisions: list[Decision]) -> list[tuple[int, Change, Side]]:
     return [(step, one.change, one.side) for step, decision in enumerate(decisions) for one in decision.transitions]
 
 
-@given(paths, st.integers(0, 10))
-def test_an_either_rule_fires_and_resolves_as_the_two_one_sided_rules(path: list[float], hold: int) -> None:
-    rule = replace(parse_rule("1d 8pp"), hold=timedelta(minutes=hold))
+@given(paths, st.integers(0, 10), st.integers(0, 10))
+@example([0.25, -0.25], 1, 1)
+def test_an_either_rule_fires_and_resolves_as_the_two_one_sided_rules(path: list[float], hold: int, keep: int) -> None:
+    """A keep time of at most the hold time ends before the other side can fire."""
+    rule = replace(parse_rule("1d 8pp"), hold=timedelta(minutes=hold), keep=timedelta(minutes=min(keep, hold)))
     sides = [replace(rule, direction=direction) for direction in (Direction.ABOVE, Direction.BELOW)]
 
     one_sided = {transition for side in sides for transition in transitions_of(decisions_along(list(path), side))}
 
     assert one_sided == set(transitions_of(decisions_along(list(path), rule)))
+
+
+@given(paths, st.integers(0, 3), st.integers(4, 10))
+@example([0.25, -0.25], 0, 4)
+def test_a_side_that_fires_ends_the_keep_time_of_the_other(path: list[float], hold: int, keep: int) -> None:
+    """One rule has one alert at a time: whenever one side fires, the other has resolved by then."""
+    rule = replace(parse_rule("1d 8pp"), hold=timedelta(minutes=hold), keep=timedelta(minutes=keep))
+    changes = [change for _, change, _ in transitions_of(decisions_along(list(path), rule))]
+
+    assert list(islice(cycle([Change.FIRING, Change.RESOLVED]), len(changes))) == changes
 
 
 def test_a_flip_resolves_on_its_own_reason() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -8,9 +9,33 @@ from hypothesis import strategies as st
 from services.core.errors import RuleError
 from services.core.prices import WGMI_BTC, Pair, Symbol
 from services.market.measure import Window
-from services.market.metrics import DIFFICULTY, DRAWDOWN, GAP, HASHPRICE, METRICS, RESIDUAL, SIGMA, Z
+from services.market.metrics import (
+    BETA_60,
+    BTC,
+    CORRELATION_60,
+    DIFFICULTY,
+    DRAWDOWN,
+    GAP,
+    HASHPRICE,
+    METRICS,
+    MOVE,
+    RESIDUAL,
+    Direction,
+    Metric,
+    Z,
+)
 from services.rules.grammar import parse_rule
-from services.rules.rule import DEFAULT_HOLD, DEFAULT_RULES, Direction, Rule, default_clear, print_duration, print_rule
+from services.rules.rule import DEFAULT_HOLD, DEFAULT_RULES, Rule, print_duration, print_rule, with_default_clear
+
+LEVEL = Rule(
+    window=Window.D60,
+    metric=CORRELATION_60,
+    threshold=0.4,
+    direction=Direction.BELOW,
+    clear=0.5,
+    hold=timedelta(0),
+    at_close=True,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +48,37 @@ from services.rules.rule import DEFAULT_HOLD, DEFAULT_RULES, Direction, Rule, de
             id="one side, its own clear level",
         ),
         pytest.param("1d z3.5", Rule(window=Window.D1, metric=Z, threshold=3.5, clear=2.1), id="robust z"),
+        pytest.param("1d 2.2sigma", Rule(window=Window.D1, metric=MOVE, threshold=2.2, clear=1.32), id="sigma"),
+        pytest.param("1d 2.2σ", Rule(window=Window.D1, metric=MOVE, threshold=2.2, clear=1.32), id="the letter"),
+        pytest.param("ytd 2 sd", Rule(window=Window.YTD, metric=MOVE, threshold=2, clear=1.2), id="sd apart"),
+        pytest.param("1d sigma 2", Rule(window=Window.D1, metric=MOVE, threshold=2, clear=1.2), id="sigma by name"),
+        pytest.param(
+            "5d -1.6sigma",
+            Rule(window=Window.D5, metric=MOVE, threshold=1.6, direction=Direction.BELOW, clear=0.96),
+            id="sigma below",
+        ),
+        pytest.param(
+            "1d below 8pp",
+            Rule(window=Window.D1, threshold=0.08, direction=Direction.BELOW, clear=0.048),
+            id="the side before the threshold",
+        ),
+        pytest.param(
+            "1d btc below 5%",
+            Rule(window=Window.D1, metric=BTC, threshold=0.05, direction=Direction.BELOW, clear=0.03),
+            id="the return of one leg",
+        ),
+        pytest.param(
+            "60d correlation below 0.4 clear 0.6",
+            replace(LEVEL, clear=0.6),
+            id="a level with its own clear level",
+        ),
+        pytest.param("60d correlation 0.4", LEVEL, id="a level is watched below"),
+        pytest.param("60d correlation 0.4 at close", LEVEL, id="a level is decided at closes anyway"),
+        pytest.param(
+            "60d beta 1.5 above",
+            replace(LEVEL, metric=BETA_60, direction=Direction.ABOVE, threshold=1.5, clear=1.4),
+            id="a level above",
+        ),
         pytest.param("1d z 3.5", Rule(window=Window.D1, metric=Z, threshold=3.5, clear=2.1), id="z apart"),
         pytest.param(
             "20d residual 10pp for 10m",
@@ -109,9 +165,23 @@ def test_characters_from_phones_and_pasted_text_are_accepted(text: str, expected
     [
         pytest.param("", "", 0, "a window (1d 5d 20d 60d 252d ytd)", id="nothing"),
         pytest.param("1d", "", 3, "percentage points, as in 8pp", id="no threshold"),
-        pytest.param("1d above", "above", 3, "a threshold, as in 8pp or z3.5", id="the threshold forgotten"),
+        pytest.param("1d above", "", 9, "percentage points, as in 8pp", id="the threshold forgotten"),
+        pytest.param("1d above above 8pp", "above", 9, "a threshold, as in 8pp or z3.5", id="a side twice"),
+        pytest.param("1d above 8pp below", "below", 13, "“below” only once", id="two sides"),
+        pytest.param("1d below -8pp", "below", 3, "no side, as the minus sign means below", id="a side before a sign"),
+        pytest.param("60d correlation -0.4", "-0.4", 16, "no sign: a correlation is a level", id="a level with a sign"),
+        pytest.param("60d correlation 0.95", "0.95", 16, "above 0 and at most 0.9", id="no level above it"),
+        pytest.param("60d correlation 0.4 either", "either", 20, "“above” or “below”: a correlation", id="both sides"),
+        pytest.param("60d beta either 0.4", "either", 9, "“above” or “below”: a beta", id="both sides first"),
+        pytest.param("20d beta 0.4", "20d", 0, "a window of beta (60d)", id="a window of 20 sessions"),
+        pytest.param("60d beta 0.4 clear 0.4", "0.4", 19, "a clear level above 0.4", id="clear at the level"),
+        pytest.param("60d beta 0.4 clear 0.3", "0.3", 19, "a clear level above 0.4", id="clear on the far side"),
+        pytest.param("60d beta 0.4 above clear 0.5", "0.5", 25, "a clear level below 0.4", id="clear above"),
+        pytest.param("60d beta 0.1 above", "", 19, "a clear level above 0", id="no room to clear"),
+        pytest.param("60d beta 0.5 for 10m", "for", 13, "either “for” or “at close”", id="a level is not held"),
         pytest.param("2d 8pp", "2d", 0, "a window (1d 5d 20d 60d 252d ytd)", id="no such window"),
         pytest.param("1d 8", "8", 3, "percentage points, as in 8pp", id="no unit"),
+        pytest.param("1d 0.00001pp", "0.00001pp", 3, "above 0", id="below the digits that are compared"),
         pytest.param("1d 8,5pp", "8,5pp", 3, "a point for decimals and no comma", id="a decimal comma"),
         pytest.param("1d z3,5", "z3,5", 3, "a point for decimals and no comma", id="a decimal comma in z"),
         pytest.param("1d 8pp clear 4,8pp", "4,8pp", 13, "a point for decimals", id="a decimal comma in clear"),
@@ -129,7 +199,7 @@ def test_characters_from_phones_and_pasted_text_are_accepted(text: str, expected
             "1d gap 5%",
             "gap",
             3,
-            "a metric: spread, residual, z, hashprice or difficulty",
+            "a metric: spread, residual, z, sigma, hashprice, difficulty, correlation, beta, etf or btc",
             id="a metric that has no window",
         ),
         pytest.param(
@@ -188,25 +258,49 @@ symbols = st.from_regex(r"\A[A-Z][A-Z0-9]{0,5}\Z").map(Symbol)
 @st.composite
 def rules(draw: st.DrawFn) -> Rule:
     metric = draw(st.sampled_from(list(METRICS.values())))
-    scale = 1 if metric.unit is SIGMA else 100
-    threshold = draw(values)
+    scale = round(metric.unit.scale)
+    if metric.unit.is_level:
+        return draw(levels(metric))
+    threshold = draw(values.filter(lambda value: float(value / scale) <= metric.unit.max_value))
     clear = draw(st.one_of(st.none(), values.filter(lambda value: value <= threshold)))
     at_close = draw(st.booleans())
     exact = float(threshold / scale)
     cryptos = st.just(WGMI_BTC.crypto) if metric.needs_network else symbols
     directions = [Direction.ABOVE, Direction.EITHER] if metric is DRAWDOWN else list(Direction)
-    return Rule(
+    rule = Rule(
         window=draw(st.sampled_from(Window)) if metric.windowed else None,
         metric=metric,
         threshold=exact,
         direction=draw(st.sampled_from(directions)),
-        clear=default_clear(exact) if clear is None else float(clear / scale),
+        clear=0.0 if clear is None else float(clear / scale),
         hold=timedelta(0) if at_close else draw(st.one_of(st.just(DEFAULT_HOLD), holds)),
         keep=timedelta(0) if at_close else draw(holds),
         repeat=draw(st.none() | st.integers(15, 24 * 60).map(lambda minutes: timedelta(minutes=minutes))),
         at_close=at_close,
         pair=draw(st.one_of(st.just(WGMI_BTC), st.builds(lambda a, b: Pair(etf=a, crypto=b), symbols, cryptos))),
     )
+    return with_default_clear(rule) if clear is None else rule
+
+
+@st.composite
+def levels(draw: st.DrawFn, metric: Metric) -> Rule:
+    """Return a rule on a level, whose clear level is behind the threshold."""
+    direction = draw(st.sampled_from([Direction.ABOVE, Direction.BELOW]))
+    threshold = draw(st.integers(20, 80)) / 100
+    rule = Rule(
+        window=Window.D60,
+        metric=metric,
+        threshold=threshold,
+        direction=direction,
+        clear=0.0,
+        hold=timedelta(0),
+        at_close=True,
+    )
+    if draw(st.booleans()):
+        return with_default_clear(rule)
+    steps = draw(st.integers(1, 19)) / 100
+    clear = threshold - steps if direction is Direction.ABOVE else threshold + steps
+    return replace(rule, clear=round(clear, 2))
 
 
 @given(rules())

@@ -10,6 +10,7 @@ from services.core.errors import NoHistoryError
 from services.core.prices import WGMI_BTC, Pair, Symbol
 from services.core.reason import Code
 from services.core.trust import TRUSTED, Trust, Verdict
+from services.market.gap import GapBasis
 from services.market.measure import Measurement, NotMeasured, Window
 from services.market.price_history import PriceHistory
 from services.rules.grammar import parse_rule
@@ -241,7 +242,7 @@ async def test_outside_the_session_bitcoins_move_implies_a_gap_and_no_divergence
     assert gap is not None
     assert gap.beta is not None
     assert gap.move == pytest.approx(-0.2, abs=0.02)
-    assert gap.beta * gap.move == gap.implied
+    assert (60, GapBasis.OPENINGS) == (gap.pairs, gap.basis)
     assert (gap.implied, view.now) == (view.observe(parse_rule("gap 5%")).value, gap.at)
     assert 40_000.0 == view.price_stamps(parse_rule("gap 5%"))[1].price
 

@@ -87,7 +87,7 @@ async def test_migrating_again_changes_nothing(durable_url: str) -> None:
     await store.aclose()
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006", "0007"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009"])
 async def test_rules_of_every_earlier_schema_can_be_used(durable_url: str, revision: str) -> None:
     await create_schema(durable_url, revision)
     await execute(

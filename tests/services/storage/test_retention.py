@@ -56,6 +56,7 @@ async def test_what_is_open_or_not_delivered_stays_whatever_its_age(store: SqlSt
     await post_alert(store, an_alert(), at=AT)
     await deliver(store, AT)
     await closed_alert(store, AT, OTHER)
+    await closed_alert(store, LATER, Channel(team="T1", id="C3"))  # the newest one stays in any case
     await store.add_notices([notice("undelivered", AT, AT), notice("open", AT, None)], AT)
 
     deleted = await store.delete_older(LATER)
@@ -64,6 +65,36 @@ async def test_what_is_open_or_not_delivered_stays_whatever_its_age(store: SqlSt
     assert [1, 2] == [(await store.history(channel, 1))[0].id for channel in (CHANNEL, OTHER)]
     assert [True, True] == [await store.has_notice(CHANNEL, name) for name in ("undelivered", "open")]
     assert [] != await store.due(LATER)
+
+
+async def test_changes_of_rules_and_settings_are_deleted_except_the_newest_of_each_channel(store: SqlStore) -> None:
+    for days in range(8):
+        for channel in (CHANNEL, OTHER):
+            await store.add_rules(channel, [parse_rule(f"1d {days + 5}pp")], "U1", AT + days * DAY)
+            change = SettingChange(by="U1", at=AT + days * DAY, summary=f"remind {days + 1}h")
+            stored = await store.channel(channel)
+            await store.change_channel(stored, change)
+
+    runs = [await store.delete_older(AT + 2 * DAY, batch=3) for _ in range(3)]
+    everything = await store.delete_older(LATER)
+
+    assert [(6, True), (2, False), (0, False)] == [(one.changes, one.more) for one in runs]
+    assert 4 == everything.changes
+    for channel in (CHANNEL, OTHER):
+        assert [12, 11, 10, 9, 8] == [int(one.after[3:-2]) for one in await store.rule_audits(channel, 9) if one.after]
+        changes = await store.channel_changes(channel, 9)
+        assert ["remind 8h", "remind 7h", "remind 6h", "remind 5h", "remind 4h"] == [one.summary for one in changes]
+
+
+async def test_the_number_of_a_deleted_alert_is_not_used_again(store: SqlStore) -> None:
+    await closed_alert(store, AT)
+    await closed_alert(store, AT)
+    await deliver(store, AT + DAY)
+
+    await store.delete_older(LATER)
+    await closed_alert(store, LATER)
+
+    assert [3, 2] == [alert.id for alert in await store.history(CHANNEL, 10)]
 
 
 async def test_a_persons_data_is_erased_and_nobody_elses(store: SqlStore) -> None:

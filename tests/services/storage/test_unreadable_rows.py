@@ -1,10 +1,13 @@
 import logging
+from dataclasses import replace
 
 import pytest
 
 from services.alerting.alert import EntryKind
 from services.alerting.ports import UnreadableRule
+from services.channels.rule_commands import change_notice
 from services.core.errors import ConflictError
+from services.core.reason import Code, Reason
 from services.delivery.ports import Backlog, ThreadMessage
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
@@ -109,3 +112,16 @@ async def test_a_new_alert_replaces_an_unreadable_open_one(store: SqlStore, migr
     assert [2, 3] == [stored.alert.id for stored in await store.open_alerts()]
     with pytest.raises(ConflictError):
         await post_alert(store, an_alert(side=Side.ABOVE))
+
+
+async def test_a_notice_of_a_kind_that_this_release_lacks_is_dead_lettered(
+    store: SqlStore, migrated_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = replace(CHANNEL, id="C9")
+    await store.add_notices([change_notice(other, "U1", Reason.of(Code.SETTINGS_RESET), AT)], AT)
+    await execute(migrated_url, "UPDATE notices SET kind = 'of a later release'")
+
+    due = await store.due(AT)
+
+    assert ["alert 1"] == [delivery.message.log_name for delivery in due]
+    assert ["messages [5] cannot be read and are dead-lettered; restore their rows from a backup"] == caplog.messages

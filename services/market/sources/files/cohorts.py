@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 from services.core.errors import PriceFileError
+from services.core.text import quote
 from services.market.holdings import Cohort, Membership
 from services.market.sources.files.csv_table import CsvRow, CsvTable, read_table
 
@@ -34,11 +35,11 @@ def _parse_membership(table: CsvTable, row: CsvRow) -> Membership:
     ticker, cohort, as_of, source = (table.cell(row, name) for name in COLUMNS)
     names = [one.value for one in Cohort]
     if not ticker or not source:
-        raise table.error(row, "a ticker or a source is missing", "Say which share, and who says so")
+        raise table.error(row, "a ticker or a source is missing", "Add the ticker and the source")
     if cohort not in names:
-        raise table.error(row, f"“{cohort}” is no cohort", f"Choose one of: {', '.join(names)}")
+        raise table.error(row, f"{quote(cohort)} isn't a cohort", f"Choose one of: {', '.join(names)}")
     try:
         day = date.fromisoformat(as_of)
     except ValueError as error:
-        raise table.error(row, f"“{as_of}” is not a date", "Write it as in 2026-03-31") from error
+        raise table.error(row, f"{quote(as_of)} is not a date", "Write it as in 2026-03-31") from error
     return Membership(ticker=ticker.upper(), cohort=Cohort(cohort), as_of=day, source=source)

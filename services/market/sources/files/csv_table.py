@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.errors import PriceFileError
+from services.core.text import quote
 
 FIRST_ROW = 2  # line number of the first row below a header in line 1
 UTF8_REMEDY = "Save it as CSV in UTF-8"
+MAX_FILE_BYTES = 64_000_000  # 25 times ten years of hourly bars; a device such as /dev/zero has no end
 QUOTES_REMEDY = "Close every quote on its own line, or remove the quotes"
 
 
@@ -61,8 +63,8 @@ class CsvTable:
         """Raise PriceFileError if two columns share one of these names."""
         for name in names:
             if self.header.count(name) > 1:
-                problem = f"two columns are named “{name}”"
-                raise PriceFileError(self.path, problem, remedy="Keep the one that is meant", line=1)
+                problem = f"two columns are named {quote(name)}"
+                raise PriceFileError(self.path, problem, remedy="Keep the correct one", line=1)
 
     def column(self, name: str) -> list[str]:
         """Return the cells of one column. Raises PriceFileError if two columns share the name."""
@@ -122,13 +124,14 @@ def read_table(path: Path) -> CsvTable:
 
 def _ragged_fault(row: CsvRow, width: int) -> Fault:
     problem = f"has {len(row.cells)} columns, but the first line names {width}" if row.cells else "is blank"
-    return Fault(line=row.line, problem=problem, remedy="Mend or delete the line")
+    return Fault(line=row.line, problem=problem, remedy="Fix or delete the line")
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 file, with or without BOM. Raises PriceFileError if it can't be read or isn't UTF-8."""
+    """Read a UTF-8 file, with or without BOM. Raises PriceFileError if it can't be read, is too large or no UTF-8."""
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError as error:
         raise PriceFileError(path, "does not exist", remedy="Check the path") from error
     except IsADirectoryError as error:
@@ -136,6 +139,9 @@ def read_text(path: Path) -> str:
     except OSError as error:
         reason = error.strerror or "it is not readable"
         raise PriceFileError(path, f"cannot be read ({reason})", remedy="Check its permissions") from error
+    if len(content) > MAX_FILE_BYTES:
+        problem = f"has more than {MAX_FILE_BYTES // 1_000_000} MB"
+        raise PriceFileError(path, problem, remedy="Check the path, or give a file with fewer rows")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -154,7 +160,9 @@ def split_rows(text: str, delimiter: str = ",") -> tuple[list[CsvRow], Fault | N
             rows.append(CsvRow(line, cells))
         else:
             return rows, None
-    except csv.Error:
-        pass
+    except csv.Error as error:
+        if "field limit" in str(error):
+            problem = f"a cell has more than {csv.field_size_limit():,} characters"
+            return rows, Fault(line=len(rows) + 1, problem=problem, remedy="Check that this is the file you mean")
     problem = "a quote is not closed, or has text after it"
     return rows, Fault(line=len(rows) + 1, problem=problem, remedy=QUOTES_REMEDY)

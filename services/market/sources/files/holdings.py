@@ -14,6 +14,7 @@ from pathlib import Path
 from services.core.errors import PriceFileError
 from services.core.prices import Symbol
 from services.core.scan import LOWERCASE
+from services.core.text import cut, quote
 from services.market.holdings import Holding, HoldingKind, Holdings
 from services.market.sources.files.csv_table import CsvRow, CsvTable
 from services.market.sources.files.sheet import (
@@ -34,9 +35,7 @@ MAX_TOTAL = 1.5  # as a fraction; above it, a total line was read as a holding, 
 _UNIT_REMEDY = "Put a % behind every weight that is in percent"
 _DUPLICATE_REMEDY = "Keep one line for each share, with its whole weight"
 _TOTAL_REMEDY = "Delete totals, and write weights in percent of the fund"
-_GRID_REMEDY = (
-    "Where columns are tickers, each line must add up to about 100%, as nothing else tells weights from prices"
-)
+_GRID_REMEDY = "If columns are tickers, each line must add up to about 100%; otherwise they might be prices"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +213,7 @@ def _parse_day(table: CsvTable, row: CsvRow, cell: str, as_of: date | None) -> d
         return as_of
     day = parse_day(cell)
     if day is None:
-        raise table.error(row, f"“{cell}” is not a date of these times", _DATE_REMEDY)
+        raise table.error(row, f"{quote(cell)} isn't a valid date", _DATE_REMEDY)
     if as_of not in (None, day):
         raise table.error(row, f"is of {day}, but --as-of says {as_of}", "Leave --as-of out")
     return day
@@ -223,7 +222,7 @@ def _parse_day(table: CsvTable, row: CsvRow, cell: str, as_of: date | None) -> d
 def _parse_weight(table: CsvTable, row: CsvRow, cell: str) -> Weight:
     weight = parse_weight(cell)
     if weight is None:
-        problem = "the weight is missing" if is_empty(cell) else f"the weight “{cell}” is not a number"
+        problem = "the weight is missing" if is_empty(cell) else f"the weight {quote(cell)} is not a number"
         raise table.error(row, problem, _WEIGHT_REMEDY)
     return weight
 
@@ -232,12 +231,12 @@ def _parse_number(table: CsvTable, row: CsvRow, column: str) -> float | None:
     cell = table.cell(row, column)
     number = parse_number(cell)
     if number is None and not is_empty(cell):
-        raise table.error(row, f"the {column} “{cell}” is not a number", _NUMBER_REMEDY)
+        raise table.error(row, f"the {column} {quote(cell)} is not a number", _NUMBER_REMEDY)
     return number
 
 
 def _describe_row(row: CsvRow) -> str:
-    return f"line {row.line}: {' '.join(cell.strip() for cell in row.cells if cell.strip())}"
+    return f"line {row.line}: {cut(' '.join(cell.strip() for cell in row.cells if cell.strip()))}"
 
 
 _SYMBOL = re.compile(r"[A-Z0-9]{1,6}(?:[./-][A-Z]{1,2})?", re.ASCII)

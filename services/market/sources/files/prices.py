@@ -10,7 +10,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from services.core.errors import PriceFileError, SourceError
-from services.core.prices import Bars, Closes, Symbol, to_datetime64
+from services.core.prices import MAX_PRICE, MIN_PRICE, Bars, Closes, Symbol, to_datetime64
+from services.core.text import cut, quote
 from services.market.consensus.closes import open_to_close_returns
 from services.market.ports import EquityPrices
 from services.market.sources.files.csv_table import CsvTable, Fault, first_fault, read_table
@@ -180,7 +181,7 @@ def read_dates(cells: list[str]) -> tuple[NDArray[np.datetime64], Fault | None]:
     texts = [cell[:10] if _ISO.fullmatch(cell) else "" for cell in cells]
     days = pd.to_datetime(texts, format="%Y-%m-%d", errors="coerce").to_numpy().astype("datetime64[D]")
     days[(days < EARLIEST) | (days > LATEST)] = np.datetime64("NaT", "D")
-    return days, first_fault(np.isnat(days), lambda row: f"“{cells[row]}” is not a date of these times", _DATE_REMEDY)
+    return days, first_fault(np.isnat(days), lambda row: f"{quote(cells[row])} isn't a valid date", _DATE_REMEDY)
 
 
 def read_instants(cells: list[str]) -> tuple[NDArray[np.datetime64], Fault | None]:
@@ -190,7 +191,7 @@ def read_instants(cells: list[str]) -> tuple[NDArray[np.datetime64], Fault | Non
     """
     times = _epochs(cells) if cells and _EPOCH.fullmatch(cells[0]) else _iso_times(cells)
     return times, first_fault(
-        np.isnat(times), lambda row: f"“{cells[row]}” is not a time in whole seconds", _TIME_REMEDY
+        np.isnat(times), lambda row: f"{quote(cells[row])} is not a time in whole seconds", _TIME_REMEDY
     )
 
 
@@ -211,16 +212,18 @@ def _epoch(cell: str) -> np.datetime64:
 
 
 def read_prices(cells: list[str]) -> tuple[NDArray[np.float64], Fault | None]:
-    """Parse plain numbers, which must be finite and above zero."""
+    """Parse plain numbers, which must be above zero and possible as prices in US dollars."""
     prices = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
-    invalid = ~(np.isfinite(prices) & (prices > 0))
+    invalid = ~((prices >= MIN_PRICE) & (prices < MAX_PRICE))
     return prices, first_fault(invalid, lambda row: _price_problem(cells[row], prices[row]), _NUMBER_REMEDY)
 
 
 def _price_problem(cell: str, price: float) -> str:
     if not cell.strip():
         return "the close is missing"
-    return f"the close {cell} is not above zero" if price <= 0 else f"the close “{cell}” is not a number"
+    if price <= 0:
+        return f"the close {cut(cell)} is not above zero"
+    return f"the close {quote(cell)} is not a {'possible price' if np.isfinite(price) else 'number'}"
 
 
 def first_out_of_order(times: NDArray[np.datetime64], cells: list[str]) -> Fault | None:
@@ -228,7 +231,7 @@ def first_out_of_order(times: NDArray[np.datetime64], cells: list[str]) -> Fault
 
     def problem(row: int) -> str:
         verb = "repeats" if times[row] == times[row - 1] else "comes before"
-        return f"“{cells[row]}” {verb} “{cells[row - 1]}” of the line above"
+        return f"{quote(cells[row])} {verb} {quote(cells[row - 1])} of the line above"
 
     return first_fault(np.append(False, times[1:] <= times[:-1]), problem, _ORDER_REMEDY)
 
@@ -245,6 +248,6 @@ def first_irregular_spacing(opened_at: NDArray[np.datetime64], interval: timedel
     invalid[: len(uniform)] |= uniform
     return first_fault(
         np.append(False, invalid),
-        lambda row: f"“{cells[row]}” is not one bar ({interval}) after “{cells[row - 1]}”, and no mere gap",
+        lambda row: f"{quote(cells[row])} is not one bar ({interval}) after {quote(cells[row - 1])}, and no mere gap",
         _LENGTH_REMEDY,
     )

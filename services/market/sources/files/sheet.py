@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from services.core.errors import PriceFileError
 from services.core.scan import DIGITS, LOWERCASE, Scanner
+from services.core.text import quote
 from services.market.sources.files.csv_table import CsvRow, CsvTable, raise_fault, read_text, split_rows
 
 DELIMITERS = ",;\t"
@@ -55,7 +57,7 @@ def read_sheet(path: Path) -> CsvTable:
             skipped.append(row)
         elif len(row.cells) != len(header):
             problem = f"has {len(row.cells)} columns, but line {records[at].line} names {len(header)}"
-            raise PriceFileError(path, problem, remedy="Mend it; numbers with commas need quotes", line=row.line)
+            raise PriceFileError(path, problem, remedy="Fix it; numbers with commas need quotes", line=row.line)
         else:
             rows.append(row)
     if not rows:
@@ -107,8 +109,8 @@ def _columns(path: Path, header: Sequence[str], line: int) -> dict[str, int]:
         if field is None:
             continue
         if field in columns:
-            problem = f"“{header[columns[field]]}” and “{name}” both tell the {field}"
-            raise PriceFileError(path, problem, remedy="Keep the one that is meant", line=line)
+            problem = f"{quote(header[columns[field]])} and {quote(name)} both name the {field}"
+            raise PriceFileError(path, problem, remedy="Keep the correct one", line=line)
         columns[field] = index
     return columns
 
@@ -157,6 +159,8 @@ def is_empty(cell: str) -> bool:
 def parse_number(cell: str) -> float | None:
     """Parse a number with optional $, thousands separators and parentheses for negatives; None if it isn't one."""
     text = cell.strip()
+    if not text:
+        return None
     bracketed = text.startswith("(") and text.endswith(")")
     text = "".join(text.strip("()").split()) if bracketed else "".join(text.split())
     text = text.replace("$", "", 1)
@@ -176,6 +180,7 @@ def parse_weight(cell: str) -> Weight | None:
     return None if number is None else Weight(number=number, percent=percent)
 
 
+@lru_cache(maxsize=1_000)  # a file repeats a day in each of its lines, and strptime is slow
 def parse_day(cell: str) -> date | None:
     """Parse a date as in 2026-07-07, 2026/07/07 or, month first, 07/07/2026; None if it isn't one."""
     for date_format in _DATE_FORMATS:

@@ -54,7 +54,7 @@ class BarVendor(VendorSource, ABC):
     async def bars(self, symbol: Symbol, interval: timedelta, start: datetime, end: datetime) -> Bars:
         """Fetch bars page by page, oldest first. Bars without a trade are gaps.
 
-        The bar that is still open is dropped, whatever `end` is.
+        A bar that is still open by the vendor's clock or ours is dropped, whatever `end` is.
         """
         if interval.total_seconds() not in self.intervals:
             minutes = ", ".join(str(seconds // 60) for seconds in self.intervals)
@@ -64,7 +64,9 @@ class BarVendor(VendorSource, ABC):
         self._check_range(symbol, bar_range)
         closes: dict[int, float] = {}
         for page in bar_range.pages(self.page_size):
-            closes.update(await self._fetch_page(symbol, page))
+            fetched = await self._fetch_page(symbol, page)
+            over_at = self._vendor.answered_at.timestamp() - bar_range.step
+            closes.update((at, close) for at, close in fetched.items() if at <= over_at)
         opened_at = sorted(at for at in closes if bar_range.first <= at < bar_range.stop and at % bar_range.step == 0)
         return Bars(
             symbol=symbol,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Generic, TypeVar
 
 from services.core.errors import SourceError
 from services.core.prices import Symbol
 
+MAX_SINCE_APART = timedelta(days=366)  # between the days wanted in one call
 FetchBatch = Callable[[Sequence[Symbol], date], Awaitable[Mapping[Symbol, "T"]]]
 
 
@@ -50,11 +51,17 @@ class RequestBatcher(Generic[T]):
 
     def _join(self, symbol: Symbol, since: date) -> _Batch[T]:
         batch = self._open_batch
-        if batch is None or len(batch.since_by_symbol.keys() | {symbol}) > self._max_symbols:
+        if batch is None or not self._fits(batch, symbol, since):
             since_by_symbol: dict[Symbol, date] = {}
             batch = self._open_batch = _Batch(since_by_symbol, asyncio.create_task(self._send(since_by_symbol)))
         batch.since_by_symbol[symbol] = min(since, batch.since_by_symbol.get(symbol, since))
         return batch
+
+    def _fits(self, batch: _Batch[T], symbol: Symbol, since: date) -> bool:
+        """Return whether a batch has room, and no symbol would get a much longer history than it wants."""
+        others = batch.since_by_symbol
+        is_like_them = all(abs(since - other) <= MAX_SINCE_APART for other in others.values())
+        return is_like_them and len(others.keys() | {symbol}) <= self._max_symbols
 
     async def _wait_for(self, batch: _Batch[T]) -> Mapping[Symbol, T]:
         """Await the shared call.

@@ -10,15 +10,15 @@ import ssl
 import zlib
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import cast
+from typing import NamedTuple, cast
 
 import httpx
 import stamina
 
 from services.core.errors import DataError
-from services.market.sources.http.cache import CachedBody, RevalidationCache, is_cacheable
+from services.market.sources.http.cache import CachedBody, RevalidationCache, is_cacheable, parse_http_date
 from services.market.sources.http.environment import check_network_environment, environment_proxy
 
 # httpx logs every URL and stamina every retry; VendorClient logs each outage and recovery once.
@@ -66,6 +66,13 @@ CONNECT_TIMEOUT_S = 3.0  # TCP resends a lost packet after 1 s
 MAX_BODY_BYTES = 4 * 1024 * 1024  # fifty years of daily bars; parsed, a body may take 100 times its size in memory
 PIECE_BYTES = 64 * 1024
 GZIP, IDENTITY = "gzip", "identity"
+
+
+class Answer(NamedTuple):
+    """A response body, and when it was sent by the server's own clock; None if the server doesn't say."""
+
+    body: bytes
+    sent_at: datetime | None
 
 
 async def no_limit() -> None:
@@ -158,7 +165,7 @@ class HttpClient:
         params: Params,
         headers: Mapping[str, str] | None = None,
         before_attempt: Callable[[], Awaitable[None]] = no_limit,
-    ) -> bytes:
+    ) -> Answer:
         """GET a URL and return the body of a 200, or the cached body after a 304.
 
         Raises HttpStatusError and ConnectionFailedError, after retries. `before_attempt` is awaited before each try,
@@ -191,7 +198,7 @@ class HttpClient:
         headers: Mapping[str, str],
         before_attempt: Callable[[], Awaitable[None]],
         deadline: Deadline,
-    ) -> bytes:
+    ) -> Answer:
         with deadline.paused():
             await before_attempt()
         key = _cache_key(url, params, headers)
@@ -199,7 +206,8 @@ class HttpClient:
         request_headers = {**headers, **(cached.conditional_headers if cached else {})}
         async with self._client.stream("GET", url, params=params, headers=request_headers) as response:
             body = await self._read_body(response, deadline)
-        return self._select_body(key, cached, response, body)
+        sent_at = parse_http_date(response.headers.get("Date", ""))
+        return Answer(self._select_body(key, cached, response, body), sent_at)
 
     def _select_body(self, key: Hashable, cached: CachedBody | None, response: httpx.Response, body: bytes) -> bytes:
         """Return the new body, or the cached one after a 304."""
@@ -221,7 +229,7 @@ class HttpClient:
         """
         encoding = response.headers.get("Content-Encoding", IDENTITY).strip().lower()
         if encoding not in {GZIP, IDENTITY}:
-            raise ConnectionFailedError("sent an answer that is packed as nobody asked; it will be asked again")
+            raise ConnectionFailedError("sent an answer in an encoding that was not requested; it will be asked again")
         decoder = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding == GZIP else None
         body, received = bytearray(), 0
         async for chunk in cast("httpx.AsyncByteStream", response.stream):

@@ -10,10 +10,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from services.core.prices import Closes, Symbol
+from services.core.prices import MAX_PRICE, MIN_PRICE, Closes, Symbol
 from services.core.sessions import sessions_around
 from services.market.consensus.closes import open_to_close_returns
-from services.market.sources.http.payload import MAX_PRICE, MIN_PRICE
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOT_US_LISTED = "is not traded in US dollars in New York, so it has no New York close; choose a US listing"

@@ -7,10 +7,11 @@ from typing import Annotated, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from services.core.prices import MAX_PRICE, MIN_PRICE
+
 T = TypeVar("T")
 
 YEAR_2001, YEAR_2100 = 978_307_200, 4_102_444_800  # between them, the size of an epoch identifies its unit
-MIN_PRICE, MAX_PRICE = 1e-12, 10**12  # US dollars; anything outside is bad data
 
 Price = Annotated[float, Field(strict=True, ge=MIN_PRICE, lt=MAX_PRICE, allow_inf_nan=False)]
 DecimalPrice = Annotated[Decimal, Field(ge=Decimal("1e-12"), lt=MAX_PRICE, allow_inf_nan=False)]

@@ -159,6 +159,8 @@ class VendorClient:
         self._ad_hoc_limit = SlidingWindow(replace(one, calls=max(1, one.calls // AD_HOC_SHARE)) for one in quotas)
         self.watched: frozenset[Symbol] = frozenset()
         self.key_refused = False  # by the last answer that was about the key or a success
+        # When the last answer was sent, by the earlier of the vendor's clock and ours. Read it before the next await.
+        self.answered_at = NEVER
         self._odd: dict[tuple[Symbol, str], tuple[str, ...]] = {}  # by symbol and path, what the last answer lost
 
     async def get(
@@ -182,9 +184,11 @@ class VendorClient:
         """
         other_symbols = tuple(other_symbols)
         url, before_attempt = self._base_url + path, partial(self._wait_for_slot, symbol, *other_symbols)
+        asked_at = self._clock.now()
         with self._log_outage(symbol, *other_symbols), self._circuit(symbol):
             try:
-                body = await self._client.get(url, params, self._headers, before_attempt)
+                body, sent_at = await self._client.get(url, params, self._headers, before_attempt)
+                self.answered_at = asked_at if sent_at is None else min(asked_at, sent_at)
                 parse_odd = partial(parse_without_odd_values, parse=parse, droppable=droppable)
                 parsed, odd = self._parse(body, url, params, parse_odd)
             except ConnectionFailedError as error:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, TypeVar
 
 from pydantic import Field, ValidationError
@@ -53,8 +53,9 @@ class _AlpacaTrades(Payload):
 
 @dataclass(frozen=True, slots=True)
 class _AlpacaShare:
-    """Daily bars and last trade of one share."""
+    """Daily bars of one share and when they were sent, and its last trade."""
 
+    answered_at: datetime
     bars: list[_AlpacaBar]
     last_trade: _AlpacaTrade | None
 
@@ -86,13 +87,13 @@ class Alpaca(BarVendor):
 
         Closes are adjusted for splits but not dividends, to be comparable with Yahoo's.
         """
-        now = self._clock.now()
         share = await self._batcher.request(symbol, since)
         rows = {bar.t.astimezone(NEW_YORK).date(): DailyBar.parse(bar.c, bar.v, bar.o) for bar in share.bars}
-        last = share.last_trade if share.last_trade and in_session(share.last_trade.t, now) else None
+        last = share.last_trade if share.last_trade and in_session(share.last_trade.t, share.answered_at) else None
         return EquityPrices(
-            closes=final_closes(symbol, self.name, rows, since, now),
+            closes=final_closes(symbol, self.name, rows, since, share.answered_at),
             quote=self._last_trade(symbol, last.p, last.t) if last else None,
+            answered_at=share.answered_at,
         )
 
     async def quote(self, symbol: Symbol) -> Quote | None:
@@ -122,10 +123,12 @@ class Alpaca(BarVendor):
             "feed": "sip",
         }
         bars = await self._fetch_bars("/v2/stocks/bars", tickers, params)
+        answered_at = self._vendor.answered_at
         params = {"feed": "delayed_sip"}
         last_trades = await self._fetch_last_trades("/v2/stocks/trades/latest", tickers, params, {"trades.*": DROP})
         return {
-            symbol: _AlpacaShare(bars.get(ticker, []), last_trades.get(ticker)) for ticker, symbol in tickers.items()
+            symbol: _AlpacaShare(answered_at, bars.get(ticker, []), last_trades.get(ticker))
+            for ticker, symbol in tickers.items()
         }
 
     async def _fetch_page(self, symbol: Symbol, page: BarRange) -> Mapping[int, float]:

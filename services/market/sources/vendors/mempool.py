@@ -99,7 +99,7 @@ class Mempool(VendorSource):
         rewards = await self._page(f"mining/reward-stats/{REWARD_BLOCKS}", _MempoolRewards, REWARDS)
         fees = await self._page("fees/recommended", _MempoolFees, FEES)
         return Network(
-            at=self._clock.now(),
+            at=self._vendor.answered_at,
             source=self.name,
             hashrate=mining.current_hashrate or None,
             difficulty=mining.current_difficulty or None,

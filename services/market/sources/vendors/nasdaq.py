@@ -11,7 +11,7 @@ from urllib.parse import quote
 from pydantic import Field
 
 from services.core.clock import Clock
-from services.core.prices import Symbol
+from services.core.prices import MAX_PRICE, MIN_PRICE, Symbol
 from services.market.holdings import TOP_TEN, Holding, Holdings
 from services.market.ports import EquityPrices
 from services.market.sources.files.holdings import classify_holding, parse_ticker
@@ -19,7 +19,7 @@ from services.market.sources.files.sheet import is_empty
 from services.market.sources.http.client import HttpClient
 from services.market.sources.http.daily_bars import NEW_YORK, DailyBar, final_closes
 from services.market.sources.http.odd_values import DROP, MAX_ODD, Droppable
-from services.market.sources.http.payload import MAX_PRICE, MIN_PRICE, Payload, Rows
+from services.market.sources.http.payload import Payload, Rows
 from services.market.sources.http.vendor import Limit, VendorSource, refusal
 
 HEADERS = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
@@ -140,7 +140,9 @@ class Nasdaq(VendorSource):
             rows = await self._fetch_history(symbol, asset_class, since)
             if rows is not None:
                 self._asset_classes[symbol] = asset_class
-                return EquityPrices(closes=final_closes(symbol, self.name, rows, since, self._clock.now()), quote=None)
+                at = self._vendor.answered_at
+                closes = final_closes(symbol, self.name, rows, since, at)
+                return EquityPrices(closes=closes, quote=None, answered_at=at)
         raise self._unknown_symbol(symbol)
 
     async def _fetch_history(self, symbol: Symbol, asset_class: str, since: date) -> dict[date, DailyBar] | None:
@@ -148,7 +150,7 @@ class Nasdaq(VendorSource):
         params: dict[str, str | int] = {
             "assetclass": asset_class,
             "fromdate": f"{since}",
-            "todate": f"{self._today()}",
+            "todate": f"{self._clock.now().astimezone(NEW_YORK).date()}",
             "limit": MAX_ROWS,
         }
         return await self._get(path, params, symbol, lambda body: self._parse(body, symbol), droppable=DROPPABLE)
@@ -193,7 +195,7 @@ class Nasdaq(VendorSource):
         as_of = self._parse_as_of(table.as_of, fund)
         holdings = Holdings(
             fund=fund,
-            as_of=as_of or self._today(),
+            as_of=as_of or self._answered_on(),
             source=f"{self.name} ({TOP_TEN})" if as_of else f"{self.name} ({TOP_TEN}, as fetched that day)",
             positions=tuple(_holding(row) for row in table.rows or ()),
         )
@@ -232,13 +234,15 @@ class Nasdaq(VendorSource):
         if text is None or is_empty(text):
             return None
         day = _find_date(text)
-        if day is None or day > self._today() + ONE_DAY:
-            problem = f"names “{text}” as the day of its holdings, which cannot be; import the issuer's file instead"
+        if day is None or day > self._answered_on() + ONE_DAY:
+            problem = (
+                f"names “{text}” as the day of its holdings, which is impossible; import the issuer's file instead"
+            )
             raise self._vendor.error(fund, problem, retryable=True)
         return day
 
-    def _today(self) -> date:
-        return self._clock.now().astimezone(NEW_YORK).date()
+    def _answered_on(self) -> date:
+        return self._vendor.answered_at.astimezone(NEW_YORK).date()
 
 
 def _parse_date(text: str, date_format: str = "%m/%d/%Y") -> date:

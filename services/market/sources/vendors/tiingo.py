@@ -8,12 +8,12 @@ from urllib.parse import quote
 
 from pydantic import Field, TypeAdapter
 
-from services.core.prices import Quote, Symbol
+from services.core.prices import MAX_PRICE, MIN_PRICE, Quote, Symbol
 from services.market.consensus.corporate_actions import UNUSABLE, Action, ActionKind
 from services.market.ports import EquityPrices
 from services.market.sources.http.daily_bars import DailyBar, final_closes, in_session
 from services.market.sources.http.odd_values import DROP, Droppable
-from services.market.sources.http.payload import MAX_PRICE, MIN_PRICE, Payload, Price, Rows, Timestamp
+from services.market.sources.http.payload import Payload, Price, Rows, Timestamp
 from services.market.sources.http.vendor import NOT_FOUND, Limit, ThrottledError, VendorSource, refusal
 
 HEADERS = {"Authorization": "Token {0}"}
@@ -76,9 +76,14 @@ class Tiingo(VendorSource):
         path = f"/tiingo/daily/{ticker}/prices"
         parse_days, parse_trades = partial(self._parse_days, symbol), partial(self._parse, _LAST_TRADES, symbol)
         days, actions = await self._get(path, params, symbol, parse_days, droppable=DROPPABLE_DAYS)
+        at = self._vendor.answered_at
         last_trades = await self._get(f"/iex/{ticker}", {}, symbol, parse_trades, droppable=DROPPABLE_TRADES)
-        closes = final_closes(symbol, self.name, days, since, self._clock.now())
-        return EquityPrices(closes=closes, quote=self._quote(last_trades, symbol), actions=_since(since, actions))
+        return EquityPrices(
+            closes=final_closes(symbol, self.name, days, since, at),
+            quote=self._quote(last_trades, symbol),
+            actions=_since(since, actions),
+            answered_at=at,
+        )
 
     def _parse(self, adapter: TypeAdapter[T], symbol: Symbol, body: bytes) -> T:
         """Parse a list. An object instead of a list is an error message, which is also sent with status 200."""
@@ -108,7 +113,7 @@ class Tiingo(VendorSource):
     def _quote(self, last_trades: list[_TiingoLastTrade], symbol: Symbol) -> Quote | None:
         for last in last_trades:
             at = last.last_sale_timestamp
-            if last.ticker.upper() == symbol.upper() and last.last and at and in_session(at, self._clock.now()):
+            if last.ticker.upper() == symbol.upper() and last.last and at and in_session(at, self._vendor.answered_at):
                 return Quote(symbol=symbol, price=last.last, at=at.astimezone(UTC), source="Tiingo IEX")
         return None
 

@@ -77,7 +77,8 @@ class TwelveData(VendorSource):
             "/time_series", params, symbol, lambda body: self._parse(body, symbol), droppable=droppable
         )
         closes = {row.datetime: DailyBar.parse(row.close, row.volume, row.open) for row in rows}
-        return EquityPrices(closes=final_closes(symbol, self.name, closes, since, self._clock.now()), quote=None)
+        at = self._vendor.answered_at
+        return EquityPrices(closes=final_closes(symbol, self.name, closes, since, at), quote=None, answered_at=at)
 
     def _parse(self, body: bytes, symbol: Symbol) -> list[_TwelveDataRow]:
         """Return the rows. Raises SourceError unless they are of this symbol, in US dollars and dated in New York."""

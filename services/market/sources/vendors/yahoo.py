@@ -13,12 +13,12 @@ from urllib.parse import quote
 
 from pydantic import Field, model_validator
 
-from services.core.prices import Quote, Symbol
+from services.core.prices import MAX_PRICE, MIN_PRICE, Quote, Symbol
 from services.market.consensus.corporate_actions import MAX_SPLIT_RATIO, UNUSABLE, Action, ActionKind
 from services.market.ports import EquityPrices
 from services.market.sources.http.daily_bars import NEW_YORK, NOT_US_LISTED, DailyBar, closes_of
 from services.market.sources.http.odd_values import MAX_ODD, Droppable
-from services.market.sources.http.payload import MAX_PRICE, MIN_PRICE, EpochSeconds, Payload, Price, epoch_time
+from services.market.sources.http.payload import EpochSeconds, Payload, Price, epoch_time
 from services.market.sources.http.vendor import VendorSource
 
 RESULT, NO_TIME = "chart.result.0", 0
@@ -115,6 +115,7 @@ class Yahoo(VendorSource):
             closes=closes_of(symbol, self.name, rows),
             quote=self._quote(result.meta, symbol),
             actions=result.events.actions(since) if result.events else (),
+            answered_at=self._vendor.answered_at,
         )
 
     def _result(self, chart: _YahooChart, symbol: Symbol) -> _YahooResult:
@@ -137,7 +138,7 @@ class Yahoo(VendorSource):
             return
         newest = _new_york_date(max(stamps))
         if newest < today:
-            problem = f"tells a trade of today, but its newest bar is of {newest}; it will be asked again"
+            problem = f"sent a trade of today, but its newest bar is from {newest}; it will be asked again"
             raise self._vendor.error(symbol, problem, retryable=True)
 
     def _daily_bars(self, result: _YahooResult, symbol: Symbol) -> dict[date, DailyBar]:

@@ -197,12 +197,12 @@ LIST = "Ticker,Weight,Shares,Date"
         pytest.param(["Date,Close", "2026-07-07,x"], 2, "the weight “x” is not a number", id="prices, it seems"),
         pytest.param(["Date,IREN", "2026-07-07,60"], None, "the line of 2026-07-07 adds up to 60.0%", id="prices"),
         pytest.param([LIST], None, "has column names but no holdings", id="no lines"),
-        pytest.param(["Ticker,Symbol,Weight", "A,B,1"], 1, "“Ticker” and “Symbol” both tell the ticker", id="twice"),
+        pytest.param(["Ticker,Symbol,Weight", "A,B,1"], 1, "“Ticker” and “Symbol” both name the ticker", id="twice"),
         pytest.param([LIST, "IREN,15%,1,000,2026-07-07"], 2, "has 5 columns, but line 1 names 4", id="bare thousands"),
-        pytest.param([LIST, "IREN,15%"], 2, "has 2 columns, but line 1 names 4. Mend it", id="cut off"),
+        pytest.param([LIST, "IREN,15%"], 2, "has 2 columns, but line 1 names 4. Fix it", id="cut off"),
         pytest.param([LIST, "IREN,,,"], 2, "does not say of which day it is. Give the day", id="no day"),
-        pytest.param([LIST, "IREN,15%,,28/02/2026"], 2, "“28/02/2026” is not a date of these times", id="day first"),
-        pytest.param([LIST, "IREN,15%,,0202-07-07"], 2, "is not a date of these times", id="a mistyped year"),
+        pytest.param([LIST, "IREN,15%,,28/02/2026"], 2, "“28/02/2026” isn't a valid date", id="day first"),
+        pytest.param([LIST, "IREN,15%,,0202-07-07"], 2, "isn't a valid date", id="a mistyped year"),
         pytest.param(
             [LIST, "IREN,,,2026-07-07"], 2, "the weight is missing. Write weights as in 4.62%", id="no weight"
         ),
@@ -255,6 +255,15 @@ def test_an_ambiguous_file_reports_its_line(tmp_path: Path, lines: list[str], li
     where = f"{tmp_path / 'wgmi.csv'}, line {line}: " if line else f"{tmp_path / 'wgmi.csv'}: "
     assert str(caught.value).startswith(where)
     assert message in str(caught.value)
+
+
+def test_a_long_cell_is_cut_where_it_is_quoted(tmp_path: Path) -> None:
+    with pytest.raises(PriceFileError) as caught:
+        read(tmp_path, LIST, f"IREN,{'x' * 5_000},,2026-07-07")
+    found = read(tmp_path, f"Holdings {'y' * 5_000}", LIST, "IREN,100%,,2026-07-07")
+
+    assert f"the weight “{'x' * 199}…” is not a number" in str(caught.value)
+    assert (f"line 1: Holdings {'y' * 190}…",) == found.skipped_lines
 
 
 def test_an_as_of_date_that_contradicts_the_file_is_rejected(tmp_path: Path) -> None:

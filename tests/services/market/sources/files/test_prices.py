@@ -89,6 +89,9 @@ BAD_PRICES = {
     "nan": "the close “nan” is not a number",
     "inf": "the close “inf” is not a number",
     "1e999": "the close “1e999” is not a number",
+    "1e300": "the close “1e300” is not a possible price",
+    "1e-320": "the close “1e-320” is not a possible price",
+    "x" * 5_000: f"the close “{'x' * 199}…” is not a number",
     "$38.50": "the close “$38.50” is not a number",
     '"1,234.5"': "the close “1,234.5” is not a number",
     "1_000": "the close “1_000” is not a number",
@@ -116,7 +119,7 @@ COLUMNS = "Name the columns date and close in the first line"
             pytest.param(
                 ["Date,Close", FIRST, f"{cell},40"],
                 3,
-                f"“{cell}” is not a date of these times. Write dates as in 2026-06-01.",
+                f"“{cell}” isn't a valid date. Write dates as in 2026-06-01.",
             )
             for cell in NOT_DATES
         ),

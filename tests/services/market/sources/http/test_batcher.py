@@ -145,3 +145,12 @@ async def test_a_call_without_callers_is_cancelled_and_the_next_is_made(
     assert "b" == await late
     assert first is None or "c" == await first
     assert (["C", "B"] if queued else ["A", "B"]) == fake.ended
+
+
+async def test_a_request_for_a_much_longer_history_gets_a_call_of_its_own(
+    batcher: RequestBatcher[str], fake: FakeFetch
+) -> None:
+    listing = date(2022, 2, 8)
+    await asyncio.gather(request(batcher, A), request(batcher, B, listing), request(batcher, C, listing))
+
+    assert [("A", MAY), ("BC", listing)] == fake.calls

@@ -1,0 +1,111 @@
+"""Power draw and yearly energy of the bitcoin network: a range, its rank in its own past, and its assumptions."""
+
+from handlers.render import fmt
+from handlers.render.markup import escape
+from services.market.mining_power import PowerBound, PowerEstimate
+from services.market.network_history import PercentileRank
+
+UNKNOWN = "*Power draw* unknown: it needs the hash rate, and a machine of the table that was on the market."
+METHOD = (
+    "Power draw: hash rate × efficiency × facility factor (PUE), by the method of the Cambridge Bitcoin Electricity "
+    "Consumption Index. An estimate, not a measurement."
+)
+
+
+def power_lines(estimate: PowerEstimate | None) -> list[str]:
+    """Return the range of power and energy, its rank, and the break-even, one line each."""
+    if estimate is None:
+        return [UNKNOWN]
+    return [*_range_lines(estimate), *_rank_lines(estimate), _break_even_line(estimate)]
+
+
+def power_notes(estimate: PowerEstimate | None) -> list[str]:
+    """Return the method and the assumptions."""
+    if estimate is None:
+        return []
+    lower, best, upper, count = estimate.lower, estimate.best, estimate.upper, estimate.machines
+    bounds = [
+        f"Lower bound: {escape(lower.machine)}, {_assumption(lower)}, the most efficient of {count} on the market."
+    ]
+    if best and upper:
+        mix = f"an equal mix of the {estimate.profitable} that earn more than their electricity"
+        bounds.append(f"Best estimate: {mix}, {_assumption(best)}.")
+        bounds.append(f"Upper bound: {escape(upper.machine)}, {_assumption(upper)}, the least efficient of them.")
+    return [METHOD, f"{' '.join(bounds)} Table of machines as of {fmt.full_day(estimate.table_as_of)}."]
+
+
+def power_rows(estimate: PowerEstimate) -> tuple[list[str], list[list[str]]]:
+    """Return the header and the rows of a table with one figure per row."""
+    names = ("Lower bound", "Best estimate", "Upper bound")
+    bounds = (estimate.lower, estimate.best, estimate.upper)
+    header = ["Figure", "Power", "Energy a year", "Efficiency", "PUE", "Against its past"]
+    return header, [_row(name, bound) for name, bound in zip(names, bounds, strict=True)]
+
+
+def _row(name: str, bound: PowerBound | None) -> list[str]:
+    if bound is None:
+        return [name, *[fmt.NO_VALUE] * 5]
+    rank = _standing(bound.rank) if bound.rank else fmt.NO_VALUE
+    return [
+        name,
+        fmt.gigawatts(bound.power_gw),
+        fmt.terawatt_hours(bound.energy_twh),
+        fmt.efficiency(bound.efficiency),
+        fmt.ratio(bound.pue),
+        rank,
+    ]
+
+
+def _range_lines(estimate: PowerEstimate) -> list[str]:
+    lower, best, upper = estimate.lower, estimate.best, estimate.upper
+    if best is None or upper is None:
+        power, energy = fmt.gigawatts(lower.power_gw), fmt.terawatt_hours(lower.energy_twh)
+        return [f"*Power draw* at least {power}, {energy} a year; best estimate and upper bound unknown."]
+    power = f"between {fmt.gigawatts(lower.power_gw)} and {fmt.gigawatts(upper.power_gw)}"
+    energy = f"between {fmt.terawatt_hours(lower.energy_twh)} and {fmt.terawatt_hours(upper.energy_twh)}"
+    return [
+        f"*Power draw* {fmt.gigawatts(best.power_gw)}, best estimate; {power}.",
+        f"*Energy* {fmt.terawatt_hours(best.energy_twh)} a year at this power; {energy}.",
+    ]
+
+
+def _rank_lines(estimate: PowerEstimate) -> list[str]:
+    """Return one line with the rank of each figure, and once what all of them are ranked among."""
+    named = (("lower bound", estimate.lower), ("best estimate", estimate.best), ("upper bound", estimate.upper))
+    ranks = [(name, bound.rank) for name, bound in named if bound and bound.rank]
+    if not ranks:
+        return ["*Against its past* unknown."]
+    spans = [_span(rank) for _name, rank in ranks]
+    if len(set(spans)) == 1:
+        words = ", ".join(f"{name} {_standing(rank)}" for name, rank in ranks)
+        return [f"*Against its past* {words} ({spans[0]})."]
+    words = "; ".join(f"{name} {_standing(rank)} ({span})" for (name, rank), span in zip(ranks, spans, strict=True))
+    return [f"*Against its past* {words}."]
+
+
+def _standing(rank: PercentileRank) -> str:
+    if rank.is_highest:
+        return "the highest"
+    return "the lowest" if rank.is_lowest else f"{fmt.percentile_cell(rank.rank)} percentile"
+
+
+def _span(rank: PercentileRank) -> str:
+    return f"n = {rank.count:,} sessions since {fmt.full_day(rank.since)}"
+
+
+def _break_even_line(estimate: PowerEstimate) -> str:
+    if estimate.hashprice is None or estimate.break_even is None or estimate.break_even_electricity is None:
+        return "*Break-even* unknown: it needs the hashprice, which decides which machines still mine."
+    hashprice = f"14-day mean hashprice {fmt.price(estimate.hashprice)}/PH/s/day without fees"
+    basis = f"{hashprice} ÷ (24 h × electricity at {fmt.electricity(estimate.electricity)})"
+    line = f"*Break-even* {fmt.efficiency(estimate.break_even)}: {basis}."
+    if estimate.profitable:
+        return f"{line} {estimate.profitable} of {estimate.machines} machines earn more than their electricity."
+    return (
+        f"{line} No machine earns more than its electricity; {escape(estimate.lower.machine)}, the most efficient, "
+        f"breaks even at {fmt.electricity(estimate.break_even_electricity)}."
+    )
+
+
+def _assumption(bound: PowerBound) -> str:
+    return f"{fmt.efficiency(bound.efficiency)}, PUE {fmt.ratio(bound.pue)}"

@@ -1,0 +1,129 @@
+"""Every document has a schema; `SCHEMAS=write pytest tests/bot/documents` updates schemas, table and documents."""
+
+import json
+import os
+import re
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.exceptions import ValidationError
+
+from bot.documents.fields import VERSIONS, DocumentName
+from bot.documents.schemas import DOCUMENTS, document_schema, keys_table, schema_file
+from tests.bot.conftest import ROOT
+from tests.bot.documents.samples import SAMPLES, as_json
+
+SCHEMAS, PAGE = ROOT / "docs" / "schemas", ROOT / "docs" / "json.md"
+GOLDEN = Path(__file__).parent / "golden"
+IS_WRITING = os.environ.get("SCHEMAS") == "write"
+NAMES = get_args(DocumentName)
+
+
+@cache
+def validator(name: DocumentName) -> Draft202012Validator:
+    """Return the validator of the schema file, formats included."""
+    schema = json.loads((SCHEMAS / schema_file(name)).read_text("utf-8"))
+    return Draft202012Validator(schema, format_checker=FormatChecker())
+
+
+def golden(name: DocumentName) -> dict[str, Any]:
+    """Return the golden document."""
+    document: dict[str, Any] = json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))
+    return document
+
+
+def _write(path: Path, document: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_schema_file_matches_the_types(name: DocumentName) -> None:
+    if IS_WRITING:
+        _write(SCHEMAS / schema_file(name), document_schema(name))
+    Draft202012Validator.check_schema(document_schema(name))
+
+    assert document_schema(name) == validator(name).schema
+
+
+def approximate(value: object) -> object:
+    """Return a document whose numbers compare equal to nearby ones, as another platform rounds."""
+    match value:
+        case dict():
+            return {key: approximate(part) for key, part in value.items()}
+        case list():
+            return [approximate(part) for part in value]
+        case float():
+            return pytest.approx(value, rel=1e-9, abs=1e-12)
+        case _:
+            return value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_golden_document_is_what_the_command_prints(name: DocumentName) -> None:
+    document = as_json(SAMPLES[name]())
+    if IS_WRITING:
+        _write(GOLDEN / f"{name}.json", document)
+
+    assert approximate(golden(name)) == document
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_golden_document_is_valid(name: DocumentName) -> None:
+    validator(name).validate(golden(name))
+
+
+def objects(value: object) -> list[dict[str, Any]]:
+    """Return every object in a document."""
+    inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [*([value] if isinstance(value, dict) else []), *(found for part in inner for found in objects(part))]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_key_and_an_extra_key_are_invalid_in_every_object(name: DocumentName) -> None:
+    good = golden(name)
+    for place in range(len(objects(good))):
+        missing, extra = deepcopy(good), deepcopy(good)
+        objects(extra)[place]["surplus"] = 1
+        removed = objects(missing)[place]
+        del removed[next(key for key in removed if key != "value")]  # a `value` distinguishes two kinds of transition
+        for bad in (missing, extra):
+            with pytest.raises(ValidationError):
+                validator(name).validate(bad)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_keys_are_the_schema_and_the_time(name: DocumentName) -> None:
+    document = golden(name)
+
+    assert ["schema", "as_of"] == list(document)[:2]
+    assert {"name": name, "version": VERSIONS[name]} == document["schema"]
+
+
+def test_another_version_is_invalid() -> None:
+    document = golden("drawdown") | {"schema": {"name": "drawdown", "version": 2}}
+
+    assert not validator("drawdown").is_valid(document)
+
+
+def test_every_document_has_a_schema_and_no_other_file_is_there() -> None:
+    current = {schema_file(name) for name in NAMES}
+
+    assert set(NAMES) == set(DOCUMENTS) == set(VERSIONS) == set(SAMPLES)
+    assert current <= {path.name for path in SCHEMAS.iterdir()}
+
+
+def test_the_table_of_keys_matches_the_schemas() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    section = re.compile(r"(<!-- keys:[^\n]*-->\n).*?(<!-- /keys -->)", re.DOTALL)
+    if IS_WRITING:
+        PAGE.write_text(section.sub(lambda match: f"{match[1]}\n{keys_table()}\n\n{match[2]}", text), encoding="utf-8")
+
+    found = section.search(PAGE.read_text(encoding="utf-8"))
+
+    assert found is not None
+    assert keys_table() in found[0]

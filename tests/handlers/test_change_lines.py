@@ -1,0 +1,92 @@
+"""The line that says who changed what: it is saved with the change, or neither is."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, text
+
+from handlers.commands import COMMANDS
+from services.channels.permissions import Act
+from services.storage import tables
+from services.storage.installations import GLOBAL_TABLES
+from tests.fakes.harness import CHANNEL, OPEN, OTHER_CHANNEL, Harness
+from tests.fakes.slack import Person
+
+LATER = OPEN + timedelta(minutes=30)
+SHARES_THAT_TRADE = "WGMI IREN"
+CHANGES = {  # by command; alert 1 is open, past its clear level, and rule 3 is paused
+    "rule add": "20d 30pp",
+    "rule edit": "1 1d 9pp for 0s",
+    "rule move": SHARES_THAT_TRADE,
+    "rule pause": "2",
+    "rule resume": "3",
+    "rule remove": "2",
+    "channel": "thread ends",
+    "mute": "2h",
+    "snooze": "1 25h",
+    "resolve": "1",
+}
+CHANGING_ACTS = {Act.CHANGE_RULES, Act.CHANGE_SETTINGS, Act.MUTE, Act.SNOOZE_LONG, Act.RESOLVE_EARLY}
+FAULT = "CREATE TRIGGER fault BEFORE INSERT ON notices BEGIN SELECT RAISE(ABORT, 'the process died here'); END"
+
+
+async def execute(harness: Harness, statement: str) -> None:
+    async with harness.store._database.write() as tx:  # noqa: SLF001 -- no method breaks a database
+        await tx.execute(text(statement))
+
+
+async def rows_of(harness: Harness) -> list[str]:
+    """Return every row of a workspace, with what is to be delivered; prices may be loaded meanwhile."""
+    stored = [table for table in tables.metadata.sorted_tables if table.name not in GLOBAL_TABLES]
+    async with harness.store._database.read() as tx:  # noqa: SLF001 -- no method returns it
+        return [str(row) for table in stored for row in await tx.execute(select(table))]
+
+
+async def lines_of(harness: Harness) -> list[str]:
+    async with harness.store._database.read() as tx:  # noqa: SLF001 -- as above
+        kind = tables.notices.c.kind
+        return list(await tx.scalars(select(tables.notices.c.content).where(kind == "change")))
+
+
+@pytest.fixture
+async def alert(harness: Harness) -> None:
+    """An alert past its clear level in a channel with three rules, the last of them paused."""
+    for rule in ("1d 8pp for 0s", "5d 90pp", "5d 15pp"):
+        await harness.commands.add_rule(CHANNEL, rule, "U1")
+    await harness.commands.pause_rule(CHANNEL, 3, "U1")
+    await harness.ticks(LATER, [0.10])
+    assert 1 == len(await harness.open_alerts(CHANNEL))
+
+
+def test_every_command_that_changes_what_a_channel_hears_is_tried() -> None:
+    assert set(CHANGES) >= {row.name for row in COMMANDS if row.act in CHANGING_ACTS}
+
+
+@pytest.mark.usefixtures("alert")
+@pytest.mark.parametrize("command", CHANGES)
+async def test_a_change_and_its_line_are_saved_together_or_neither_is(
+    person: Person, harness: Harness, command: str
+) -> None:
+    before, lines = await rows_of(harness), await lines_of(harness)
+    await execute(harness, FAULT)
+    await person.types(f"{command} {CHANGES[command]}")
+    broken = await rows_of(harness)
+    await execute(harness, "DROP TRIGGER fault")
+    await person.types(f"{command} {CHANGES[command]}")
+
+    assert before == broken
+    assert before != await rows_of(harness)
+    assert 1 == len(await lines_of(harness)) - len(lines)
+
+
+async def test_an_escalation_that_its_target_ends_is_turned_off_with_its_line_or_not_at_all(
+    person: Person, harness: Harness
+) -> None:
+    there = Person(server=person.server, app=person.app, tasks=person.tasks, channel=OTHER_CHANNEL.id)
+    await there.types("channel accept-escalations on")
+    await person.types(f"channel escalate 30m <#{OTHER_CHANNEL.id}|desk>")
+    await execute(harness, FAULT.replace("BEGIN", f"WHEN NEW.channel = '{CHANNEL.id}' BEGIN"))
+    await there.types("channel accept-escalations off")
+
+    assert OTHER_CHANNEL == (await harness.store.channel(CHANNEL)).settings.escalate_to
+    assert "turned off" not in "".join(await lines_of(harness))
