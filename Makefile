@@ -30,7 +30,7 @@ doctor: $(VENV)/.run ## check the settings, the database, the sources and Slack
 	@$(BIN)/minerpulse doctor
 
 test: $(VENV)/.dev ## run the tests
-	@$(BIN)/pytest -n auto
+	@$(BIN)/pytest -n auto --dist worksteal
 
 test-pythons: $(VENV)/.dev ## run the domain, sources and CLI tests on every other supported Python here
 	@$(BIN)/python -m tests.pythons
@@ -41,7 +41,7 @@ check: $(VENV)/.dev ## lint, types, layers, dependencies and the coverage of the
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
-	@$(BIN)/pytest -q -n auto $(PURE_TESTS) --cov=services --cov-report=
+	@$(BIN)/pytest -q -n auto --dist worksteal $(PURE_TESTS) --cov=services --cov-report=
 	@$(BIN)/coverage report --skip-covered --include="$(PURE)" --omit="$(subst $() ,,$(ORCHESTRATION))" --fail-under=100
 
 types: $(VENV)/.dev ## check messages and calls against Slack's own types; needs Node
@@ -54,7 +54,7 @@ validate-live: $(VENV)/.dev ## validate every golden message with Slack itself; 
 	@$(BIN)/python -m tests.types.live
 
 cover: $(VENV)/.dev ## run the tests with the coverage of everything
-	@$(BIN)/pytest -q -n auto --cov --cov-report=
+	@$(BIN)/pytest -q -n auto --dist worksteal --cov --cov-report=
 	@$(BIN)/coverage report --skip-covered
 
 bench: $(VENV)/.dev ## measure the speed and memory budgets, as ratios in one run

@@ -103,7 +103,13 @@ async def build(
         client = await stack.enter_async_context(_open_slack_client(settings, clock))
         equities = [equity] if equity else _equity_sources(settings, vendors, clock)
         cryptos = [crypto] if crypto else _crypto_sources(settings, vendors, clock)
-        history = PriceHistory(equities, cryptos, store, requires_witness=not (settings.simulated or equity or crypto))
+        history = PriceHistory(
+            equities,
+            cryptos,
+            store,
+            requires_witness=not (settings.simulated or equity or crypto),
+            loads_all=crypto is not None and not crypto.simulated,
+        )
         network = NetworkService(
             _network_sources(settings, vendors, clock) if network_sources is None else network_sources,
             requires_witness=history.requires_witness,

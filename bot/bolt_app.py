@@ -1,5 +1,6 @@
 """The Bolt app: authorizes from memory, handles each event once, sets a request ID."""
 
+import asyncio
 import copy
 import json
 import logging
@@ -14,9 +15,10 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
 from slack_bolt.authorization.async_authorize import AsyncAuthorize
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot.http.slack_requests import ProcessedKeys, ReplayGuard
+from bot.http.slack_requests import BEING_HANDLED, ProcessedKeys, ReplayGuard
 from bot.logs import request_id_scope
 from bot.oauth.tokens import InstallationCache, MultiWorkspaceAuthorize
 from bot.settings import without_variables
@@ -27,6 +29,7 @@ from handlers.render.form_fields import result_modal
 from handlers.render.message import text_message
 from handlers.slack_errors import translate_slack_error
 from services.core.clock import Clock
+from services.core.errors import DeliveryError
 
 EVENT_TTL_S = 90_000.0  # Slack retries within five minutes, and hourly for a day if the app asks for delayed events
 # With these in the environment, Bolt stores tokens in the home folder, and warns of tokens that it does not use.
@@ -35,10 +38,14 @@ JSON: dict[str, str | Sequence[str]] = {"content-type": "application/json;charse
 NOT_INSTALLED = (
     "MinerPulse is not installed in this workspace any more. Ask your MinerPulse administrator for the install link."
 )
+TEAM_UNKNOWN = (
+    "MinerPulse cannot ask Slack which workspace it is installed in, so nothing was changed. Try again in a minute."
+)
 REFUSED = (
     "workspace %s sends requests, but MinerPulse is not installed there. Home tabs and shortcuts cannot be answered "
     "without an installation: install the app there again, or remove it from the workspace in Slack"
 )
+IDENTITY_TIMEOUT_S = 1.0  # of the three seconds in which a request must be acknowledged
 MAX_REFUSED_TEAMS = 1_000  # that are logged once each
 log = logging.getLogger(__name__)
 
@@ -59,13 +66,16 @@ class SlackApp(AsyncApp):
 
     Attributes:
         background: Sends answers that an acknowledgement cannot carry.
-        only_team: The one workspace of the bot token; None for many, or while Slack hasn't said which it is. A request
-            that names another one comes from a channel that is shared with it, and is refused: it would have rules of
-            its own there, and the token would post their alerts into the shared channel.
+        only_team: The one workspace of the bot token; None for many. A request that names another one comes from a
+            channel that is shared with it, and is refused: it would have rules of its own there, and the token would
+            post their alerts into the shared channel.
+        is_team_unknown: Whether Slack hasn't answered yet which workspace the bot token is for. Each request asks
+            again, and is refused without an answer.
     """
 
     background: BackgroundTasks | None = None
     only_team: str | None = None
+    is_team_unknown: bool = False
 
     def __init__(
         self,
@@ -82,6 +92,11 @@ class SlackApp(AsyncApp):
         self._single_token = single_token
         self._refused_teams: LRUCache[str, None] = LRUCache(MAX_REFUSED_TEAMS)
 
+    def learn_team(self, identity: AsyncSlackResponse) -> None:
+        """Limit requests to the workspace that `auth.test` names, unless the token is of a whole organization."""
+        self.only_team = None if identity.get("is_enterprise_install") else identity.get("team_id")
+        self.is_team_unknown = False
+
     async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
         """Handle a request; a retried event or envelope is acknowledged without acting twice.
 
@@ -92,7 +107,7 @@ class SlackApp(AsyncApp):
             if response is None:
                 log.info("ignored a repeated event")
                 return BoltResponse(status=HTTPStatus.OK)
-            if response.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            if response.body == BEING_HANDLED:
                 log.info("another process has started to handle an event; Slack sends it again if that one fails")
             is_unknown_event = response.status == HTTPStatus.NOT_FOUND and bool(req.body.get("event_id"))
             return BoltResponse(status=HTTPStatus.OK) if is_unknown_event else response
@@ -104,24 +119,47 @@ class SlackApp(AsyncApp):
         return await self._replay_guard.handle_once(key, time.monotonic(), lambda: self._dispatch_if_installed(req))
 
     async def _dispatch_if_installed(self, req: AsyncBoltRequest) -> BoltResponse:
-        return await super().async_dispatch(req) if await self._is_installed(req) else self._refuse(req)
+        if self.is_team_unknown and req.context.team_id is not None:
+            await self._ask_team()
+            if self.is_team_unknown:
+                return self._refuse_unknown(req)
+        if await self._is_installed(req):
+            return await super().async_dispatch(req)
+        self._log_refusal(req)
+        return self._refuse(req, NOT_INSTALLED)
 
-    def _refuse(self, req: AsyncBoltRequest) -> BoltResponse:
-        """Answer a person of a workspace without an installation: at once, over a response_url, or in a form.
+    async def _ask_team(self) -> None:
+        """Ask Slack which workspace the bot token is for."""
+        try:
+            async with asyncio.timeout(IDENTITY_TIMEOUT_S):
+                with translate_slack_error():
+                    identity = await self.client.auth_test(token=self._single_token)
+        except (DeliveryError, TimeoutError) as error:
+            log.warning("refused a request: Slack has not said which workspace the bot token is for (%s)", error)
+            return
+        self.learn_team(identity)
+
+    def _refuse_unknown(self, req: AsyncBoltRequest) -> BoltResponse:
+        """Answer a person that the workspace cannot be checked; let Slack send an event again."""
+        if req.body.get("event_id"):
+            return BoltResponse(status=HTTPStatus.SERVICE_UNAVAILABLE)
+        return self._refuse(req, TEAM_UNKNOWN)
+
+    def _refuse(self, req: AsyncBoltRequest, why: str) -> BoltResponse:
+        """Answer a person whose request is not handled: at once, over a response_url, or in a form.
 
         The status is 200, as failed events would disable events for all other workspaces.
         """
-        self._log_refusal(req)
         if "command" in req.body:
-            return BoltResponse(status=HTTPStatus.OK, body=NOT_INSTALLED)
+            return BoltResponse(status=HTTPStatus.OK, body=why)
         if req.body.get("type") == "view_submission":
-            answer = {"response_action": "update", "view": result_modal(text_message(NOT_INSTALLED))}
+            answer = {"response_action": "update", "view": result_modal(text_message(why))}
             return BoltResponse(status=HTTPStatus.OK, body=json.dumps(answer), headers=JSON)
         if self.background is not None:
-            self.background.start(run_and_log(self._answer_refused(req)), "answer without an installation")
+            self.background.start(run_and_log(self._answer_refused(req, why)), "answer to a refused request")
         return BoltResponse(status=HTTPStatus.OK)
 
-    async def _answer_refused(self, req: AsyncBoltRequest) -> None:
+    async def _answer_refused(self, req: AsyncBoltRequest, why: str) -> None:
         """Answer over the response_url, or else in a form; raise DeliveryError if Slack takes neither.
 
         A form needs a token: that of another workspace or organization that the request names. Home tabs and global
@@ -129,13 +167,13 @@ class SlackApp(AsyncApp):
         """
         if response_url := req.body.get("response_url"):
             webhook = AsyncWebhookClient(str(response_url), session=self.client.session)
-            await webhook.send(text=NOT_INSTALLED, response_type="ephemeral", replace_original=False)
+            await webhook.send(text=why, response_type="ephemeral", replace_original=False)
             return
         trigger_id = req.body.get("trigger_id")
         token = await self._other_token(req) if trigger_id else None
         if token is not None:
             with translate_slack_error():
-                view = result_modal(text_message(NOT_INSTALLED))
+                view = result_modal(text_message(why))
                 await self.client.views_open(token=token, trigger_id=str(trigger_id), view=view)
 
     async def _other_token(self, req: AsyncBoltRequest) -> str | None:

@@ -189,9 +189,11 @@ async def _check_tokens(app: App) -> None:
     if app.oauth is not None:  # workspaces bring their own tokens
         return
     identity = await _check_token("SLACK_BOT_TOKEN", app.client.auth_test())
-    if identity is not None:
+    if identity is None:
+        app.bolt.is_team_unknown = True
+    else:
         log.info("connected to %s as %s", identity["team"], identity["user"])
-        app.bolt.only_team = None if identity.get("is_enterprise_install") else identity.get("team_id")
+        app.bolt.learn_team(identity)
     if app.settings.socket_mode:
         token = secret_value(app.settings.slack_app_token)
         await _check_token("SLACK_APP_TOKEN", app.client.apps_connections_open(app_token=token))

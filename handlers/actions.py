@@ -119,7 +119,7 @@ async def start(request: Request) -> Reply:
         if not await commands.rules(channel) and await commands.claim_announcement(channel):
             try:
                 await announce_alerts(request, DEFAULT_RULES, commands.pair)
-                await commands.add_default_rules(channel, request.user_id)
+                await commands.add_default_rules(channel, request.user_id, announced=True)
             except BaseException:
                 await commands.release_announcement(channel)
                 raise
@@ -127,7 +127,10 @@ async def start(request: Request) -> Reply:
 
 
 async def begin(request: Request) -> Reply:
-    """Add the default rules if there are none, and replace the welcome with the announcement."""
+    """Add the default rules if there are none, and replace the welcome with the announcement.
+
+    An edited message notifies nobody, so the line about the change is posted as well.
+    """
     async with request.locks.of(request.channel):
         if await request.commands.rules(request.channel):
             return Reply(message=text_message("Alerts come here already. `/minerpulse rules` lists what is watched."))

@@ -70,6 +70,6 @@ async def view_files(etf: Path, btc: Path, pair: Pair) -> MarketView:
     as_of = final_at(to_datetime(rows.at[rows.complete][-1]), files.bars)
     async with aclosing(await SqlStore.open(IN_MEMORY)) as store:
         equities, cryptos = [FileEquity(etf, pair.etf)], [FileCrypto(btc, pair.crypto)]
-        market = MarketService(history=PriceHistory(equities, cryptos, store, requires_witness=False))
+        market = MarketService(history=PriceHistory(equities, cryptos, store, requires_witness=False, loads_all=True))
         view = await market.view(pair, as_of)
     return replace(view, problems=(*files.warnings, *view.problems), left_out=rows.exclusions)

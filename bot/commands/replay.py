@@ -151,7 +151,7 @@ def _table(rule_result: RuleReplay) -> Table:
             f"{fired.session}",
             f"{episode.resolved.session}" if episode.resolved else "still open",
             fired.side.value,
-            *(_format_rule_value(fired.value, rule_result.rule.unit) for _heading in metric_column),
+            *(format_rule_value(fired.value, rule_result.rule.unit) for _heading in metric_column),
             _format_hundredths(fired.spread, " pp"),
             _format_hundredths(fired.etf_return, "%"),
             _format_hundredths(fired.crypto_return, "%"),
@@ -160,13 +160,10 @@ def _table(rule_result: RuleReplay) -> Table:
     return table
 
 
-def _format_rule_value(value: float, unit: Unit) -> str:
+def format_rule_value(value: float, unit: Unit) -> str:
     """Return the value that the rule fired on; zero after rounding has no sign."""
-    number = round(unit.scale * value, 1)
-    if not number:
-        return unit.cell.format(0.0).removeprefix("+")
-    text = unit.cell.format(number)
-    return text.replace("-", "−") if "+" in unit.cell else text
+    text = unit.cell.format(unit.scale * value)
+    return text.replace("-", "−") if any(digit in text for digit in "123456789") else text.lstrip("+-")
 
 
 def _format_hundredths(value: float, unit: str) -> str:

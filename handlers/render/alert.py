@@ -48,7 +48,9 @@ def alert_message(alert: Alert, now: datetime, *, mention: Mention | None = None
     title = mark_simulated(_title(alert), when=alert.simulated)
     legs = _leg_lines(alert)
     rules = fit_lines([threshold_line(hit, alert.side) for hit in alert.hits], SHORT_LIST_TEXT, " rules")
-    unusual = [] if alert.closed_at else [*_rank_lines(alert), *track_record_lines(alert), *attribution_lines(alert)]
+    unusual = (
+        [] if alert.closed_at else [*_measured_lines(alert), *track_record_lines(alert), *attribution_lines(alert)]
+    )
     mentions = [] if mention is None else [f"{mention.text}: please look at this."]
     timing, prices, status = _timing_lines(alert), _price_lines(alert, now), _status_lines(alert, now)
     summary = chart_summary(alert)
@@ -107,6 +109,16 @@ def _mining_lines(economics: MiningEconomics) -> list[str]:
 
 def _leg(symbol: Symbol, change: float, stamp: PriceStamp) -> str:
     return f"{fmt.title(symbol)} *{fmt.percent(change)}* to {fmt.price(stamp.price)}"
+
+
+def _measured_lines(alert: Alert) -> list[str]:
+    """Return how unusual the leading rule's value is, or the correlation behind it."""
+    metric = parse_rule(alert.lead.rule).metric
+    fit = metric.fit and metric.fit(alert.lead.measurement)
+    if not fit:
+        return _rank_lines(alert)
+    legs = f"{fmt.title(alert.pair.etf)} and {fmt.name(alert.pair.crypto)}"
+    return [f"{legs} over {fmt.sessions(fit.pairs)}: {fmt.correlation(fit)}."]
 
 
 def _rank_lines(alert: Alert) -> list[str]:

@@ -1,7 +1,7 @@
 """Texts on alerts that several messages share: titles, thresholds, track record, attribution, and thread replies."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 
 from handlers.render import fmt
 from handlers.render.markup import (
@@ -169,12 +169,16 @@ def track_record_lines(alert: Alert) -> list[str]:
             else f"{record.episodes} before{ended_note} had a median length of"
         )
         lines.append(f"The {previous} {fmt.sessions(record.median_length)}.")
-    return [*lines, *([follow_up_line(record.follow_up)] if record.follow_up else [])]
+    return [*lines, *([follow_up_line(record.follow_up, record.follow_up_since)] if record.follow_up else [])]
 
 
-def follow_up_line(follow_up: FollowUp) -> str:
-    """Return how often the gap closed within 5 sessions: its interval and chance, or with few cases the count alone."""
+def follow_up_line(follow_up: FollowUp, since: date | None = None) -> str:
+    """Return how often the gap closed within 5 sessions: its interval and chance, or with few cases the count alone.
+
+    `since` is the first session that it counts, for messages that do not say it elsewhere.
+    """
     counts = f"{follow_up.closed} of {follow_up.cases} earlier {'case' if follow_up.cases == 1 else 'cases'}"
+    counts += f" since {fmt.full_day(since)}" if since else ""
     line = f"{fmt.sessions(FOLLOW_UP_SESSIONS)} later the gap had closed in {counts}"
     if follow_up.interval is None:
         return f"{line}."

@@ -192,7 +192,7 @@ def whole_percent(percent: float) -> str:
 
 
 def percentile_cell(percentile: float) -> str:
-    """Return a percentile for a table cell: `93rd`, or a word if it is outside all history."""
+    """Return a percentile for a table cell: `93rd`, or a word if it is outside all values before."""
     if percentile >= PERCENT_MAX:
         return "highest"
     if percentile <= 0:

@@ -38,7 +38,10 @@ FIRST_STEPS = (
     "*First steps*",
     "1. In the channel that is to get alerts, type `/invite @MinerPulse`.",
     "2. Type `/minerpulse` there and press *Start alerts here*: it gets the rules `1d 8pp`, `5d 15pp` and `20d 30pp`.",
-    "3. `/minerpulse rule add` opens the rule editor, which tries a rule on all past sessions as you type.",
+    (
+        "3. `/minerpulse rule add` opens the rule editor, which tries a rule on all sessions since the listing as you "
+        "type."
+    ),
     "`/minerpulse help` lists all commands. Channels where you add a rule or acknowledge an alert then appear here.",
 )
 

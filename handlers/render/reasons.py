@@ -95,6 +95,7 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     # Timelines of alerts
     Code.RULE_GONE: "the rule was removed",
     Code.RULE_ADDED: "{rule} was added",
+    Code.RULES_STARTED: "alerts were started with the rules {rules}",
     Code.RULE_EDITED: "{before} is now {after}",
     Code.RULE_PAUSED: "{rule} was paused",
     Code.RULES_MOVED: "rules on {before} were moved to {after}",

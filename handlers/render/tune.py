@@ -19,8 +19,8 @@ from services.rules.rule import Rule, print_duration
 USE_LABEL = "Use this rule"
 DATES_SHOWN = 3  # the newest of the alerts gained or lost
 METHOD = (
-    "Counted at session closes, with the clear level at 60% of the threshold. The range allows for how unevenly alerts "
-    "came from half-year to half-year."
+    "Counted at session closes, with the clear level {clear}. The range allows for how unevenly alerts came from "
+    "half-year to half-year."
 )
 
 
@@ -47,7 +47,8 @@ def tune_message(result: TuneResult, offer: TuneOffer | None = None) -> Message:
         *(line for diff in result.diffs for line in _comparison_lines(diff)),
     ]
     next_step = _next_step(tuned.rule, offer)
-    notes = [METHOD, *provenance_lines(result.provenance), *left_out_summary(result.left_out, tuned.rule.pair)]
+    left_out = left_out_summary(result.left_out, tuned.rule.pair)
+    notes = [_method(tuned.rule), *provenance_lines(result.provenance), *left_out]
     return compose(
         [header(title), section(*lines), section(next_step), _use_button(tuned.rule, offer), context(*notes)],
         [title, *lines, next_step, *notes],
@@ -92,13 +93,19 @@ def _use_button(rule: Rule, offer: TuneOffer | None) -> Block | None:
     return actions(button("use_rule", USE_LABEL, f"{offer.placement.version}|{rule}|{offer.target}", primary=True))
 
 
+def _method(rule: Rule) -> str:
+    margin = rule.unit.margin
+    return METHOD.format(clear="at 60% of the threshold" if margin is None else f"{margin:g} behind the threshold")
+
+
 def _threshold_line(tuned: TunedRule) -> str:
     rule = tuned.rule
     threshold, clear = fmt.threshold(rule.threshold, rule.unit), fmt.threshold(rule.clear, rule.unit)
-    return (
-        f"Threshold *{threshold}*, clear *{clear}*. The hold time stays {print_duration(rule.hold)}, because closes "
-        "do not show what happens within a day."
-    )
+    levels = f"Threshold *{threshold}*, clear *{clear}*."
+    if rule.at_close:
+        return levels
+    hold = f"The hold time stays {print_duration(rule.hold)}, because closes do not show what happens within a day."
+    return f"{levels} {hold}"
 
 
 def rate_line(tuned: TunedRule) -> str:

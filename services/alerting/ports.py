@@ -96,6 +96,16 @@ class AlertChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelUpdate:
+    """A person's change of a channel's settings, with the alerts and the notice that report it."""
+
+    after: StoredChannel
+    change: SettingChange
+    alerts: Sequence[AlertChange] = ()
+    notice: Notice | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelRule:
     """A rule in its channel, with its state.
 

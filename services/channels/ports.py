@@ -10,6 +10,7 @@ from services.alerting.ports import (
     AlertAudit,
     AlertChange,
     ChannelRule,
+    ChannelUpdate,
     Deleted,
     MonitorStore,
     RuleAudit,
@@ -54,10 +55,13 @@ class ChannelStore(MonitorStore, Protocol):
         change: SettingChange,
         alerts: Sequence[AlertChange] = (),
         notice: Notice | None = None,
+        *,
+        others: Sequence[ChannelUpdate] = (),
     ) -> None:
         """Save a person's change, with who and when, and the alerts and the notice that report it.
 
-        The alerts are posted under the settings until then.
+        The alerts are posted under the settings until then. `others` are what the change causes in other channels,
+        saved in the same transaction.
 
         Raises ConflictError, with nothing written.
         """

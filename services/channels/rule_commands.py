@@ -136,11 +136,18 @@ class RuleCommands:
         if self.permissions.needs_editors(act):
             self.permissions.check(act, (await self.store.channel(channel)).settings, by)
 
-    async def add_default_rules(self, channel: Channel, by: str) -> list[ChannelRule]:
-        """Add the default rules to a channel; existing rules do not change. Raises RuleLimitError."""
+    async def add_default_rules(self, channel: Channel, by: str, *, announced: bool = False) -> list[ChannelRule]:
+        """Add the default rules to a channel; existing rules do not change. Raises RuleLimitError.
+
+        Without an announcement before, the line that says so in the channel is saved with them.
+        """
         await self.authorize(channel, Act.CHANGE_RULES, by)
-        rules = [parse_rule(text, self.pair) for text in DEFAULT_RULES]
-        return await self.store.add_rules(channel, rules, by, self.clock.now(), caps=self.caps)
+        rules, now = [parse_rule(text, self.pair) for text in DEFAULT_RULES], self.clock.now()
+        started = Reason.of(Code.RULES_STARTED, rules=", ".join(map(str, rules)))
+        notices = [] if announced else [change_notice(channel, by, started, now)]
+        added = await self.store.add_rules(channel, rules, by, now, notices=notices, caps=self.caps)
+        self.nudge()
+        return added
 
     async def add_rule(self, channel: Channel, text: str, by: str) -> AddResult:
         """Add a rule from its text; without a pair it is on the board's pair.

@@ -7,7 +7,7 @@ from datetime import datetime
 from services.alerting.channel_settings import ChannelSettings
 from services.alerting.notice import Digest, Notice, Outage
 from services.alerting.open_alerts import OpenAlerts
-from services.alerting.ports import AlertChange, SettingChange, StoredChannel, WithheldMessages
+from services.alerting.ports import AlertChange, ChannelUpdate, SettingChange, StoredChannel, WithheldMessages
 from services.alerting.quiet_hours import Mute, Silence, mute_of, next_silence_at, silence_at
 from services.alerting.setting_syntax import (
     ACCEPT_ESCALATIONS,
@@ -105,10 +105,8 @@ class SettingCommands:
 
         setting = " ".join(text.split())
         entry, note = SettingChange(by=by, at=now, summary=setting), Reason.of(Code.SETTING_CHANGED, setting=setting)
-        view = await self._change(channel, change, entry, line=note, note=note)
-        if setting.lower() == f"{ACCEPT_ESCALATIONS} {OFF}":
-            await self._end_escalations(channel, by)
-        return view
+        ends_escalations = setting.lower() == f"{ACCEPT_ESCALATIONS} {OFF}"
+        return await self._change(channel, change, entry, line=note, note=note, ends_escalations=ends_escalations)
 
     async def _check_accepts(self, target: Channel) -> None:
         """Raise ChannelSettingError if a channel has not opted in to the escalations of others."""
@@ -118,18 +116,20 @@ class SettingCommands:
                 "`/minerpulse channel accept-escalations on`, then try again."
             )
 
-    async def _end_escalations(self, target: Channel, by: str) -> None:
-        """Turn off the escalations of other channels to one that no longer accepts them, and say so in each of them."""
+    async def _escalation_ends(self, target: Channel, by: str, at: datetime) -> list[ChannelUpdate]:
+        """Return what turns off the escalations of other channels to one that refuses them, and says so in each."""
         ended = Reason.of(Code.ESCALATION_ENDED, channel=target.id)
-        entry = SettingChange(by=by, at=self.clock.now(), summary=ended)
-
-        async def change(settings: ChannelSettings) -> ChannelSettings:
-            is_target = settings.escalate_to == target
-            return replace(settings, escalate_after=None, escalate_to=None) if is_target else settings
-
-        for stored in await self.store.channels():
-            if stored.settings.escalate_to == target:
-                await self._change(stored.channel, change, entry, line=ended, note=ended)
+        return [
+            await self._update(
+                stored,
+                replace(stored.settings, escalate_after=None, escalate_to=None),
+                SettingChange(by=by, at=at, summary=ended),
+                line=ended,
+                note=ended,
+            )
+            for stored in await self.store.channels()
+            if stored.settings.escalate_to == target
+        ]
 
     async def mute(self, channel: Channel, text: str, by: str) -> ChannelView:
         """Mute a channel as typed, or end a mute, which releases the withheld messages at once.
@@ -157,26 +157,45 @@ class SettingCommands:
         *,
         line: Reason,
         note: Reason | None = None,
+        ends_escalations: bool = False,
     ) -> ChannelView:
         """Change the settings; on a conflict, apply the change to the newer settings.
 
         The `line` is saved with them, and posted in the channel; the `note` is for the threads of its open alerts.
+        With `ends_escalations`, so is the end of every escalation to this channel.
         """
-        notice = change_notice(channel, entry.by, line, entry.at)
 
         async def save() -> bool:
             stored = await self.store.channel(channel)
             changed = await change(stored.settings)
-            if changed != stored.settings:
-                alerts = await self._timeline_changes(channel, entry, note) if note else []
-                after = self._with_settings(stored, changed, entry.at)
-                await self.store.change_channel(after, entry, alerts, notice)
+            others = await self._escalation_ends(channel, entry.by, entry.at) if ends_escalations else []
+            is_changed = changed != stored.settings or bool(others)
+            if is_changed:
+                here = await self._update(stored, changed, entry, line=line, note=note)
+                await self.store.change_channel(here.after, entry, here.alerts, here.notice, others=others)
             await self._release(channel, entry.at)
-            return changed != stored.settings
+            return is_changed
 
         is_changed = await retry_on_conflict(save)
         self.nudge()
         return replace(await self.show(channel), changed=is_changed)
+
+    async def _update(
+        self,
+        stored: StoredChannel,
+        changed: ChannelSettings,
+        entry: SettingChange,
+        *,
+        line: Reason,
+        note: Reason | None,
+    ) -> ChannelUpdate:
+        """Return a change of a channel's settings with its line in the channel and in the threads of its alerts."""
+        return ChannelUpdate(
+            after=self._with_settings(stored, changed, entry.at),
+            change=entry,
+            alerts=await self._timeline_changes(stored.channel, entry, note) if note else [],
+            notice=change_notice(stored.channel, entry.by, line, entry.at),
+        )
 
     async def _timeline_changes(self, channel: Channel, entry: SettingChange, note: Reason) -> list[AlertChange]:
         open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), entry.at)

@@ -107,6 +107,7 @@ class Code(StrEnum):
     CORRECTION = "correction"
     RULE_GONE = "rule_gone"
     RULE_ADDED = "rule_added"
+    RULES_STARTED = "rules_started"
     RULE_EDITED = "rule_edited"
     RULE_PAUSED = "rule_paused"
     RULES_MOVED = "rules_moved"

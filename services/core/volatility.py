@@ -16,7 +16,7 @@ def ewma_volatility(daily: NDArray[np.float64]) -> NDArray[np.float64]:
 
     The recursion v² ← 0.94 v² + 0.06 d² starts from the mean square of the first 20 returns, and has a result from the
     60th on (NaN before). A row without a return keeps the volatility of the row before. The result depends on where
-    `daily` starts for about 60 rows, so pass all sessions on record.
+    `daily` starts for about 60 rows, so pass all sessions since the listing.
     """
     known = np.flatnonzero(np.isfinite(daily))
     volatility = np.full(len(daily), np.nan)

@@ -76,6 +76,7 @@ class Measurement:
         beta_error: HC3 standard error of beta; None if one session alone determines it.
         correlation: Pearson's, of the returns that beta comes from; None if a leg did not move.
         beta_pairs: number of those returns.
+        latest_correlation: of the 60 sessions up to the session itself, measured with the 60-session window only.
         z: the spread's robust z among the 252 sessions before; None if the history is too short, or the MAD is 0.
         percentile: the spread's rank (0 to 100) among them, for windows of at most 20 sessions; None if the history is
             too short. 252 sessions hold too few separate windows of a longer one for a rank.
@@ -99,6 +100,7 @@ class Measurement:
     beta_error: float | None = None
     correlation: float | None = None
     beta_pairs: int | None = None
+    latest_correlation: Correlation | None = None
     residual: float | None
     z: float | None
     percentile: float | None
@@ -295,6 +297,7 @@ def measure(aligned: Aligned, window: Window) -> Measurement | NotMeasured:
         beta_error=finite_or_none(fit.robust_errors[0, 1]),
         correlation=finite_or_none(_correlations(fit)[0]),
         beta_pairs=None if beta is None else int(fit.counts[0]),
+        latest_correlation=latest_correlation(aligned) if window is Window.D60 else None,
         residual=None if beta is None else etf - beta * crypto,
         z=finite_or_none(robust_z(spread[-1:], trailing_windows(spread)[-1:])[0]),
         percentile=last_percentile(spread) if window.is_short else None,

@@ -19,6 +19,7 @@ from services.core.statistics import finite_or_none
 from services.market.align import Aligned
 from services.market.gap import Gap
 from services.market.measure import (
+    Correlation,
     Measurement,
     Window,
     anchors,
@@ -247,6 +248,7 @@ class Metric:
         implied: The value from the gap that bitcoin implies.
         crypto_weight: For an ETF return minus a multiple of bitcoin's: that multiple, for each row.
         rank: How unusual an alert's measurement is; None if it is not ranked.
+        fit: The correlation behind the value, which an alert shows with its interval and R²; None if it has none.
         closes_only: The value changes only at closes, so a rule is decided there, once a session.
         direction: Of a rule that names none.
         scaled: Name of the metric that measures the same in units of its usual size; empty if there is none.
@@ -275,6 +277,7 @@ class Metric:
     implied: Callable[[Gap], float | None] | None = None
     crypto_weight: Callable[[Aligned], NDArray[np.float64]] | None = None
     rank: Rank | None = SPREAD_RANK
+    fit: Callable[[Measurement], Correlation | None] | None = None
     closes_only: bool = False
     direction: Direction = Direction.EITHER
     scaled: str = ""
@@ -485,6 +488,7 @@ CORRELATION_60 = Metric(
     subject=Subject("correlation"),
     series=lambda aligned, _window: correlation_series(aligned),
     rank=None,
+    fit=lambda measurement: measurement.latest_correlation,
     closes_only=True,
     direction=Direction.BELOW,
     label="correlation: of 1-day returns over 60 sessions",
@@ -504,6 +508,7 @@ BETA_60 = Metric(
     subject=Subject("beta"),
     series=lambda aligned, _window: beta_series(aligned),
     rank=None,
+    fit=lambda measurement: measurement.latest_correlation,
     closes_only=True,
     direction=Direction.BELOW,
     label="beta: to bitcoin, over 60 sessions",

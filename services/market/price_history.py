@@ -65,6 +65,8 @@ class PriceHistory:
     Attributes:
         equities, cryptos: sources in order of preference.
         requires_witness: a price needs a second source to be fully trusted; False for files and simulated markets.
+        loads_all: the first answer loads everything that the sources have, as with files; otherwise older bars of coins
+            follow, see `Backfill`.
         update_watched: calls `watch` with what is watched now; called before a question about another symbol, at most
             once a minute, as rules may be added by other processes.
     """
@@ -73,6 +75,7 @@ class PriceHistory:
     cryptos: Sequence[CryptoSource]
     store: HistoryStore
     requires_witness: bool = True
+    loads_all: bool = False
     update_watched: Callable[[], Awaitable[object]] | None = None
     _updated_at: datetime | None = None
     _equity_feeds: list[EquityFeeds] = field(init=False)
@@ -87,7 +90,7 @@ class PriceHistory:
 
     def __post_init__(self) -> None:
         self._equity_feeds = [EquityFeeds(source, self.store) for source in self.equities]
-        self._crypto_feeds = [CoinFeeds(source, self.store) for source in self.cryptos]
+        self._crypto_feeds = [CoinFeeds(source, self.store, loads_all=self.loads_all) for source in self.cryptos]
 
     @property
     def simulated(self) -> bool:

@@ -92,7 +92,8 @@ class TrackRecord:
         median_length: Their median duration in sessions.
         open_side: Side of an episode that is still open: the alert's own, or the one that the alert ends.
         was_open: An earlier episode lasted into these sessions; it is not counted.
-        follow_up: How often the gap closed within 5 sessions after earlier alerts, over all history.
+        follow_up: How often the gap closed within 5 sessions after earlier alerts, over the whole history.
+        follow_up_since: First session of that history at which the rule could be measured; None in older records.
     """
 
     since: date
@@ -102,6 +103,7 @@ class TrackRecord:
     open_side: Side | None = None
     was_open: bool = False
     follow_up: FollowUp | None = None
+    follow_up_since: date | None = None
 
     @property
     def per_year(self) -> float:
@@ -159,20 +161,22 @@ def build_backtest(aligned: Aligned, replayed: RuleReplay) -> Backtest:
 def compute_track_record(aligned: Aligned, rule: Rule) -> TrackRecord | None:
     """Summarize what fired in the last two years, up to the last row, for one of a rule's alerts.
 
-    The rule is replayed over all history, so that none of its episodes begins at the edge of the two years. An episode
-    that is open at the last row is the alert's own; on the other side, it is the one that the alert ends. Return None
-    if the rule could not be measured in these sessions. Raises ReplayError.
+    The rule is replayed over the whole history, so that none of its episodes begins at the edge of the two years. An
+    episode that is open at the last row is the alert's own; on the other side, it is the one that the alert ends.
+    Return None if the rule could not be measured in these sessions. Raises ReplayError.
     """
     replayed = replay(aligned, [rule]).rules[0]
     window, series = rule.window or Window.D1, rule.metric.series
     first = max(0, len(aligned) - RECORD_SESSIONS)
-    measured = first + np.flatnonzero(np.isfinite(series(aligned, window)[first:])) if series else np.array([])
+    known = np.flatnonzero(np.isfinite(series(aligned, window))) if series else np.array([])
+    measured = known[known >= first]
     if not len(measured):
         return None
     edge = aligned.sessions[first].item()
     episodes = _past_episodes(aligned, replayed)
     inside = [episode for episode in episodes if episode.fired_on >= edge and not episode.started_before]
     ended = [episode for episode in inside if episode.ended_on is not None]
+    follow_up = _follow_up(episodes)
     return TrackRecord(
         since=aligned.sessions[measured[0]].item(),
         sessions=len(measured),
@@ -182,7 +186,8 @@ def compute_track_record(aligned: Aligned, rule: Rule) -> TrackRecord | None:
         was_open=any(
             episode.fired_on < edge and (episode.ended_on is None or episode.ended_on > edge) for episode in episodes
         ),
-        follow_up=_follow_up(episodes),
+        follow_up=follow_up,
+        follow_up_since=aligned.sessions[known[0]].item() if follow_up else None,
     )
 
 

@@ -10,7 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerting.channel_settings import ChannelSettings, after_leaving
 from services.alerting.notice import Content, Notice
-from services.alerting.ports import AlertChange, SettingChange, StoredChannel, StoredNotice, WithheldMessages
+from services.alerting.ports import (
+    AlertChange,
+    ChannelUpdate,
+    SettingChange,
+    StoredChannel,
+    StoredNotice,
+    WithheldMessages,
+)
 from services.core.errors import ConflictError
 from services.core.identity import Channel
 from services.core.reason import Code, Reason
@@ -61,15 +68,14 @@ class ChannelRepository(Repository):
         change: SettingChange,
         alerts: Sequence[AlertChange] = (),
         notice: Notice | None = None,
+        *,
+        others: Sequence[ChannelUpdate] = (),
     ) -> None:
         """Save a person's change of the settings, and the alerts and the notice that report it; see ChannelStore."""
+        here = ChannelUpdate(after=after, change=change, alerts=alerts, notice=notice)
         async with self._database.write() as tx:
-            for alert in alerts:
-                await record_alert(tx, alert, change.at)
-            if notice is not None:
-                await add_notice(tx, notice, change.at)
-            await _save(tx, after)
-            await _record_change(tx, after.channel, change)
+            for one in (here, *others):
+                await _save_update(tx, one)
 
     async def disconnect_channel(self, channel: Channel, change: SettingChange) -> None:
         """Stop all messages to a channel that the app was removed from; see ChannelStore."""
@@ -205,6 +211,15 @@ async def add_notice(
     if notice_id is not None:
         await enqueue(tx, notice.channel, due_at or at, notice_id=notice_id)
     return notice_id
+
+
+async def _save_update(tx: AsyncConnection, saved: ChannelUpdate) -> None:
+    for alert in saved.alerts:
+        await record_alert(tx, alert, saved.change.at)
+    if saved.notice is not None:
+        await add_notice(tx, saved.notice, saved.change.at)
+    await _save(tx, saved.after)
+    await _record_change(tx, saved.after.channel, saved.change)
 
 
 async def _reset_settings(tx: AsyncConnection, stored: StoredChannel, change: SettingChange) -> None:

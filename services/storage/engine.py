@@ -43,6 +43,7 @@ REVISION = f"SELECT version_num, {IDENTITY} FROM alembic_version"  # noqa: S608 
 MIGRATED = "The database {} was migrated by another release of MinerPulse; this process must be updated or restarted."
 SNAPSHOT_READ: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 NO_DATABASE = "There is no database at {} yet. `minerpulse run` creates it; MINERPULSE_DATABASE_URL can name another."
+IS_FOLDER = "The database {} is a folder. Name a file in it with MINERPULSE_DATABASE_URL=sqlite:///FILE."
 EMPTY = (
     "The database {} has lost its tables. Restore it from a backup, or restart MinerPulse to begin with an empty one."
 )
@@ -83,6 +84,8 @@ class Database:
         self._path = sqlite_path(parsed) if parsed.drivername.startswith("sqlite") else None
         self._file_id: tuple[int, int] | None = None
         self._failing = False
+        if self._path is not None and self._path.is_dir():
+            raise DatabaseUnavailableError(IS_FOLDER.format(self.name))
         if not create:
             self._require_file(parsed)
             if "uri" in parsed.query and not {"mode", "vfs"} & parsed.query.keys():

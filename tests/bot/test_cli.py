@@ -151,7 +151,7 @@ SIMULATED = {"MINERPULSE_ETF_SOURCES": "simulated", "MINERPULSE_CRYPTO_SOURCES":
 @pytest.mark.parametrize(
     ("command", "variables"),
     [
-        pytest.param(["rehearse", "--no-prompt", "--until", "2025-02-01"], {}, id="rehearsal"),
+        pytest.param(["rehearse", "--no-prompt", "--until", "2025-01-04"], {}, id="rehearsal"),
         pytest.param(["pulse"], SIMULATED, id="simulated board"),
         pytest.param(["pulse", "--etf", "etf.csv", "--btc", "btc.csv"], {}, id="board of files"),
         pytest.param(["replay", "--etf", "etf.csv", "--btc", "btc.csv"], {}, id="replay of files"),
@@ -194,7 +194,7 @@ def test_a_command_with_network_calls_names_the_variable_that_keeps_it_from_them
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param(["rehearse", "--no-prompt", "--until", "2025-02-01"], id="rehearsal"),
+        pytest.param(["rehearse", "--no-prompt", "--until", "2025-01-04"], id="rehearsal"),
         pytest.param(["replay", "--etf", "etf.csv", "--btc", "btc.csv", "--rule", "1d 8pp"], id="replay"),
         pytest.param(["explain"], id="attribution"),
         pytest.param(["why"], id="error"),
@@ -228,6 +228,22 @@ def test_a_similar_character_is_printed_where_the_encoding_lacks_one(clean: Path
 
     assert b"-10" in result.stdout
     assert b"?" not in result.stdout
+
+
+@pytest.mark.usefixtures("simulated")
+@pytest.mark.parametrize("is_empty", [False, True], ids=["missing", "empty"])
+@pytest.mark.parametrize("command", ["why", "forget U1", "holdings list", "pulse", "doctor"])
+def test_a_command_that_reads_creates_no_database_and_writes_nothing_into_an_empty_file(
+    minerpulse: RunCli, clean: Path, command: str, *, is_empty: bool
+) -> None:
+    database = clean / "minerpulse.db"
+    if is_empty:
+        database.touch()
+
+    result = minerpulse(*command.split())
+
+    assert "Traceback" not in result.err
+    assert [("minerpulse.db", 0)] * is_empty == [(path.name, path.stat().st_size) for path in clean.iterdir()]
 
 
 def test_a_command_in_a_message_runs_as_it_is_written(clean: Path) -> None:

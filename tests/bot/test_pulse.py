@@ -87,6 +87,17 @@ def test_the_document_has_every_number_with_source_and_age(minerpulse: RunCli, c
     assert drawdowns["btc"] == {"depth": 0.0, "high": 51_000.0, "high_on": "2026-03-09", "since": "2026-03-02"}
 
 
+def test_price_files_count_their_own_span_and_wait_for_no_older_prices(minerpulse: RunCli, clean: Path) -> None:
+    """The bitcoin file begins more than 930 days before its end, and before the ETF's."""
+    btc = daily_btc_file(clean, [50_000.0] * 1530, date(2022, 1, 1))
+
+    result = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc)
+
+    assert 0 == result.code
+    assert "of those since 3 Jan 2022" in result.out
+    assert "lder history is loading" not in result.out
+
+
 def test_a_window_has_beta_with_its_error_r2_and_correlation() -> None:
     row = next(row for row in as_json(view_document(shut_view()))["windows"] if row["window"] == "20d")
     assert 0 < row["beta_se"] < row["beta"]

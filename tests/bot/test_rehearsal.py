@@ -106,7 +106,7 @@ async def test_a_slash_command_is_answered_ephemerally(channel: RehearsalHarness
     [
         pytest.param("/minerpulse", "WGMI closed 10.0 pp above bitcoin", id="the-board"),
         pytest.param("/minerpulse help", "/minerpulse rule add [RULE]", id="from-memory"),
-        pytest.param("/minerpulse rule add", "A rehearsal in the terminal cannot open forms", id="no-forms"),
+        pytest.param("/minerpulse rule add", "A rehearsal in the terminal can't open forms", id="no-forms"),
         pytest.param("/minerpulse rule add 1d  8pq", "^^^", id="a-rule-with-a-slip"),
     ],
 )
@@ -199,7 +199,7 @@ async def test_snooze_chooses_from_the_real_menu(channel: RehearsalHarness, line
         pytest.param("help", "snooze [ALERT] [SPAN]", id="help"),
         pytest.param("speed fast", "How many sessions a second?", id="no-speed"),
         pytest.param("speed", "How many sessions a second?", id="speed-alone"),
-        pytest.param("pause", "The clock stands still", id="pause"),
+        pytest.param("pause", "The clock is paused", id="pause"),
     ],
 )
 async def test_the_prompt_reports_invalid_input(channel: RehearsalHarness, line: str, expected: str) -> None:
@@ -303,6 +303,20 @@ async def test_daily_bitcoin_bars_tick_after_the_utc_day(clean: Path) -> None:
     async with open_channel(script) as channel:
         await play(channel.rehearsal, script, Pace(None))
         assert await channel.rehearsal.alert_counts() == (1, 1)
+
+
+async def test_price_files_count_their_own_span(clean: Path) -> None:
+    """The bitcoin file begins more than 930 days before the session played, and before the ETF's."""
+    btc = daily_btc_file(clean, [50_000.0] * 1530, date(2022, 1, 1))
+    script = script_from_files(etf_file(clean, ETF), btc, None, None)
+    async with open_channel(script) as channel:
+        await channel.play_until(date(2026, 3, 5))
+        channel.read_screen()
+        await channel.prompt.handle("/minerpulse")
+
+        board = channel.read_screen()
+        assert "of those since 3 Jan 2022" in board
+        assert "lder history is loading" not in board
 
 
 async def test_the_period_of_files_can_be_limited(clean: Path) -> None:

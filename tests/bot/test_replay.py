@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.commands.replay import format_rule_value
+from services.market.metrics import CORRELATION, PERCENT, PP, SIGMA, Unit
 from tests.bot.conftest import ROOT, RunCli
 from tests.bot.files import btc_file, daily_btc_file, etf_file, price_options
 
@@ -99,6 +101,20 @@ def test_a_rule_on_another_metric_shows_its_value(minerpulse: RunCli, clean: Pat
     assert "2026-03-04 still open above 60.0% +60.0 pp 0.0% −60.0% 1" in shown
     assert "drawdown 50%: 1 episode, 3.6 a year, median length 1 session" in shown
     assert "2025 Q4 ▁█ 2026 Q1 by quarter" in shown
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "expected"),
+    [
+        pytest.param(CORRELATION, 0.3591, "+0.36", id="two decimals"),
+        pytest.param(CORRELATION, -0.004, "0.00", id="zero has no sign"),
+        pytest.param(PERCENT, -0.0554, "−5.5%", id="a leg that fell"),
+        pytest.param(PP, -0.0004, "0.0 pp", id="zero in points"),
+        pytest.param(SIGMA, 2.24, "+2.2σ", id="sigma"),
+    ],
+)
+def test_a_fired_value_has_the_decimals_of_its_unit(unit: Unit, value: float, expected: str) -> None:
+    assert expected == format_rule_value(value, unit)
 
 
 def test_quarters_before_the_first_measurement_are_dots(minerpulse: RunCli, clean: Path) -> None:

@@ -21,6 +21,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from bot.bolt_app import TEAM_UNKNOWN
 from bot.http.slack_requests import sign
 from bot.scheduler import TickScheduler, retry_interval
 from bot.serve import Role, _open_listener, serve
@@ -41,6 +42,7 @@ from tests.fakes.harness import CHANNEL, OPEN, open_harness
 from tests.fakes.slack import (
     CLIENT_ID,
     CLIENT_SECRET,
+    FORM,
     OAUTH,
     POST,
     RESPONSES,
@@ -157,17 +159,33 @@ async def test_a_rejected_token_stops_the_start(slack: FakeSlack, tmp_path: Path
         await serve(settings_for(slack, tmp_path))
 
 
-async def test_with_slack_down_the_server_starts_and_acknowledges_commands(slack: FakeSlack, tmp_path: Path) -> None:
-    slack.fail("auth.test", *[Fault(status=503, body="down", content_type="text/plain")] * 9)
-    body = "command=%2Fminerpulse&text=help&team_id=T1&channel_id=C1&user_id=U1&response_url=http%3A%2F%2F127.0.0.1"
+def help_body(team: str) -> str:
+    url = "http%3A%2F%2F127.0.0.1"
+    return f"command=%2Fminerpulse&text=help&team_id={team}&channel_id=C1&user_id=U1&response_url={url}"
+
+
+async def test_a_workspace_is_served_when_slack_first_says_that_the_token_is_for_it(
+    slack: FakeSlack, tmp_path: Path
+) -> None:
+    """At the start, in a tick and for the first three requests, Slack doesn't say which workspace it is."""
+    slack.fail("auth.test", *[Fault(status=503, body="down", content_type="text/plain")] * 5)
+    event = json.dumps({"type": "event_callback", "team_id": "T1", "event_id": "E1", "event": {"type": "x"}})
+    requests = [(f"{help_body(team)}{number}", FORM) for number, team in enumerate(("T9", "T1", "T1", "T9", "T1"))]
+    requests.insert(2, (event, "application/json"))
 
     async with running(settings_for(slack, tmp_path), ready_path="/healthz") as client:
         await eventually(lambda: readyz_reports(client, "why", "Slack does not answer"))
-        response = await client.post("/slack/events", content=body, headers=signed_headers(body))
+        refused, early, postponed, served, foreign, again = [
+            await client.post("/slack/events", content=body, headers=signed_headers(body, content_type))
+            for body, content_type in requests
+        ]
 
-    assert 200 == response.status_code
-    assert "/minerpulse rule add" in response.json()["text"]
-    assert ["auth.test"] * 2 == [call.method for call in slack.calls]  # at the start and in a tick, never for a request
+    assert [TEAM_UNKNOWN] * 2 == [refused.text, early.text]
+    assert 503 == postponed.status_code
+    assert "/minerpulse rule add" in served.json()["text"]
+    assert foreign.text.startswith("MinerPulse is not installed in this workspace")
+    assert served.text == again.text
+    assert ["auth.test"] * 6 == [call.method for call in slack.calls]  # once known, no request asks Slack
 
 
 async def test_a_press_that_names_another_workspace_sets_no_rules_in_a_shared_channel(

@@ -15,6 +15,7 @@ from services.market.sources.simulated.market import SEED
 from services.storage import generate_key
 
 ROOT = Path(__file__).parents[2]
+UNREADABLE = Path("/proc/self/mem")
 HTTP = {"SLACK_BOT_TOKEN": "xoxb-made-up", "SLACK_SIGNING_SECRET": "0123456789abcdef"}
 SOCKET = {"SLACK_BOT_TOKEN": "xoxb-made-up", "SLACK_APP_TOKEN": "xapp-made-up"}
 
@@ -316,6 +317,13 @@ def test_an_env_file_that_is_no_file_is_an_error(monkeypatch: pytest.MonkeyPatch
     error = settings_error(monkeypatch)
 
     assert error.startswith(".env is a folder. Rename it" if kind == "folder" else ".env is neither a file nor a link")
+
+
+@pytest.mark.skipif(not UNREADABLE.exists(), reason="only Linux has a file that nobody can read from its start")
+def test_an_env_file_that_cannot_be_read_is_an_error_with_the_reason() -> None:
+    Path(".env").symlink_to(UNREADABLE)
+    with pytest.raises(InvalidSettingsError, match=r"^Cannot read \.env: Input/output error\. Make it readable"):
+        load_settings()
 
 
 def test_an_env_file_may_be_a_link_to_a_file() -> None:

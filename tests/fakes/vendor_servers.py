@@ -214,12 +214,13 @@ async def vendor_servers(url: str = "sqlite://", *, seeded: bool = True) -> Asyn
 
 
 async def seed_history(store: SqlStore, vendors: Vendors) -> None:
-    """Store the previous sessions for each source."""
+    """Store the previous sessions for each source; there are no earlier ones."""
     last = int(np.searchsorted(CALENDAR.days, np.datetime64(YESTERDAY)))
     days = CALENDAR.days[last + 1 - SEEDED_DAYS : last + 1]
     hours_back = np.arange(24 * SEEDED_DAYS)[::-1] * np.timedelta64(1, "h")
     opened = (np.datetime64(f"{YESTERDAY}T13:00:00") - hours_back).astype("datetime64[s]")
     opened_utc = [one.replace(tzinfo=UTC) for one in opened.astype(object)]
+    vendors.etf_since, vendors.crypto_since = days[0].astype(object), opened_utc[0]
     closes = [vendors.etf_close(day) for day in days.astype(object)]
     hours = [vendors.crypto_at(at + HOUR) for at in opened_utc]
     for source in ("Yahoo", "Nasdaq"):

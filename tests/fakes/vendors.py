@@ -1,9 +1,12 @@
 """Vendors behind one httpx transport, with prices and faults set by tests."""
 
 import math
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from email.utils import format_datetime
+from functools import cache
 
 import httpx
 import numpy as np
@@ -120,10 +123,14 @@ class Vendors:
         return self.price_factors.get(vendor, 1.0) * self.etf_scale * self.close_overrides.get((vendor, day), usual)
 
     def crypto_at(self, at: datetime) -> float:
-        moves = [since for since in self.crypto_moves if since <= at]
-        if moves:
-            return self.crypto_moves[max(moves)]
-        return 50_000 * (1 + 0.01 * math.sin(at.timestamp() / HOUR_S / 7))
+        return self._crypto_closes([at.timestamp()], 0)[0]
+
+    def _crypto_closes(self, opened: Sequence[float], step: float) -> list[float]:
+        """Return bitcoin's price at the end of each bar that opens at these seconds since 1970."""
+        moves = sorted((since.timestamp(), price) for since, price in self.crypto_moves.items())
+        instants = [since for since, _ in moves]
+        rows = [bisect_right(instants, at + step) for at in opened]
+        return [moves[row - 1][1] if row else _calm_price(at + step) for row, at in zip(rows, opened, strict=True)]
 
     def _traded(self, since: date) -> NDArray[np.intp]:
         """Return the rows of the finished sessions with ETF trades."""
@@ -197,7 +204,8 @@ class Vendors:
         now = int(self.clock.at.timestamp())
         opened = range(math.floor(since / step) * step + step, now + 1, step)
         tilt = self.price_factors.get("kraken", 1.0)
-        rows = [[at, "1", "1", "1", f"{tilt * self._close_of(at, step):.2f}", "1", "1", 1] for at in opened][-720:]
+        priced = [*zip(opened, self._crypto_closes(opened, step), strict=True)][-720:]
+        rows = [[at, "1", "1", "1", f"{tilt * close:.2f}", "1", "1", 1] for at, close in priced]
         return {"error": [], "result": {"XXBTZUSD": rows, "last": 0}}
 
     def _bitstamp_ticker(self, _request: httpx.Request) -> dict[str, str]:
@@ -208,15 +216,13 @@ class Vendors:
         params = request.url.params
         step, first, last = (int(params[name]) for name in ("step", "start", "end"))
         tilt = self.price_factors.get("bitstamp", 1.0)
+        begin = self.crypto_since.timestamp()
+        opened = [at for at in range(first, last + 1, step) if at >= begin]
         bars = [
-            {"timestamp": f"{at}", "close": f"{tilt * self._close_of(at, step):.2f}", "volume": "1"}
-            for at in range(first, last + 1, step)
-            if at >= self.crypto_since.timestamp()
+            {"timestamp": f"{at}", "close": f"{tilt * close:.2f}", "volume": "1"}
+            for at, close in zip(opened, self._crypto_closes(opened, step), strict=True)
         ]
         return {"data": {"pair": "BTC/USD", "ohlc": bars}}
-
-    def _close_of(self, opened: int, step: int) -> float:
-        return self.crypto_at(datetime.fromtimestamp(opened + step, UTC))
 
     def _ticker(self, _request: httpx.Request) -> dict[str, str]:
         return {
@@ -232,8 +238,14 @@ class Vendors:
         end = min(end, self.clock.at.timestamp() - step)  # like the source, leave out the open bar
         opened = range(math.ceil(start / step) * step, math.floor(end / step) * step + 1, step)
         tilt = self.price_factors.get("coinbase", 1.0)
-        rows = [[at, 1.0, 1.0, 1.0, tilt * self._close_of(at, step), 1.0] for at in opened]
-        return rows[::-1]
+        closes = self._crypto_closes(opened, step)
+        return [[at, 1.0, 1.0, 1.0, tilt * close, 1.0] for at, close in zip(opened, closes, strict=True)][::-1]
+
+
+@cache
+def _calm_price(second: float) -> float:
+    """Return bitcoin's price near 50,000 at a second since 1970."""
+    return 50_000 * (1 + 0.01 * math.sin(second / HOUR_S / 7))
 
 
 def _opening(day: date) -> int:

@@ -1,5 +1,6 @@
 """The line that says who changed what: it is saved with the change, or neither is."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from sqlalchemy import select, text
 
 from handlers.commands import COMMANDS
 from services.channels.permissions import Act
+from services.core.identity import Channel
 from services.storage import tables
 from services.storage.installations import GLOBAL_TABLES
 from tests.fakes.harness import CHANNEL, OPEN, OTHER_CHANNEL, Harness
@@ -79,14 +81,59 @@ async def test_a_change_and_its_line_are_saved_together_or_neither_is(
     assert 1 == len(await lines_of(harness)) - len(lines)
 
 
-async def test_an_escalation_that_its_target_ends_is_turned_off_with_its_line_or_not_at_all(
+async def test_alerts_started_from_the_welcome_and_their_line_are_saved_together_or_neither_is(
     person: Person, harness: Harness
 ) -> None:
+    await execute(harness, FAULT)
+    await person.presses("begin", "channel")
+    broken = await harness.commands.rules(CHANNEL)
+    await execute(harness, "DROP TRIGGER fault")
+    await person.presses("begin", "channel")
+    await person.presses("begin", "channel")
+    (line,) = await lines_of(harness)
+
+    assert [] == broken
+    assert 3 == len(await harness.commands.rules(CHANNEL))
+    assert "1d 8pp, 5d 15pp, 20d 30pp" in line
+
+
+@pytest.fixture
+async def target(person: Person) -> Person:
+    """A person in a channel that another one escalates to."""
     there = Person(server=person.server, app=person.app, tasks=person.tasks, channel=OTHER_CHANNEL.id)
     await there.types("channel accept-escalations on")
     await person.types(f"channel escalate 30m <#{OTHER_CHANNEL.id}|desk>")
-    await execute(harness, FAULT.replace("BEGIN", f"WHEN NEW.channel = '{CHANNEL.id}' BEGIN"))
-    await there.types("channel accept-escalations off")
+    return there
 
-    assert OTHER_CHANNEL == (await harness.store.channel(CHANNEL)).settings.escalate_to
-    assert "turned off" not in "".join(await lines_of(harness))
+
+@pytest.mark.parametrize("broken", [CHANNEL, OTHER_CHANNEL], ids=["source", "target"])
+async def test_a_channel_refuses_escalations_with_the_end_of_each_and_all_lines_or_nothing_changes(
+    target: Person, harness: Harness, broken: Channel
+) -> None:
+    before = await rows_of(harness)
+    await execute(harness, FAULT.replace("BEGIN", f"WHEN NEW.channel = '{broken.id}' BEGIN"))
+    await target.types("channel accept-escalations off")
+    unchanged = await rows_of(harness)
+    await execute(harness, "DROP TRIGGER fault")
+    lines = await lines_of(harness)
+    await target.types("channel accept-escalations off")
+
+    assert before == unchanged
+    assert (await harness.store.channel(CHANNEL)).settings.escalate_to is None
+    assert not (await harness.store.channel(OTHER_CHANNEL)).settings.accept_escalations
+    assert 2 == len(await lines_of(harness)) - len(lines)
+
+
+async def test_a_channel_that_never_accepted_escalations_can_end_those_of_an_earlier_release(
+    target: Person, harness: Harness
+) -> None:
+    stored = await harness.store.channel(OTHER_CHANNEL)
+    earlier = replace(stored, settings=replace(stored.settings, accept_escalations=False))
+    await harness.store.schedule_silence(earlier)
+    await target.types("channel accept-escalations off")
+    await target.types("channel accept-escalations off")
+    set_off, repeated = [answer["text"].splitlines()[0] for answer in target.server.responses[-2:]]
+
+    assert (await harness.store.channel(CHANNEL)).settings.escalate_to is None
+    assert set_off.startswith("Set: *accept-escalations off*, by <@U1>")
+    assert "*accept-escalations* is already off; nothing changed." == repeated

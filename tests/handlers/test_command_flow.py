@@ -377,6 +377,34 @@ async def test_rules_are_moved_to_a_renamed_symbol_with_their_open_alert_and_noi
     assert "Rules 1, 2 watch WGMI now, and watched WGMX before." in back
 
 
+async def test_a_moved_rule_keeps_its_side_and_when_it_fired(person: Person, harness: Harness) -> None:
+    await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
+    await harness.tick(LATER, 0.1)
+    (before,) = await harness.commands.rules(CHANNEL)
+    await person.types("rule move WGMI WGMX")
+    (after,) = await harness.commands.rules(CHANNEL)
+
+    assert (Side.ABOVE, LATER) == (before.state.firing, before.state.fired_at)
+    assert (Side.ABOVE, LATER) == (after.state.firing, after.state.fired_at)
+
+
+async def test_the_other_leg_is_moved_too(person: Person, harness: Harness) -> None:
+    await harness.commands.add_rule(CHANNEL, "5d 15pp", "U1")
+    await person.types("rule move BTC ETH")
+
+    assert ["5d 15pp on WGMI/ETH"] == [str(one.rule) for one in await harness.commands.rules(CHANNEL)]
+
+
+async def test_a_rule_that_a_move_removes_leaves_its_alert(person: Person, harness: Harness) -> None:
+    await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
+    await harness.tick(LATER, 0.1)
+    await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s on WGMX/BTC", "U1")
+    await person.types("rule move WGMI WGMX")
+
+    assert [] == await harness.open_alerts(CHANNEL)
+    assert [2] == [one.id for one in await harness.commands.rules(CHANNEL)]
+
+
 @pytest.mark.parametrize("typed", ["", "WGMI", "WGMI WGMI", "WGMI WG/MX", "WGMI WGMX now", "wgmi <!here>"])
 async def test_a_move_needs_two_symbols(person: Person, slack: FakeSlack, typed: str) -> None:
     message = ack_body(await person.types(f"rule move {typed}"))

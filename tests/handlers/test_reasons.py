@@ -339,6 +339,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (of(Code.CORRECTION, session=None, old=0.084, new=-0.081, threshold=0.08, unit="pp"), "from 8.4pp to -8.1pp"),
     (of(Code.RULE_GONE), "the rule was removed"),
     (of(Code.RULE_ADDED, rule="1d 8pp"), "1d 8pp was added"),
+    (of(Code.RULES_STARTED, rules="1d 8pp, 5d 15pp"), "alerts were started with the rules 1d 8pp, 5d 15pp"),
     (of(Code.RULE_EDITED, before="1d 8pp", after="1d 10pp"), "1d 8pp is now 1d 10pp"),
     (of(Code.RULE_PAUSED, rule="1d 8pp"), "1d 8pp was paused"),
     (of(Code.RULES_MOVED, before="WGMI", after="WGMX"), "rules on WGMI were moved to WGMX"),

@@ -10,7 +10,7 @@ from services.alerting.alert import ActorStamp, Alert, EntryKind, HitEnd, Timeli
 from services.core.prices import Symbol
 from services.core.reason import Code, Reason
 from services.core.trust import Trust, Verdict
-from services.market.measure import Window
+from services.market.measure import Correlation, Window
 from services.market.metrics import HASHPRICE
 from services.market.mining_economics import MiningEconomics
 from services.research.attribution import AlertAttribution, Part
@@ -24,7 +24,14 @@ from tests.handlers.conftest import Golden
 FIVE_DAYS = a_measurement(window=Window.D5, etf_return=0.12, crypto_return=-0.041, z=2.6, percentile=97.4)
 BELOW = a_measurement(etf_return=-0.091, crypto_return=-0.006, z=-3.9, percentile=0.4)
 FOLLOW_UP = FollowUp(alerts=44, alerts_closed=18, cases=36, closed=16, chance=0.318)
-RECORD = TrackRecord(since=date(2024, 11, 13), sessions=504, episodes=22, median_length=1.5, follow_up=FOLLOW_UP)
+RECORD = TrackRecord(
+    since=date(2024, 11, 13),
+    sessions=504,
+    episodes=22,
+    median_length=1.5,
+    follow_up=FOLLOW_UP,
+    follow_up_since=date(2022, 2, 9),
+)
 MINING = MiningEconomics(
     source="mempool.space",
     difficulty=106e12,
@@ -89,7 +96,8 @@ def test_an_alert_with_the_track_record_of_its_rule(golden: Golden) -> None:
         pytest.param(
             replace(RECORD, episodes=1, median_length=2),
             "The 2nd episode of `1d 8pp` in 2 years, decided at closes.\nThe one before lasted 2 sessions.\n5 sessions "
-            "later the gap had closed in 16 of 36 earlier cases (44%; 32–58%). Chance alone: 32%. No clear difference.",
+            "later the gap had closed in 16 of 36 earlier cases since 9 Feb 2022 (44%; 32–58%). Chance alone: 32%. No "
+            "clear difference.",
             id="one before",
         ),
         pytest.param(
@@ -121,28 +129,47 @@ def test_an_alert_with_the_track_record_of_its_rule(golden: Golden) -> None:
         ),
         pytest.param(
             replace(RECORD, follow_up=replace(FOLLOW_UP, cases=62, closed=22, chance=0.246)),
-            "in 22 of 62 earlier cases (35%; 26–46%). Chance alone: 25%.\n",
+            "in 22 of 62 earlier cases since 9 Feb 2022 (35%; 26–46%). Chance alone: 25%.\n",
             id="more often than by chance",
         ),
         pytest.param(
             replace(RECORD, follow_up=replace(FOLLOW_UP, chance=None)),
-            "in 16 of 36 earlier cases (44%; 32–58%).\n",
+            "in 16 of 36 earlier cases since 9 Feb 2022 (44%; 32–58%).\n",
             id="chance unknown",
         ),
         pytest.param(
             replace(RECORD, follow_up=replace(FOLLOW_UP, cases=9, closed=0)),
-            "5 sessions later the gap had closed in 0 of 9 earlier cases.\n",
+            "5 sessions later the gap had closed in 0 of 9 earlier cases since 9 Feb 2022.\n",
             id="too few cases for a share",
         ),
         pytest.param(
             replace(RECORD, follow_up=replace(FOLLOW_UP, cases=1, closed=1)),
-            "5 sessions later the gap had closed in 1 of 1 earlier case.\n",
+            "5 sessions later the gap had closed in 1 of 1 earlier case since 9 Feb 2022.\n",
             id="one case",
+        ),
+        pytest.param(
+            replace(RECORD, follow_up_since=None),
+            "in 16 of 36 earlier cases (44%; 32–58%). Chance alone: 32%.",
+            id="of an earlier release",
         ),
     ],
 )
 def test_a_track_record_shows_what_is_known(record: TrackRecord, expected: str) -> None:
     assert expected in alert_message(an_alert(hits=[a_rule_hit(track_record=record)]), AT).text
+
+
+@pytest.mark.parametrize("rule", ["60d beta 0.5 below", "60d correlation 0.4 below"])
+def test_an_alert_on_a_level_shows_the_correlation_and_r2_behind_it(rule: str) -> None:
+    measurement = replace(a_measurement(window=Window.D60), latest_correlation=Correlation(value=0.358015, pairs=60))
+    before = a_measurement(window=Window.D60)  # of an earlier release
+
+    texts = [
+        alert_message(an_alert(hits=[a_rule_hit(rule=rule, measurement=one)]), AT).text for one in (measurement, before)
+    ]
+
+    expected = "WGMI and bitcoin over 60 sessions: correlation 0.36 (90% interval 0.16 to 0.53), R² 0.13."
+    assert [True, False] == [expected in text.splitlines() for text in texts]
+    assert "R²" not in texts[1]
 
 
 def test_a_resolved_alert_has_no_track_record() -> None:

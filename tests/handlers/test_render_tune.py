@@ -40,6 +40,15 @@ def test_only_rules_on_the_same_metric_and_window_are_compared() -> None:
     assert "*Against `1d 8pp`*" not in text
 
 
+def test_a_tuned_level_clears_behind_it_and_has_no_hold_time() -> None:
+    """Levels are decided at closes, and clear 0.1 behind the threshold."""
+    lines = tune_message(a_result("60d correlation 2/year")).text.splitlines()
+    rule = parse_rule(lines[0].split(":")[0])
+
+    assert f"Threshold *{rule.threshold:.2f}*, clear *{rule.threshold + 0.1:.2f}*." == lines[1]
+    assert lines[-2].startswith("Counted at session closes, with the clear level 0.1 behind the threshold.")
+
+
 def text_with(promised: CountRange | None, episodes: int) -> str:
     result = a_result()
     assert result.tuned.check is not None

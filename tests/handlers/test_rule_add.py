@@ -41,6 +41,14 @@ async def test_an_edit_to_an_unknown_symbol_is_not_saved(person: Person, harness
         await harness.commands.add_rule(CHANNEL, "5d 15pp on NOPE/BTC", "U1")
 
 
+async def test_rules_are_not_moved_to_an_unknown_symbol(person: Person, harness: Harness) -> None:
+    await person.types("rule add 5d 15pp")
+    harness.vendors.faults = {"yahoo": [httpx.Response(404)] * 9}
+
+    assert "check the symbols" in await reply_to(person, "rule move WGMI NOPE")
+    assert ["5d 15pp"] == [str(one.rule) for one in await harness.commands.rules(CHANNEL)]
+
+
 SHARED = "if they fire together, they share one alert."
 OVERLAPS = [
     pytest.param(["5d 15pp"], "5d 20pp", ["rule 1 `5d 15pp`"], id="another threshold"),

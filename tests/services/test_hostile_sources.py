@@ -298,7 +298,7 @@ async def test_yesterdays_etf_prices_with_todays_timestamp_are_rejected(
     servers.yahoo.market, servers.yahoo.rewrite = servers.harness.vendors, None
     await servers.harness.tick(begin + 23 * MINUTE, 0.0)
 
-    problem = "Yahoo on WGMI: tells a trade of today, but its newest bar is of 2026-03-03; it will be asked again"
+    problem = "Yahoo on WGMI: sent a trade of today, but its newest bar is from 2026-03-03; it will be asked again"
     assert (problem, problem) == (sentence(early.problems[0]), sentence(later.problems[0]))
     assert early.etf is not None
     assert 21.8 == pytest.approx(early.etf.price)

@@ -66,7 +66,8 @@ class ChannelModel:
         """Apply a completed call to the store."""
         match name:
             case "change_channel" | "schedule_silence":
-                self._change(arguments[0])
+                for after in (arguments[0], *(one.after for one in keywords.get("others", ()))):
+                    self._change(after)
             case "withheld_messages":
                 self._queried[CALLER.get(), arguments[0]] = frozenset(self._withheld[arguments[0]])
             case "end_silence":

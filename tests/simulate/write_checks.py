@@ -47,6 +47,8 @@ class WriteChecker:
                 self.model.rules |= new
             case "change_channel":
                 self._record_setting(arguments[2], arguments[1].at)
+                for one in keywords.get("others", ()):
+                    self._record_setting(one.alerts, one.change.at)
                 self.channel_model.observe_call(name, arguments, keywords, result)
             case "record":
                 self._record(*arguments, **keywords)

@@ -48,10 +48,14 @@ class CoinFeed:
 
 @dataclass(slots=True)
 class CoinFeeds:
-    """One source's cryptocurrencies. Stored bars are never dropped, so that an all-time high stays known."""
+    """One source's cryptocurrencies. Stored bars are never dropped, so that an all-time high stays known.
+
+    With `loads_all` the first answer has all bars that the source has, not only those of the last 930 days.
+    """
 
     source: CryptoSource
     store: HistoryStore
+    loads_all: bool = False
     _known: dict[Symbol, CoinFeed] = field(default_factory=dict)
     _begun: set[tuple[Symbol, timedelta]] = field(default_factory=set)  # whose first bar at the vendor is known
     _faults: FaultLog = field(default_factory=FaultLog)
@@ -78,7 +82,9 @@ class CoinFeeds:
 
         They are not before the first answer, which comes first, and at a vendor that serves only the newest bars.
         """
-        if self.source.simulated or self.source.history_limit is not None or symbol not in self._known:
+        if self.loads_all or self.source.simulated or self.source.history_limit is not None:
+            return False
+        if symbol not in self._known:
             return False
         return (symbol, interval) not in self._begun and self.oldest(symbol, interval, now) > since
 
@@ -185,7 +191,8 @@ class CoinFeeds:
         return max(last - 2 * HOUR, self._source_start(whole_hour))
 
     def _oldest_fetchable(self, whole_hour: datetime) -> datetime:
-        return max(midnight(lookback_start(whole_hour)), self._source_start(whole_hour))
+        start = self._source_start(whole_hour)
+        return start if self.loads_all else max(midnight(lookback_start(whole_hour)), start)
 
     def _source_start(self, whole_hour: datetime) -> datetime:
         return midnight(HISTORY_START) if self.source.history_limit is None else whole_hour - self.source.history_limit

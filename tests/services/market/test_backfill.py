@@ -17,6 +17,7 @@ from services.market.sources.vendors.bitstamp import Bitstamp
 from services.rules.market_service import align_legs
 from services.storage import SqlStore
 from tests.fakes.clock import SetClock
+from tests.fakes.store_snapshots import open_snapshot
 from tests.fakes.vendors import Vendors
 
 LISTED, VENUE_BEGAN = date(2022, 2, 8), datetime(2015, 7, 20, tzinfo=UTC)
@@ -28,7 +29,7 @@ BTC = WGMI_BTC.crypto
 
 @pytest.fixture
 async def store() -> AsyncIterator[SqlStore]:
-    store = await SqlStore.open("sqlite://")
+    store = await open_snapshot()
     yield store
     await store.aclose()
 

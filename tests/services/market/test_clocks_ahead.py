@@ -26,6 +26,7 @@ from services.market.sources.vendors.yahoo import Yahoo
 from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.market import CALENDAR
+from tests.fakes.store_snapshots import open_snapshot
 from tests.fakes.vendors import Vendors, no_wait
 
 WGMI, BTC = Symbol("WGMI"), Symbol("BTC")
@@ -37,7 +38,7 @@ HALF_PAST = datetime(2026, 3, 4, 11, 30, tzinfo=UTC)
 
 @pytest.fixture
 async def store() -> AsyncIterator[SqlStore]:
-    store = await SqlStore.open("sqlite://")
+    store = await open_snapshot()
     yield store
     await store.aclose()
 

@@ -66,6 +66,16 @@ def test_beta_stands_beside_its_error_and_correlation_from_before_the_window(win
     assert correlation_series(MARKET)[anchor] == pytest.approx(result.correlation, rel=1e-9)
 
 
+def test_the_60_session_measurement_has_the_correlation_up_to_its_last_row() -> None:
+    results = [measure(MARKET.head(600), window) for window in (Window.D60, Window.D20)]
+    assert all(isinstance(result, Measurement) for result in results)
+
+    found = [result.latest_correlation for result in results if isinstance(result, Measurement)]
+    assert [latest_correlation(MARKET.head(600)), None] == found
+    assert found[0] is not None
+    assert correlation_series(MARKET)[599] == pytest.approx(found[0].value, rel=1e-9)
+
+
 def test_a_correlation_has_fishers_interval() -> None:
     latest = latest_correlation(MARKET)
     assert latest is not None

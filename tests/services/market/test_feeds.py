@@ -19,6 +19,7 @@ from services.storage import SqlStore
 from tests.fakes.clock import SetClock
 from tests.fakes.market import CALENDAR
 from tests.fakes.reasons import reason
+from tests.fakes.store_snapshots import open_snapshot
 from tests.fakes.vendors import Vendors
 
 WGMI, IBIT, BTC = Symbol("WGMI"), Symbol("IBIT"), Symbol("BTC")
@@ -31,7 +32,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 async def store() -> AsyncIterator[SqlStore]:
-    store = await SqlStore.open("sqlite://")
+    store = await open_snapshot()
     yield store
     await store.aclose()
 

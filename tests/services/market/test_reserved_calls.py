@@ -22,6 +22,7 @@ from services.rules.grammar import parse_rule
 from services.rules.market_service import MarketService
 from services.storage import SqlStore
 from tests.fakes.clock import SetClock
+from tests.fakes.store_snapshots import open_snapshot
 from tests.fakes.vendors import Vendors, no_wait
 
 WGMI = Symbol("WGMI")
@@ -46,7 +47,7 @@ class TiingoServer:
 
 @pytest.fixture
 async def store() -> AsyncIterator[SqlStore]:
-    store = await SqlStore.open("sqlite://")
+    store = await open_snapshot()
     yield store
     await store.aclose()
 

@@ -162,6 +162,9 @@ def test_track_records_of_real_prices_are_those_of_an_independent_computation(
     assert record is not None
     assert expected == (record.episodes, record.median_length, record.was_open, record.open_side)
     assert 504 == record.sessions
+    measured = backtest(until, parse_rule(text, market.pair)).replay.measured_range
+    assert measured is not None
+    assert measured[0] == record.follow_up_since
 
 
 @needs_data

@@ -62,6 +62,7 @@ def count_rows(connection: Connection) -> dict[str, int]:
 
 ADDED = {"processed_keys": 0, "database_identity": 1}  # tables of later schemas, with their rows
 DROPPED = "oauth_states"
+DROPPED_FIELD = "closings"  # of a track record: how episodes ended, which is not shown any more
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ async def test_no_table_is_empty_and_no_row_is_lost(released: str) -> None:
     assert [] == await compare(released)
 
 
-LATER_KINDS = {"change", "escalation_source", "untraded"}
+LATER_KINDS = {"change", "escalation_source", "untraded", "retired_rules"}
 
 
 async def test_every_stored_value_is_read_without_loss(released: str) -> None:
@@ -118,7 +119,8 @@ def _has_all(read: object, written: object) -> bool:
     """Return whether a JSON value has everything that was written; later releases add fields."""
     match read, written:
         case dict(), dict():
-            return all(key in read and _has_all(read[key], value) for key, value in written.items())
+            kept = {key: value for key, value in written.items() if key != DROPPED_FIELD}
+            return all(key in read and _has_all(read[key], value) for key, value in kept.items())
         case list(), list():
             return len(read) == len(written) and all(map(_has_all, read, written))
         case _:

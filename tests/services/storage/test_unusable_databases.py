@@ -13,7 +13,7 @@ from services.alerting.tick_log import Claim
 from services.core.errors import DatabaseUnavailableError
 from services.core.prices import WGMI_BTC
 from services.storage import DatabaseMissingError, SqlStore, migrate, schema_is_current
-from services.storage.url import parse_url
+from services.storage.url import display_name, parse_url
 from tests.fakes.alerts import AT, CHANNEL
 
 
@@ -30,6 +30,16 @@ async def test_a_missing_folder_is_named(use: Callable[[str], Awaitable[object]]
 
     with pytest.raises(DatabaseUnavailableError, match=f"{re.escape(str(path))}.*Check that its folder exists"):
         await use(f"sqlite:///{path}")
+
+
+async def test_a_folder_in_the_place_of_the_database_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatabaseUnavailableError, match=f"{re.escape(str(tmp_path))} is a folder\\. Name a file in it"):
+        await SqlStore.open(f"sqlite:///{tmp_path}")
+
+
+@pytest.mark.parametrize("password", ["me:hush@h/db", "me@h/db?password=hush"])
+def test_the_name_of_a_database_shows_no_password(password: str) -> None:
+    assert "hush" not in display_name(parse_url(f"postgresql://{password}"))
 
 
 async def test_a_file_that_is_not_a_database_is_named(tmp_path: Path) -> None:
