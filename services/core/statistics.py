@@ -161,7 +161,7 @@ def _fit(design: NDArray[np.float64], y_windows: NDArray[np.float64], min_rows: 
         r2 = np.where(usable & (total > 0), 1 - residual_squares / total, np.nan)
     weights = inverse @ design  # the change of each coefficient with y
     leverages = np.einsum("rks,rks->rs", design, weights)
-    known = usable & (leverages.max(axis=1) <= MAX_LEVERAGE)
+    known = usable & (leverages.max(axis=1, initial=0.0) <= MAX_LEVERAGE)
     scaled_residuals = np.where(known[:, None], residuals, np.nan) / np.where(known[:, None], 1 - leverages, 1.0)
     effects = weights * scaled_residuals[:, None]
     return RollingFits(

@@ -60,8 +60,14 @@ def parse_rule(text: str, pair: Pair = WGMI_BTC) -> Rule:
 
 
 def parse_new_rule(text: str, pair: Pair = WGMI_BTC) -> Rule:
-    """Parse a rule that is to be added. Raises RuleError also at one that is kept only where it exists already."""
+    """Parse a rule that is to be added.
+
+    Raises RuleError also at one that is kept only where it exists already: a retired window, or a level so small that
+    it compares as 0.
+    """
     rule = parse_rule(text, pair)
+    if not rounded(min(rule.threshold, rule.clear)):
+        raise RuleError("", word=text.strip(), offset=0, expected="levels that differ from 0 in six decimals")
     successor = successor_of(rule)
     if successor is None:
         return rule
@@ -219,7 +225,7 @@ class _Parser:
             raise self.error(unit.syntax)
         places = unit.decimals + unit.suffixes[suffix]
         value, largest = float(Decimal(number).scaleb(-places)), max_value or unit.max_value
-        if not 0 < rounded(value) <= largest:
+        if not 0 < value <= largest:
             raise self.error(f"{unit.syntax}, above 0 and at most {print_value(largest, unit)}")
         self.next += 1
         return value

@@ -10,10 +10,10 @@ from typing import Any
 
 from services.alerting.alert import Alert, EntryKind, TimelineEntry
 from services.alerting.channel_settings import ChannelSettings, ThreadDetail
-from services.alerting.notice import Digest, Notice
+from services.alerting.notice import ChannelChange, Digest, Notice
 from services.alerting.ports import AlertChange, StoredChannel
 from services.core.identity import Channel
-from services.delivery.ports import AlertMessage, Delivery
+from services.delivery.ports import AlertMessage, Delivery, NoticeMessage
 
 CALLER: ContextVar[asyncio.Task[Any] | None] = ContextVar("CALLER")  # the task that called the store
 ACTION_KINDS = frozenset({EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED, EntryKind.CHANGED})
@@ -73,9 +73,7 @@ class ChannelModel:
             case "end_silence":
                 self._end(*arguments[:3], alerts=frozenset(keywords.get("alerts", ())))
             case "add_notices":
-                self.notices |= {
-                    (one.channel, one.name): one for one in arguments[0] if (one.channel, one.name) not in self.notices
-                }
+                self.add_notices(arguments[0])
             case "mark_attempting" if result is not None:
                 self._attempt(result, arguments[1])
 
@@ -94,6 +92,11 @@ class ChannelModel:
                     self.entries[key] += 1
             if one.alert.closed_at is not None:
                 self.closed.add(one.alert.id)
+
+    def add_notices(self, notices: Sequence[Notice]) -> None:
+        """Apply notices that are not known by their name yet."""
+        for one in notices:
+            self.notices.setdefault((one.channel, one.name), one)
 
     def check_post(self, key: str) -> None:
         """Check that a new message in Slack isn't posted in a quiet period."""
@@ -122,7 +125,9 @@ class ChannelModel:
 
     def _attempt(self, delivery: Delivery, at: datetime) -> None:
         """Record whether an attempt began in a quiet period; one that began before may still arrive in it."""
-        is_silent = self.stored(delivery.channel).is_silent(at)
+        message = delivery.message
+        at_once = isinstance(message, NoticeMessage) and isinstance(message.notice.content, ChannelChange)
+        is_silent = self.stored(delivery.channel).is_silent(at) and not at_once
         self._sent_in_silence[delivery.key] = delivery.message_id is None and is_silent
         if isinstance(delivery.message, AlertMessage):  # not quiet yet by a clock that is behind
             self._withheld[delivery.channel].discard(alert_key(delivery.message.alert))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from services.alerting.notice import Notice
 from services.alerting.ports import AlertChange, ChannelRule, RuleChange, StateChange
 from services.alerting.tick_log import Claim, Tick
 from services.market.metrics import GAP
@@ -42,13 +43,17 @@ class WriteChecker:
         """Check and apply a completed call to the store."""
         match name:
             case "add_rules":
+                self.channel_model.add_notices(keywords.get("notices", ()))
                 if new := {rule.id: rule for rule in result if rule.id not in self.model.rules}:
                     self._record_setting(keywords.get("alerts", ()), arguments[3])
                 self.model.rules |= new
             case "change_channel":
                 self._record_setting(arguments[2], arguments[1].at)
+                notices = [*arguments[3:4], keywords.get("notice")]
                 for one in keywords.get("others", ()):
                     self._record_setting(one.alerts, one.change.at)
+                    notices.append(one.notice)
+                self.channel_model.add_notices([notice for notice in notices if notice is not None])
                 self.channel_model.observe_call(name, arguments, keywords, result)
             case "record":
                 self._record(*arguments, **keywords)
@@ -78,8 +83,10 @@ class WriteChecker:
         at: datetime,
         *,
         rules: Sequence[RuleChange] = (),
+        notices: Sequence[Notice] = (),
         tick: Tick | None = None,
     ) -> None:
+        self.channel_model.add_notices(notices)
         if self.ticks:
             self.model.expect(tick is not None and tick.claimed_at == self._at, "a tick records its own claim", tick)
         if self.ticks and not self._is_correction(alerts):

@@ -50,6 +50,14 @@ def test_other_rules_are_offered(text: str) -> None:
     assert parse_rule(text) == parse_new_rule(text)
 
 
+@pytest.mark.parametrize("text", ["1d 0.00001pp", "1d 8pp clear 0.00001pp"])
+def test_a_new_level_that_compares_as_zero_is_refused(text: str) -> None:
+    with pytest.raises(RuleError, match="levels that differ from 0 in six decimals"):
+        parse_new_rule(text)
+
+    assert parse_rule(text)
+
+
 async def test_a_stored_rule_runs_on_is_marked_in_the_list_and_named_in_one_notice(harness: Harness) -> None:
     await harness.store.add_rules(CHANNEL, [parse_rule("60d z3.5")], "U1", harness.clock.at)
 
