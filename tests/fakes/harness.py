@@ -144,6 +144,7 @@ def _copy_memory(source: MarketService, target: MarketService) -> None:
     target._views |= source._views  # noqa: SLF001
     target._closes |= source._closes  # noqa: SLF001
     target.history._consensus |= source.history._consensus  # noqa: SLF001
+    target.history._wanted_since |= source.history._wanted_since  # noqa: SLF001
     for equity, copy in zip(source.history._equity_feeds, target.history._equity_feeds, strict=True):  # noqa: SLF001
         copy._known |= equity._known  # noqa: SLF001
     for coin, coin_copy in zip(source.history._crypto_feeds, target.history._crypto_feeds, strict=True):  # noqa: SLF001

@@ -55,7 +55,7 @@ def test_a_new_level_that_compares_as_zero_is_refused(text: str) -> None:
     with pytest.raises(RuleError, match="levels that differ from 0 in six decimals"):
         parse_new_rule(text)
 
-    assert parse_rule(text)
+    assert text == str(parse_rule(text))
 
 
 async def test_a_stored_rule_runs_on_is_marked_in_the_list_and_named_in_one_notice(harness: Harness) -> None:
