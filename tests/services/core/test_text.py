@@ -1,6 +1,6 @@
 import pytest
 
-from services.core.text import cut, escape_control, normalize, quote, strip_quotes
+from services.core.text import bind_failure, cut, escape_control, normalize, quote, strip_quotes
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,18 @@ def test_a_long_text_is_cut_where_it_is_quoted() -> None:
 def test_control_characters_are_escaped_except_those_that_are_kept() -> None:
     assert "a\\u001b[31mb\\r\n\tc\\u202ed" == escape_control("a\x1b[31mb\r\n\tc\u202ed")
     assert "a\\nb" == escape_control("a\nb", keep="")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        pytest.param(
+            OSError(98, "Address already in use (while attempting to bind on address ('127.0.0.1', 80))"),
+            "Address already in use",
+            id="of a server",
+        ),
+        pytest.param(OSError("no such interface"), "no such interface", id="without a number"),
+    ],
+)
+def test_why_an_address_cannot_be_bound_is_one_clause(error: OSError, expected: str) -> None:
+    assert expected == bind_failure(error)

@@ -7,10 +7,10 @@ import httpx
 import numpy as np
 import pytest
 
-from services.core.prices import WGMI_BTC, Bars
+from services.core.prices import WGMI_BTC, Bars, Symbol
 from services.market.backfill import IDLE, MAX_RETRY, PAGE_PAUSE, Backfill
 from services.market.basis import pair_basis
-from services.market.feeds.crypto import DAY, HOUR, midnight
+from services.market.feeds.crypto import DAY, HOUR, CoinFeeds, midnight
 from services.market.ports import CryptoSource
 from services.market.price_history import PriceHistory
 from services.market.sources.vendors.bitstamp import Bitstamp
@@ -248,3 +248,23 @@ async def test_an_unexpected_error_does_not_end_the_loop(
         await Backfill(history=history, clock=vendors.clock, sleep=sleep).run()
     assert [MAX_RETRY.total_seconds()] * 2 == waits
     assert "loading older prices failed" in caplog.text
+
+
+async def test_a_coin_that_is_dropped_from_memory_meanwhile_has_no_progress_to_log(
+    vendors: Vendors, store: SqlStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    history = history_of(vendors, store)
+    await board_basis(history)
+    load = CoinFeeds.load_older
+
+    async def load_and_forget(
+        feeds: CoinFeeds, symbol: Symbol, interval: timedelta, since: datetime, now: datetime
+    ) -> None:
+        await load(feeds, symbol, interval, since, now)
+        feeds.forget(symbol)
+
+    monkeypatch.setattr(CoinFeeds, "load_older", load_and_forget)
+    with caplog.at_level(logging.INFO, "services.market.backfill"):
+        await backfill_of(vendors, history).step()
+
+    assert [] == caplog.messages
