@@ -151,6 +151,20 @@ def test_closures_run_from_each_close_to_the_next_opening() -> None:
     assert last[0] / market.crypto[-2] - 1 == pytest.approx(off_hours.crypto[-1])
 
 
+def test_closures_use_nothing_that_comes_later() -> None:
+    whole, part = MARKET, MARKET.head(200)
+    bars, later = hourly_bars(part), hourly_bars(whole)
+    later = replace(later, closes=np.append(bars.closes, later.closes[len(bars) :] * 3))
+    gains = np.random.default_rng(1).normal(0, 0.01, len(whole)).tolist()
+
+    before = read_off_hours(part, openings(part, gains[: len(part)]), bars, CALENDAR)
+    after = read_off_hours(part, openings(whole, gains), later, CALENDAR)
+
+    np.testing.assert_array_equal(before.crypto, after.crypto)
+    np.testing.assert_array_equal(before.etf, after.etf)
+    assert before.hourly_variance == after.hourly_variance
+
+
 def test_the_hourly_variance_is_that_of_the_hours_in_which_the_etf_is_shut() -> None:
     market = MARKET.head(200)
     bars = hourly_bars(market)
