@@ -266,12 +266,12 @@ class WatchedOutput(StringIO):
 
 async def test_after_the_script_the_channel_still_answers(script: Script) -> None:
     with typed_keys() as keys:
-        shown = WatchedOutput("The script is over", lambda: keys.send_text("/minerpulse history\rquit\r"))
+        shown = WatchedOutput("The rehearsal is over", lambda: keys.send_text("/minerpulse history\rquit\r"))
         async with open_channel(script, shown) as channel:
             await play_with_prompt(channel.rehearsal, script, channel.prompt)
     text = shown.getvalue()
     assert "4 sessions, 1 alert posted, 1 resolved." in text
-    assert text.index("only you see this", text.index("The script is over"))
+    assert text.index("only you see this", text.index("The rehearsal is over"))
 
 
 async def test_an_error_while_playing_ends_the_prompt(script: Script) -> None:
