@@ -250,9 +250,15 @@ def gap_lines(gap: Gap, pair: Pair, as_of: str = "") -> tuple[str, str]:
 
 
 def _implied_gap_line(gap: Gap, pair: Pair) -> str:
-    if gap.implied is None or gap.beta is None or gap.r2 is None:
+    if gap.implied is None or gap.beta is None or gap.r2 is None or gap.correlation is None:
         return "Too little history for a beta, so no gap is implied."
-    fit = f"{fmt.beta(gap.beta, gap.beta_error)}, R² {fmt.ratio(gap.r2)}, {_gap_basis(gap)}"
+    fit = ", ".join(
+        [
+            fmt.beta(gap.beta, gap.beta_error),
+            f"correlation {fmt.ratio(gap.correlation)}, R² {fmt.ratio(gap.r2)}",
+            _gap_basis(gap),
+        ]
+    )
     return f"Implied {pair.etf} gap *{fmt.percent(gap.implied)}*, {_gap_interval(gap)} ({fit})."
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from math import sqrt
+from math import copysign, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +57,11 @@ class Gap:
     r2: float | None = None
     hours_left: float | None = None
     basis: GapBasis | None = None
+
+    @property
+    def correlation(self) -> float | None:
+        """Correlation of the fitted returns; None without a fit."""
+        return None if self.r2 is None or self.beta is None else copysign(sqrt(self.r2), self.beta)
 
 
 class OffHours(NamedTuple):

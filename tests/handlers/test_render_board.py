@@ -101,7 +101,8 @@ def test_an_implied_gap_shows_its_interval_and_the_error_of_beta() -> None:
     view = shut_view()
     assert view.gap is not None
     gap = replace(view.gap, beta=1.38, beta_error=0.24, implied=0.0312, low=-0.0197, high=0.0821, r2=0.7)
-    expected = "Implied WGMI gap *+3.1%*, 90% interval −2.0 to +8.2% (β *1.38* ± 0.24, R² 0.70, 60 openings)."
+    fit = "β *1.38* ± 0.24, correlation 0.84, R² 0.70, 60 openings"
+    expected = f"Implied WGMI gap *+3.1%*, 90% interval −2.0 to +8.2% ({fit})."
     assert expected in board_text(a_board(replace(view, gap=gap)), SHUT_AT)
 
 

@@ -53,6 +53,7 @@ def test_at_the_opening_the_interval_is_the_ols_prediction_interval(move: float,
     )
     assert [prediction.predicted_mean[0], low, high] == pytest.approx([gap.implied, gap.low, gap.high])
     assert (60 - unknown, GapBasis.OPENINGS, 0.0) == (gap.pairs, gap.basis, gap.hours_left)
+    assert np.corrcoef(CRYPTO[unknown:], etf[unknown:])[0, 1] == pytest.approx(gap.correlation)
 
 
 def test_before_the_opening_the_interval_allows_for_what_bitcoin_has_yet_to_move() -> None:
@@ -107,6 +108,7 @@ def test_without_a_fit_only_the_move_is_known(market: Aligned) -> None:
 
     assert 0.02 == pytest.approx(gap.move)
     assert (None,) * 6 == (gap.beta, gap.beta_error, gap.implied, gap.low, gap.high, gap.basis)
+    assert gap.correlation is None
 
 
 def test_without_hourly_prices_there_is_a_gap_but_no_interval_before_the_opening() -> None:
