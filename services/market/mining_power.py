@@ -180,7 +180,7 @@ def power_rows(aligned: Aligned, history: NetworkHistory) -> PowerRows:
     """Return the network's hash rate, the mean of the 7 days up to each session, and the hashprice at its close."""
     hashrates = _trailing_mean(history.days, history.hashrates, HASHRATE_DAYS)
     rows = np.searchsorted(history.days, aligned.sessions)
-    known = np.append(history.days, np.datetime64("NaT"))[rows] == aligned.sessions
+    known = np.append(history.days, np.datetime64("NaT", "D"))[rows] == aligned.sessions
     return PowerRows(
         days=aligned.sessions,
         hashrates=np.where(known, np.append(hashrates, np.nan)[rows], np.nan),

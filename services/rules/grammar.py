@@ -253,7 +253,10 @@ class _Parser:
             case "direction":
                 return Direction(word)
             case "clear":
-                return self.value(rule.unit, max_value=None if rule.unit.is_level else rule.threshold)
+                margin = rule.unit.margin
+                return self.value(
+                    rule.unit, max_value=rule.threshold if margin is None else rule.unit.max_value + margin
+                )
             case "hold" | "keep":
                 return self.duration(_HOLD_RANGE, "a duration of at most 6h, as in 90s, 10m or 1h")
             case "repeat":

@@ -176,7 +176,7 @@ def test_the_rows_join_the_sessions_with_the_networks_history() -> None:
 
 def test_past_hash_rates_are_means_of_seven_days() -> None:
     aligned = random_legs(30).aligned
-    days = np.arange(aligned.sessions[0], aligned.sessions[-1] + 1)
+    days = np.arange(aligned.sessions[0], aligned.sessions[-1] + np.timedelta64(1, "D"))
     history = replace(PAST, days=days, hashrates=np.arange(len(days), dtype=np.float64) * np.float64(1e18))
     rows = power_rows(aligned, history)
     last = float(len(days) - 1)

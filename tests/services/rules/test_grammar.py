@@ -170,7 +170,7 @@ def test_characters_from_phones_and_pasted_text_are_accepted(text: str, expected
         pytest.param("1d above 8pp below", "below", 13, "“below” only once", id="two sides"),
         pytest.param("1d below -8pp", "below", 3, "no side, as the minus sign means below", id="a side before a sign"),
         pytest.param("60d correlation -0.4", "-0.4", 16, "no sign: a correlation is a level", id="a level with a sign"),
-        pytest.param("60d correlation 0.95", "0.95", 16, "above 0 and at most 0.9", id="no level above it"),
+        pytest.param("60d correlation 0.95", "0.95", 16, "above 0 and at most 0.85", id="no level above it"),
         pytest.param("60d correlation 0.4 either", "either", 20, "“above” or “below”: a correlation", id="both sides"),
         pytest.param("60d beta either 0.4", "either", 9, "“above” or “below”: a beta", id="both sides first"),
         pytest.param("20d beta 0.4", "20d", 0, "a window of beta (60d)", id="a window of 20 sessions"),
@@ -297,7 +297,7 @@ def levels(draw: st.DrawFn, metric: Metric) -> Rule:
     )
     if draw(st.booleans()):
         return with_default_clear(rule)
-    steps = draw(st.integers(1, 19)) / 100
+    steps = draw(st.integers(1, 15)) / 100
     clear = threshold - steps if direction is Direction.ABOVE else threshold + steps
     return replace(rule, clear=round(clear, 2))
 
