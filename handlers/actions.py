@@ -129,7 +129,7 @@ async def start(request: Request) -> Reply:
 async def begin(request: Request) -> Reply:
     """Add the default rules if there are none, and replace the welcome with the announcement.
 
-    An edited message notifies nobody, so the line about the change is posted as well.
+    An edited message sends no notification, so the line about the change is posted as well.
     """
     async with request.locks.of(request.channel):
         if await request.commands.rules(request.channel):

@@ -75,13 +75,13 @@ def _unusual_lines(brief: Brief) -> list[str]:
     """Return the unusual spreads, and of how many; of several, each must be more unusual than one alone."""
     if not brief.readings:
         return ["Unknown: there is too little history."]
-    looked_at = counted(brief.readings, "spread")
+    looked_at = f"{counted(brief.readings, 'spread')} looked at"
     if not brief.unusual:
-        return [f"Nothing, of {looked_at}."]
+        return [f"Nothing: {looked_at}."]
     lines = [
         f"The {fmt.window(measurement.window)} spread is {rank_phrase(measurement)}." for measurement in brief.unusual
     ]
-    return [*lines, f"That is {len(lines)} of {looked_at}."]
+    return [*lines, f"Unusual: {len(lines)} of {looked_at}."]
 
 
 def _alert_lines(brief: Brief) -> list[str]:

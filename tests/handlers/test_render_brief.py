@@ -68,7 +68,7 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
             [
                 "Before the open of Tue 17 Nov: WGMI and bitcoin",
                 "Bitcoin *+2.1%* since WGMI's close, as of 10:40 New York (15:40 UTC).",
-                "Nothing, of 1 spread.",
+                "Nothing: 1 spread looked at.",
             ],
             id="before the open",
         ),
@@ -77,7 +77,7 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
             [
                 "The week to Tue 17 Nov: WGMI and bitcoin",
                 "The 5-day spread is lower than 98% of the last 252 sessions.",
-                "That is 1 of 1 spread.",
+                "Unusual: 1 of 1 spread looked at.",
                 "None since Mon 16 Nov 15:40 New York.",
             ],
             id="of a week",
@@ -86,7 +86,7 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
             {"occasion": Occasion.CLOSE, "measurements": (replace(CALM, percentile=97.0), LONG, CALM)},
             [
                 "The 252-day spread is +2.6σ for 252 sessions.",
-                "That is 1 of 3 spreads.",
+                "Unusual: 1 of 3 spreads looked at.",
             ],
             id="one of several windows is unusual enough",
         ),

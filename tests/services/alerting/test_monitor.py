@@ -380,7 +380,7 @@ async def test_a_tick_is_done_once_per_boundary(
 
 async def test_delivery_is_woken_only_if_an_alert_changes(harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
-    harness.wake_ups.clear()  # of the line that tells the channel
+    harness.wake_ups.clear()  # of the line in the channel about the new rule
 
     await harness.ticks(BEGIN, [0.01, 0.02, 0.10])
 
@@ -746,7 +746,7 @@ async def test_an_alert_without_rules_is_closed_by_the_next_tick(harness: Harnes
 
 async def test_a_pending_breach_does_not_wake_delivery(harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp", "U1")
-    harness.wake_ups.clear()  # of the line that tells the channel
+    harness.wake_ups.clear()  # of the line in the channel about the new rule
 
     changed = await harness.tick(BEGIN, 0.10)
 
