@@ -10,12 +10,12 @@ import numpy as np
 from services.core.statistics import LOOKBACK_SESSIONS
 from services.market.align import Aligned
 from services.market.measure import Window, anchors
-from services.research.follow_up import FollowUp, GapFollower, Outcome, summarize_outcomes
+from services.research.follow_up import FOLLOW_UP_SESSIONS, FollowUp, GapFollower, Outcome, summarize_outcomes
 from services.rules.decide import Change, Side
 from services.rules.replay import RuleReplay, Step, replay
 from services.rules.rule import Rule
 
-HORIZONS = (5, 20)  # sessions after a firing
+HORIZONS = (FOLLOW_UP_SESSIONS, 20)  # sessions after a firing
 RECORD_SESSIONS = 504  # sessions (two years) in an alert's track record
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.core.prices import Pair, Symbol
+from services.core.prices import Closes, Pair, Symbol
 from services.core.sessions import Sessions
 from services.market.align import Aligned, align
 from services.market.consensus.quorum import SourcePrices
@@ -51,6 +51,20 @@ def real_pair(etf: str = "WGMI") -> Aligned:
         read_etf_csv(DATA / f"equities/{etf}.csv", Symbol(etf)),
         read_crypto_csv(DATA / "btc/btcusdt_binance_1h.csv", Symbol("BTC")),
         Sessions(date(2018, 1, 1), date(2026, 12, 31)),
+    )
+
+
+def real_openings() -> Closes:
+    """Return real closes of WGMI with the returns inside sessions, from December 2023 to September 2025."""
+    with (DATA / "equities/WGMI_ohlcv_adj_2023-12_2025-09.csv").open(encoding="utf-8") as file:
+        rows = [*csv.DictReader(file)][:-1]  # the last one is of an unfinished day
+    prices = np.array([float(row["Close"]) for row in rows])
+    return Closes(
+        symbol=Symbol("WGMI"),
+        sessions=np.array([row["Date"][:10] for row in rows], dtype="datetime64[D]"),
+        prices=prices,
+        source="file",
+        open_to_close=prices / np.array([float(row["Open"]) for row in rows]) - 1,
     )
 
 

@@ -2,7 +2,14 @@
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from services.core.statistics import LOOKBACK_SESSIONS
 from services.market.align import Aligned
+from services.research.tune import firings
+from services.rules.grammar import parse_rule
+from services.rules.rule import Rule, with_threshold
 from tests.fakes.price_files import real_pair
 
 SYMBOLS = (
@@ -22,3 +29,15 @@ class Claim(NamedTuple):
 def real_pairs() -> dict[str, Aligned]:
     """Return 16 shares against bitcoin on real prices, each since its listing."""
     return {symbol: real_pair(symbol) for symbol in SYMBOLS}
+
+
+def rule_at_rate(values: NDArray[np.float64], per_year: float) -> Rule:
+    """Return a rule whose threshold fires at most `per_year` times a year in a series without NaN."""
+    template, low, high = parse_rule("1d 8pp"), 0.0, 20.0
+    for _ in range(40):
+        rule = with_threshold(template, (low + high) / 2)
+        if len(firings(values, rule)) / len(values) * LOOKBACK_SESSIONS > per_year:
+            low = rule.threshold
+        else:
+            high = rule.threshold
+    return with_threshold(template, high)

@@ -7,12 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.core.intervals import dispersion_of
-from services.core.statistics import LOOKBACK_SESSIONS
 from services.market.measure import Window, sigma_series, spread_series
 from services.research.tune import firings
-from services.rules.grammar import parse_rule
-from services.rules.rule import Rule, with_threshold
-from tests.study.claim import Claim, real_pairs
+from tests.study.claim import Claim, real_pairs, rule_at_rate
 
 RATES = {Window.D1: 12, Window.D5: 12, Window.D20: 6}
 
@@ -31,16 +28,5 @@ def run() -> Iterator[Claim]:
 
 
 def _unevenness(values: NDArray[np.float64], per_year: float) -> float:
-    fired = firings(values, _rule_at_rate(values, per_year))
+    fired = firings(values, rule_at_rate(values, per_year))
     return dispersion_of(fired, len(values)).variance_to_mean
-
-
-def _rule_at_rate(values: NDArray[np.float64], per_year: float) -> Rule:
-    template, low, high = parse_rule("1d 8pp"), 0.0, 20.0
-    for _ in range(40):
-        rule = with_threshold(template, (low + high) / 2)
-        if len(firings(values, rule)) / len(values) * LOOKBACK_SESSIONS > per_year:
-            low = rule.threshold
-        else:
-            high = rule.threshold
-    return with_threshold(template, high)

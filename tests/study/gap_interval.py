@@ -1,6 +1,5 @@
 """How often the 90% interval of the implied gap holds the opening, at six times between close and open."""
 
-import csv
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -10,7 +9,7 @@ from services.core.prices import Bars, Closes, Symbol, to_datetime
 from services.core.sessions import Sessions
 from services.market.gap import CLOSURES, OffHours, predict_gap, read_off_hours
 from services.market.sources.files.prices import read_crypto_csv
-from tests.fakes.price_files import DATA, real_pair
+from tests.fakes.price_files import DATA, real_openings, real_pair
 from tests.study.claim import Claim
 
 HOUR = timedelta(hours=1)
@@ -20,7 +19,7 @@ BEFORE_OPEN = (4, 1, 0)
 
 def run() -> Iterator[Claim]:
     """Yield the coverage over all openings that have 60 closures before them, and without opening prices."""
-    openings, bars = read_openings(), read_crypto_csv(DATA / "btc/btcusdt_binance_1h.csv", Symbol("BTC"))
+    openings, bars = real_openings(), read_crypto_csv(DATA / "btc/btcusdt_binance_1h.csv", Symbol("BTC"))
     for hours in AFTER_CLOSE:
         yield Claim(
             f"The opening lies in the interval, close + {hours} h", "90%", _coverage(openings, bars, hours, None)
@@ -31,20 +30,6 @@ def run() -> Iterator[Claim]:
         )
     measured = _coverage(openings, bars, None, 0, with_openings=False)
     yield Claim("The opening lies in the approximate interval, at the opening", "90%", measured)
-
-
-def read_openings() -> Closes:
-    """Return real closes of WGMI with the returns inside sessions."""
-    with (DATA / "equities/WGMI_ohlcv_adj_2023-12_2025-09.csv").open(encoding="utf-8") as file:
-        rows = [*csv.DictReader(file)][:-1]  # the last one is of an unfinished day
-    prices = np.array([float(row["Close"]) for row in rows])
-    return Closes(
-        symbol=Symbol("WGMI"),
-        sessions=np.array([row["Date"][:10] for row in rows], dtype="datetime64[D]"),
-        prices=prices,
-        source="file",
-        open_to_close=prices / np.array([float(row["Open"]) for row in rows]) - 1,
-    )
 
 
 def _coverage(

@@ -10,8 +10,7 @@ from services.core.intervals import count_range, dispersion_of
 from services.core.statistics import LOOKBACK_SESSIONS
 from services.research.tune import firings, parse_target, tune
 from services.rules.grammar import parse_rule
-from services.rules.rule import Rule, with_threshold
-from tests.study.claim import Claim, real_pairs
+from tests.study.claim import Claim, real_pairs, rule_at_rate
 
 HALF = 520  # sessions: 4.1 years in two halves
 DRAWS = 1_000
@@ -48,7 +47,7 @@ def garch(rng: np.random.Generator, news: float, memory: float) -> NDArray[np.fl
 
 
 def _coverage(rng: np.random.Generator, values: NDArray[np.float64], rate: float) -> str:
-    fired = firings(values, _rule_at_rate(values, rate))
+    fired = firings(values, rule_at_rate(values, rate))
     held = 0
     for start in rng.integers(0, len(values) - 2 * HALF - LOOKBACK_SESSIONS, DRAWS).tolist():
         end = start + 2 * HALF
@@ -57,18 +56,6 @@ def _coverage(rng: np.random.Generator, values: NDArray[np.float64], rate: float
         promised = count_range(len(seen), 2 * HALF / LOOKBACK_SESSIONS, dispersion_of(seen, 2 * HALF))
         held += promised is not None and later in promised
     return f"{held / DRAWS:.0%}"
-
-
-def _rule_at_rate(values: NDArray[np.float64], rate: float) -> Rule:
-    template, low, high = parse_rule("1d 8pp"), 0.0, 3.0
-    for _ in range(18):
-        middle = (low + high) / 2
-        rule = with_threshold(template, middle)
-        if len(firings(values, rule)) / len(values) * LOOKBACK_SESSIONS > rate:
-            low = middle
-        else:
-            high = middle
-    return with_threshold(template, high)
 
 
 def _real_halves(target: str) -> tuple[int, int]:

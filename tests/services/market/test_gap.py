@@ -1,4 +1,3 @@
-import csv
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
@@ -14,7 +13,7 @@ from services.market.align import Aligned
 from services.market.gap import Gap, GapBasis, OffHours, predict_gap, read_off_hours
 from services.market.sources.files.prices import read_crypto_csv
 from tests.fakes.market import aligned_market, random_market
-from tests.fakes.price_files import DATA, needs_data, real_pair, row_of
+from tests.fakes.price_files import DATA, needs_data, real_openings, real_pair, row_of
 
 MARKET = random_market(300)
 CALENDAR = Sessions(date(2018, 1, 1), date(2026, 12, 31))
@@ -202,17 +201,7 @@ def test_bars_that_end_before_the_first_closure_have_no_variance() -> None:
 
 @cache
 def real_inputs() -> tuple[Aligned, Closes, Bars]:
-    with (DATA / "equities/WGMI_ohlcv_adj_2023-12_2025-09.csv").open(encoding="utf-8") as file:
-        rows = [*csv.DictReader(file)]
-    closes = np.array([float(row["Close"]) for row in rows])
-    etf = Closes(
-        symbol=Symbol("WGMI"),
-        sessions=np.array([row["Date"][:10] for row in rows], dtype="datetime64[D]"),
-        prices=closes,
-        source="test",
-        open_to_close=closes / np.array([float(row["Open"]) for row in rows]) - 1,
-    )
-    return real_pair(), etf, read_crypto_csv(DATA / "btc/btcusdt_binance_1h.csv", Symbol("BTC"))
+    return real_pair(), real_openings(), read_crypto_csv(DATA / "btc/btcusdt_binance_1h.csv", Symbol("BTC"))
 
 
 @needs_data

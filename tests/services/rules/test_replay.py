@@ -1,18 +1,14 @@
 from datetime import date
-from functools import cache
 
 import pytest
 
 from services.core.errors import ReplayError
-from services.core.prices import WGMI_BTC, Symbol
 from services.core.reason import Code
-from services.market.align import Aligned, align
-from services.market.sources.files.prices import read_crypto_csv, read_etf_csv
 from services.rules.decide import Change, Side
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
-from tests.fakes.market import CALENDAR, aligned_market, random_market
-from tests.fakes.price_files import DATA, needs_data
+from tests.fakes.market import aligned_market, random_market
+from tests.fakes.price_files import needs_data, real_pair
 from tests.fakes.reasons import reason
 
 # Spreads of +10, +6, 0, −9, and −1 pp on five consecutive sessions.
@@ -135,19 +131,9 @@ def test_the_future_does_not_change_the_past() -> None:
         assert mine.steps
 
 
-@cache
-def real_market() -> Aligned:
-    return align(
-        WGMI_BTC,
-        read_etf_csv(DATA / "equities/WGMI.csv", Symbol("WGMI")),
-        read_crypto_csv(DATA / "btc/btcusdt_binance_1h.csv", Symbol("BTC")),
-        CALENDAR,
-    )
-
-
 @needs_data
 def test_a_real_episode_above_resolves_when_the_fund_falls_behind_and_not_only_near_zero() -> None:
-    run = replay(real_market(), [parse_rule("5d 15pp")], first=date(2024, 11, 1), last=date(2024, 11, 30))
+    run = replay(real_pair(), [parse_rule("5d 15pp")], first=date(2024, 11, 1), last=date(2024, 11, 30))
 
     november = [(step.session, step.change, step.side, round(100 * step.value, 1)) for step in run.rules[0].steps]
     assert (date(2024, 11, 8), Change.FIRING, Side.ABOVE) == november[0][:3]
@@ -156,7 +142,7 @@ def test_a_real_episode_above_resolves_when_the_fund_falls_behind_and_not_only_n
 
 @needs_data
 def test_the_default_rules_fire_44_36_and_16_times_on_real_prices() -> None:
-    run = replay(real_market(), [parse_rule(text) for text in ("1d 8pp", "5d 15pp", "20d 30pp")])
+    run = replay(real_pair(), [parse_rule(text) for text in ("1d 8pp", "5d 15pp", "20d 30pp")])
 
     assert [44, 36, 16] == [one.episodes for one in run.rules]
     assert 1047 == run.sessions
