@@ -479,3 +479,18 @@ def test_an_alert_on_a_close_says_so_with_its_date() -> None:
     alert = an_alert(hits=[a_rule_hit(measurement=a_measurement(live=False))])
 
     assert "WGMI closed 8.3 pp above bitcoin over 1 day, Tue 17 Nov" == title_of(alert)
+
+
+@pytest.mark.parametrize(
+    ("window", "sessions", "expected"),
+    [
+        pytest.param(Window.YTD, 3, "The year-to-date spread is +1.5σ for 3 sessions.", id="year to date"),
+        pytest.param(Window.D252, 252, "The 252-day spread is +1.5σ for 252 sessions.", id="252 sessions"),
+    ],
+)
+def test_an_alert_on_a_long_window_shows_sigma_and_no_percentile(window: Window, sessions: int, expected: str) -> None:
+    measurement = replace(a_measurement(window=window, percentile=None), sigma=1.53, sessions=sessions)
+    hit = a_rule_hit(rule=f"{window.value} 8pp", measurement=measurement)
+    text = alert_message(an_alert(hits=[hit]), AT).text
+    assert expected in text.splitlines()
+    assert "of the last 252 sessions" not in text

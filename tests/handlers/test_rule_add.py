@@ -5,7 +5,9 @@ import json
 import httpx
 import pytest
 
-from services.core.errors import NoHistoryError
+from handlers.rule_form import RuleForm
+from services.core.errors import NoHistoryError, RuleError
+from services.core.prices import WGMI_BTC
 from tests.fakes.harness import CHANNEL, Harness
 from tests.fakes.slack import FakeSlack, Person
 from tests.handlers.conftest import reply_to
@@ -47,6 +49,28 @@ async def test_rules_are_not_moved_to_an_unknown_symbol(person: Person, harness:
 
     assert "check the symbols" in await reply_to(person, "rule move WGMI NOPE")
     assert ["5d 15pp"] == [str(one.rule) for one in await harness.commands.rules(CHANNEL)]
+
+
+async def test_a_rule_that_is_no_longer_offered_is_not_saved(person: Person, harness: Harness) -> None:
+    await person.types("rule add 5d 15pp")
+
+    for typed in ("rule add 60d z3.5", "rule edit 1 60d z3.5"):
+        answer = json.loads((await person.types(typed)).body)["text"]
+        assert "The closest rule is “60d 2sigma”" in answer
+    for work in (
+        harness.commands.add_rule(CHANNEL, "60d z3.5", "U1"),
+        harness.commands.edit_rule(CHANNEL, 1, "ytd z2", "U1"),
+    ):
+        with pytest.raises(RuleError, match="The closest rule is"):
+            await work
+
+    assert ["5d 15pp"] == [str(one.rule) for one in await harness.commands.rules(CHANNEL)]
+
+
+def test_the_editor_refuses_a_rule_that_is_no_longer_offered() -> None:
+    errors = RuleForm.from_values({"window": "60d", "metric": "z", "threshold": "3.5"}).errors(WGMI_BTC)
+
+    assert "The closest rule is “60d 2sigma”" in errors["threshold"]
 
 
 SHARED = "if they fire together, they share one alert."
