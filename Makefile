@@ -13,7 +13,7 @@ ORCHESTRATION := */ports.py,*/core/clock.py,*/core/concurrency.py,*/market/live_
 PURE_TESTS := tests/services/core tests/services/market tests/services/rules tests/services/research tests/services/alerting
 
 .DEFAULT_GOAL := help
-.PHONY: help run doctor test test-pythons check types validate-live cover bench study chaos simulate picture setup lock sbom audit clean
+.PHONY: help run doctor test test-pythons check types validate-live cover bench study chaos simulate image picture recording look tables docs setup lock sbom audit clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,12 +35,13 @@ test: $(VENV)/.dev ## run the tests
 test-pythons: $(VENV)/.dev ## run the domain, sources and CLI tests on every other supported Python here
 	@$(BIN)/python -m tests.pythons
 
-check: $(VENV)/.dev ## lint, types, layers, dependencies and the coverage of the calculations
+check: $(VENV)/.dev ## lint, types, layers, dependencies, tables of the docs, coverage of the calculations
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/deptry .
+	@$(BIN)/python -m docs.tables --check
 	@$(BIN)/pytest -q -n auto --dist worksteal $(PURE_TESTS) --cov=services --cov-report=
 	@$(BIN)/coverage report --skip-covered --include="$(PURE)" --omit="$(subst $() ,,$(ORCHESTRATION))" --fail-under=100
 
@@ -72,15 +73,32 @@ chaos: $(VENV)/.dev ## kill, freeze and cut off processes; count lost and repeat
 	@$(BIN)/python -m tests.chaos clock --on sqlite
 	@$(BIN)/python -m tests.chaos clock --on postgresql
 	@$(BIN)/python -m tests.chaos replace
+	@$(BIN)/python -m tests.chaos pages
 	@$(BIN)/python -m tests.chaos bomb
 	@$(BIN)/python -m tests.chaos rewrite
 	@$(BIN)/python -m tests.chaos faults
 
+image: ## build the container image with buildah, run it offline, and check its size; says so if it can't
+	@deploy/check_image.sh
+
 simulate: $(VENV)/.dev ## run seeded failure simulations; SEED=123 shows one, RUNS=10000 runs more
 	@$(BIN)/python -m tests.simulate $(if $(SEED),--seed $(SEED),--runs $(or $(RUNS),200))
 
-picture: ## redraw docs/alert.png; needs Chromium
-	@$(PYTHON) docs/draw_alert.py
+picture: $(VENV)/.dev ## redraw docs/alert.png and docs/chart.png; needs Chromium
+	@$(BIN)/python -m docs.pictures
+
+recording: $(VENV)/.dev ## record docs/rehearsal.svg, 20 seconds of a rehearsal in the terminal
+	@$(BIN)/python -m docs.record
+
+look: $(VENV)/.dev ## draw and measure every golden message, phone and desktop, in build/look; needs Chromium
+	@$(BIN)/python -m tests.look $(LOOK)
+
+tables: $(VENV)/.dev ## write the tables of the documentation from the code
+	@$(BIN)/python -m docs.tables
+
+docs: $(VENV)-docs/.ready ## build the documentation into docs/_build/html and check its links, offline
+	@$(VENV)-docs/bin/sphinx-build -q -W --keep-going -E -d docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 setup: $(VENV)/.dev ## create .venv with everything for development
 
@@ -92,6 +110,8 @@ lock: $(VENV)/.dev ## update the pinned requirements from pyproject.toml
 		--python-version 3.11 --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-strip-extras \
 		--python-version 3.11 --upgrade --group audit -o requirements-audit.txt
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-strip-extras \
+		--python-version 3.11 --upgrade --group docs -o requirements-docs.txt
 
 sbom: $(VENV)-audit/.ready ## write dist/minerpulse.cdx.json, a CycloneDX list of everything MinerPulse runs on
 	@mkdir -p dist
@@ -106,7 +126,7 @@ audit: $(VENV)-audit/.ready ## look up known advisories of everything MinerPulse
 	@echo "There is no target “$@”. \`make help\` lists them; MinerPulse's own commands are in $(BIN)/minerpulse." >&2; exit 2
 
 clean: ## remove .venv and every cache
-	@rm -rf $(VENV) $(VENV)-3.* $(VENV)-audit tests/types/node_modules tests/types/build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage dist
+	@rm -rf $(VENV) $(VENV)-3.* $(VENV)-audit $(VENV)-docs docs/_build tests/types/node_modules tests/types/build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage build dist
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -129,4 +149,10 @@ $(VENV)-audit/.ready: requirements-audit.txt
 	@echo "Installing what lists and audits the dependencies (once) …"
 	@$(PYTHON) -m venv $(VENV)-audit
 	@$(VENV)-audit/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-audit.txt
+	@touch $@
+
+$(VENV)-docs/.ready: requirements-docs.txt
+	@echo "Installing what builds the documentation (once) …"
+	@$(PYTHON) -m venv $(VENV)-docs
+	@$(VENV)-docs/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-docs.txt
 	@touch $@

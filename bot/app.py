@@ -11,10 +11,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.bolt_app import SlackApp, build_bolt
 from bot.clock import SystemClock
 from bot.manifest import ALL_SCOPES
+from bot.metrics import Metrics
 from bot.oauth.build import OAuthParts, build_oauth
 from bot.oauth.tokens import TokenGrants, WorkspaceGrants
 from bot.setting_types import SIMULATED
 from bot.settings import Settings
+from bot.sinks import build_sinks
 from handlers import listeners
 from handlers.background import BackgroundTasks
 from handlers.events import SingleWorkspaceRemover, register_uninstall
@@ -31,6 +33,9 @@ from services.channels.permissions import Permissions
 from services.core.clock import Clock
 from services.core.prices import Symbol
 from services.delivery.outbox import Outbox
+from services.delivery.page_dispatcher import PageDispatcher
+from services.delivery.permalinks import Permalinks
+from services.delivery.sinks.directory import SinkBook
 from services.market.backfill import Backfill
 from services.market.mining_power import PowerModel, Pue
 from services.market.network_service import NetworkService
@@ -44,7 +49,7 @@ from services.market.sources.http.environment import check_network_environment
 from services.research.holdings_report import HoldingsReporter
 from services.research.service import ResearchService
 from services.rules.market_service import MarketService
-from services.storage import SqlStore
+from services.storage import SqlStore, database_path
 
 SLACK_TIMEOUT_S = 10
 
@@ -55,6 +60,7 @@ class App:
 
     Attributes:
         oauth: The OAuth parts if many workspaces install the app; None with a single bot token.
+        metrics: What the services count; None if no port is set for it.
     """
 
     settings: Settings
@@ -67,6 +73,9 @@ class App:
     monitor: Monitor
     maintenance: Maintenance
     outbox: Outbox
+    pages: PageDispatcher
+    sinks: SinkBook
+    permalinks: Permalinks
     commands: ChannelCommands
     research: ResearchService
     client: AsyncWebClient
@@ -74,6 +83,7 @@ class App:
     background: BackgroundTasks
     charts: ChartSupport
     oauth: OAuthParts | None
+    metrics: Metrics | None
 
 
 @asynccontextmanager
@@ -96,9 +106,12 @@ async def build(
     if needs_network(settings) and equity is None:
         check_network_environment()
     async with AsyncExitStack() as stack:
+        metrics = _build_metrics(settings)
         store = await SqlStore.open(settings.database_url, create=create_database)
         stack.push_async_callback(store.aclose)
+        store.on_event = metrics.count_event if metrics else None
         vendors = HttpClient()
+        vendors.meter = metrics
         stack.push_async_callback(vendors.aclose)
         client = await stack.enter_async_context(_open_slack_client(settings, clock))
         equities = [equity] if equity else _equity_sources(settings, vendors, clock)
@@ -119,13 +132,22 @@ async def build(
         oauth = _build_oauth(settings, store, client, clock, lambda: outbox.nudge())  # noqa: PLW0108 -- wired below
         charts = ChartSupport()
         notifier = SlackNotifier(oauth.clients if oauth else client, clock, charts)
-        outbox = Outbox(store=store, notifier=notifier, clock=clock)
-        commands = _build_commands(settings, store, market, clock, outbox)
+        outbox = Outbox(store=store, notifier=notifier, clock=clock, meter=metrics)
+        sinks = build_sinks(settings, store, clock)
+        pages = PageDispatcher(store=store, sinks=sinks, clock=clock, meter=metrics)
+
+        def nudge() -> None:
+            outbox.nudge()
+            pages.nudge()
+
+        commands = _build_commands(settings, store, market, clock, nudge)
+        commands.sinks = sinks
         research = _build_research(settings, store, history, network)
         rule_index = RuleIndex(store)
-        monitor = _build_monitor(settings, store, market, rule_index, outbox)
+        monitor = _build_monitor(settings, store, market, rule_index, nudge)
+        monitor.meter = metrics
         history.update_watched = monitor.watch_pairs  # a web process never ticks
-        maintenance = _build_maintenance(settings, store, market, rule_index, outbox)
+        maintenance = _build_maintenance(settings, store, market, rule_index, nudge)
         bolt = build_bolt(
             client,
             secret_value(settings.slack_signing_secret),
@@ -138,7 +160,7 @@ async def build(
         grants = WorkspaceGrants(oauth.installation_cache) if oauth else TokenGrants(client, clock)
         gate = Gate(commands_per_minute=settings.commands_per_minute)
         background = listeners.register(bolt, commands, research, clock, ImageUploader(image_cache, grants), gate=gate)
-        bolt.background = background
+        bolt.background, bolt.metrics = background, metrics
         register_uninstall(bolt, oauth or SingleWorkspaceRemover(client, store))
         stack.push_async_callback(background.drain)
         yield App(
@@ -152,6 +174,9 @@ async def build(
             monitor=monitor,
             maintenance=maintenance,
             outbox=outbox,
+            pages=pages,
+            sinks=sinks,
+            permalinks=Permalinks(store=store, source=notifier, clock=clock),
             commands=commands,
             research=research,
             client=client,
@@ -159,14 +184,23 @@ async def build(
             background=background,
             charts=charts,
             oauth=oauth,
+            metrics=metrics,
         )
 
 
+def _build_metrics(settings: Settings) -> Metrics | None:
+    """Return new metrics if a port is set for them."""
+    if settings.metrics_port is None:
+        return None
+    database = "postgresql" if database_path(settings.database_url) is None else "sqlite"
+    return Metrics(database=database, every=settings.tick_interval)
+
+
 def _build_commands(
-    settings: Settings, store: SqlStore, market: MarketService, clock: Clock, outbox: Outbox
+    settings: Settings, store: SqlStore, market: MarketService, clock: Clock, nudge: Callable[[], None]
 ) -> ChannelCommands:
     commands = ChannelCommands(
-        store=store, market=market, clock=clock, nudge=outbox.nudge, pair=settings.pair, interval=settings.tick_interval
+        store=store, market=market, clock=clock, nudge=nudge, pair=settings.pair, interval=settings.tick_interval
     )
     commands.permissions = Permissions(people=settings.editors)
     commands.caps = RuleCaps(channel=settings.max_rules_per_channel, workspace=settings.max_rules_per_workspace)
@@ -195,14 +229,14 @@ def _build_power_model(settings: Settings) -> PowerModel:
 
 
 def _build_monitor(
-    settings: Settings, store: SqlStore, market: MarketService, rule_index: RuleIndex, outbox: Outbox
+    settings: Settings, store: SqlStore, market: MarketService, rule_index: RuleIndex, nudge: Callable[[], None]
 ) -> Monitor:
     return Monitor(
         store=store,
         market=market,
         rule_index=rule_index,
         pair=settings.pair,
-        nudge=outbox.nudge,
+        nudge=nudge,
         every=settings.tick_interval,
         track_records=TrackRecordEnricher(market.history, market.mining),
         attributions=AttributionEnricher(market.history, Symbol(settings.ai_proxy)),
@@ -210,13 +244,13 @@ def _build_monitor(
 
 
 def _build_maintenance(
-    settings: Settings, store: SqlStore, market: MarketService, rule_index: RuleIndex, outbox: Outbox
+    settings: Settings, store: SqlStore, market: MarketService, rule_index: RuleIndex, nudge: Callable[[], None]
 ) -> Maintenance:
     return Maintenance(
         store=store,
         market=market,
         rule_index=rule_index,
-        nudge=outbox.nudge,
+        nudge=nudge,
         interval=settings.tick_interval,
         pair=settings.pair,
         keep=settings.keep,

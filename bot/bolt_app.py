@@ -20,6 +20,8 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.http.slack_requests import BEING_HANDLED, ProcessedKeys, ReplayGuard
 from bot.logs import request_id_scope
+from bot.metric_families import SlackResult
+from bot.metrics import Metrics
 from bot.oauth.tokens import InstallationCache, MultiWorkspaceAuthorize
 from bot.settings import without_variables
 from bot.socket_mode import ENVELOPE_ID
@@ -35,9 +37,7 @@ EVENT_TTL_S = 90_000.0  # Slack retries within five minutes, and hourly for a da
 # With these in the environment, Bolt stores tokens in the home folder, and warns of tokens that it does not use.
 BOLT_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET")
 JSON: dict[str, str | Sequence[str]] = {"content-type": "application/json;charset=utf-8"}
-NOT_INSTALLED = (
-    "MinerPulse is not installed in this workspace any more. Ask your MinerPulse administrator for the install link."
-)
+NOT_INSTALLED = "MinerPulse isn't installed in this workspace. Ask your MinerPulse administrator for the install link."
 TEAM_UNKNOWN = (
     "MinerPulse cannot ask Slack which workspace it is installed in, so nothing was changed. Try again in a minute."
 )
@@ -61,6 +61,10 @@ class SingleWorkspaceAuthorize(AsyncAuthorize):
         return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, bot_token=self.token)
 
 
+class Refusal(BoltResponse):
+    """The response to a request that is not handled."""
+
+
 class SlackApp(AsyncApp):
     """A Bolt app for verified requests, from SlackRequests or Socket Mode.
 
@@ -71,11 +75,13 @@ class SlackApp(AsyncApp):
             post their alerts into the shared channel.
         is_team_unknown: Whether Slack hasn't answered yet which workspace the bot token is for. Each request asks
             again, and is refused without an answer.
+        metrics: Counts the requests, if metrics are on.
     """
 
     background: BackgroundTasks | None = None
     only_team: str | None = None
     is_team_unknown: bool = False
+    metrics: Metrics | None = None
 
     def __init__(
         self,
@@ -102,8 +108,11 @@ class SlackApp(AsyncApp):
 
         An event without a listener is acknowledged, too: Slack would retry it, and later stop sending events.
         """
+        started_s = time.perf_counter()
         with request_id_scope():
             response = await self._dispatch_once(req, _repeat_key(req))
+            if self.metrics is not None:
+                self.metrics.count_slack_request(req.body, _result(response), time.perf_counter() - started_s)
             if response is None:
                 log.info("ignored a repeated event")
                 return BoltResponse(status=HTTPStatus.OK)
@@ -142,7 +151,7 @@ class SlackApp(AsyncApp):
     def _refuse_unknown(self, req: AsyncBoltRequest) -> BoltResponse:
         """Answer a person that the workspace cannot be checked; let Slack send an event again."""
         if req.body.get("event_id"):
-            return BoltResponse(status=HTTPStatus.SERVICE_UNAVAILABLE)
+            return Refusal(status=HTTPStatus.SERVICE_UNAVAILABLE)
         return self._refuse(req, TEAM_UNKNOWN)
 
     def _refuse(self, req: AsyncBoltRequest, why: str) -> BoltResponse:
@@ -151,13 +160,13 @@ class SlackApp(AsyncApp):
         The status is 200, as failed events would disable events for all other workspaces.
         """
         if "command" in req.body:
-            return BoltResponse(status=HTTPStatus.OK, body=why)
+            return Refusal(status=HTTPStatus.OK, body=why)
         if req.body.get("type") == "view_submission":
             answer = {"response_action": "update", "view": result_modal(text_message(why))}
-            return BoltResponse(status=HTTPStatus.OK, body=json.dumps(answer), headers=JSON)
+            return Refusal(status=HTTPStatus.OK, body=json.dumps(answer), headers=JSON)
         if self.background is not None:
             self.background.start(run_and_log(self._answer_refused(req, why)), "answer to a refused request")
-        return BoltResponse(status=HTTPStatus.OK)
+        return Refusal(status=HTTPStatus.OK)
 
     async def _answer_refused(self, req: AsyncBoltRequest, why: str) -> None:
         """Answer over the response_url, or else in a form; raise DeliveryError if Slack takes neither.
@@ -204,6 +213,14 @@ class SlackApp(AsyncApp):
         if not (team or enterprise):
             return True
         return await self._installation_cache.get(team, enterprise) is not None
+
+
+def _result(response: BoltResponse | None) -> SlackResult:
+    """Return how a request ended, before it is known whether the answer was in time."""
+    if response is None:
+        return SlackResult.REPLAYED
+    failed = isinstance(response, Refusal) or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return SlackResult.REFUSED if failed else SlackResult.OK
 
 
 def _named_homes(body: Mapping[str, Any]) -> list[str]:

@@ -1,8 +1,8 @@
-"""Health checks for /readyz, and the heartbeat to an external watchdog."""
+"""Health checks for /readyz and `minerpulse health`, and the heartbeat to an external watchdog."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,15 +10,20 @@ import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.scheduler import TickScheduler
+from handlers.render import fmt
 from handlers.render.reasons import sentence
 from handlers.slack_errors import translate_slack_error
+from services.alerting.monitor import FeedStatus
+from services.alerting.tick_log import WAITING, LastTick, PairStatus
 from services.core.errors import DatabaseUnavailableError, DeliveryError
+from services.core.prices import Pair
 from services.delivery.ports import Backlog, DeliveryProblem, OutboxStore
 from services.rules.decide import NODATA_GRACE
 
 MAX_MISSED_TICKS = 5  # ticks
 HEARTBEAT_TIMEOUT_S = 5
 DATABASE_TIMEOUT_S = 1.5
+REFUSED = "Slack doesn't accept the app"
 log = logging.getLogger(__name__)
 
 
@@ -51,6 +56,58 @@ class DatabaseAnswer:
     backlog: Backlog | None = None
     action_needed: tuple[str, ...] = ()
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """What ticks and prices are judged by: as a process that ticks knows it, or as the database has it.
+
+    Attributes:
+        last_good_at: When the last tick of all pairs succeeded; None before the first.
+        every: The time between two ticks.
+        feeds: The status of each pair's prices.
+    """
+
+    last_good_at: datetime | None
+    every: timedelta
+    feeds: Mapping[Pair, FeedStatus]
+
+
+def judge(now: datetime, vitals: Vitals | None, database: DatabaseAnswer, slack_problem: str | None) -> HealthReport:
+    """Return the health at `now`; without vitals, ticks and prices are not checked."""
+    checks = {
+        "ticks": None if vitals is None else _tick_problem(vitals, now),
+        "prices": None if vitals is None else _price_problem(vitals.feeds, now),
+        "database": database.problem,
+        "slack": slack_problem,
+    }
+    problems = {category: problem for category, problem in checks.items() if problem is not None}
+    return HealthReport(
+        problems=tuple(problems.values()),
+        categories=tuple(problems),
+        backlog=database.backlog,
+        action_needed=database.action_needed,
+    )
+
+
+def stored_vitals(
+    pairs: Collection[Pair], ticks: Mapping[Pair, LastTick], statuses: Collection[PairStatus], every: timedelta
+) -> Vitals:
+    """Return the vitals of the processes that tick these pairs, from what they have stored."""
+    ended = [ticks[pair].at if pair in ticks else None for pair in pairs]
+    known = [at for at in ended if at is not None]
+    feeds = {}
+    for status in statuses:
+        is_waiting = status.pair in ticks and ticks[status.pair].verdict == WAITING
+        is_usable = status.reason is None or status.nodata_since is None or is_waiting
+        feeds[status.pair] = FeedStatus(
+            last_at=status.at if is_usable else status.nodata_since, reason=None if is_usable else status.reason
+        )
+    return Vitals(
+        last_good_at=min(known) if len(known) == len(ended) else None,
+        every=every,
+        feeds={pair: feeds[pair] for pair in pairs if pair in feeds},
+    )
 
 
 @dataclass(slots=True)
@@ -107,27 +164,25 @@ class Health:
         """Tick if this process does, check Slack, and send the heartbeat if nothing is wrong."""
         if self.runs_ticks:
             await self.scheduler.tick()
-        self.slack_problem = await self._check_slack()
+        self.slack_problem = await find_slack_problem(self.client)
         if self.heartbeat is not None and (await self.report()).ready:
             await self.heartbeat.send()
+
+    @property
+    def is_token_refused(self) -> bool:
+        """Whether Slack refused the token at the last check. No answer is no refusal."""
+        return self.slack_problem is not None and self.slack_problem.startswith(REFUSED)
 
     async def report(self) -> HealthReport:
         """Return the current health."""
         now = self.scheduler.clock.now()
         database = await self._ask_database(now)
-        checks = {
-            "ticks": _tick_problem(self.scheduler, now) if self.runs_ticks else None,
-            "prices": _price_problem(self.scheduler, now) if self.runs_ticks else None,
-            "database": database.problem,
-            "slack": (self.socket_problem and self.socket_problem()) or self.slack_problem,
-        }
-        problems = {category: problem for category, problem in checks.items() if problem is not None}
-        return HealthReport(
-            problems=tuple(problems.values()),
-            categories=tuple(problems),
-            backlog=database.backlog,
-            action_needed=database.action_needed,
-        )
+        slack_problem = (self.socket_problem and self.socket_problem()) or self.slack_problem
+        return judge(now, self._vitals() if self.runs_ticks else None, database, slack_problem)
+
+    def _vitals(self) -> Vitals:
+        monitor = self.scheduler.monitor
+        return Vitals(last_good_at=self.scheduler.last_good_at, every=monitor.every, feeds=monitor.feed_statuses)
 
     async def _ask_database(self, now: datetime) -> DatabaseAnswer:
         """Return what the database answers in time. A question that hangs is not asked again until it ends."""
@@ -140,57 +195,66 @@ class Health:
 
     async def _read_database(self, now: datetime) -> DatabaseAnswer:
         try:
-            backlog = await self.store.backlog(now)
-            overdue = () if self.overdue_tokens is None else await self.overdue_tokens(now)
-            problems = tuple(describe_delivery_problem(problem) for problem in await self.store.delivery_problems())
+            return await read_outbox(self.store, self.overdue_tokens, now)
         except DatabaseUnavailableError as error:
             return DatabaseAnswer(problem=str(error))
         except Exception as error:
             log.exception("the health check cannot read the database; please report it")
             return DatabaseAnswer(problem=f"the database cannot be read ({type(error).__name__}); see the log")
-        return DatabaseAnswer(backlog=backlog, action_needed=(*overdue, *problems))
 
-    async def _check_slack(self) -> str | None:
-        try:
-            with translate_slack_error():
-                await (self.client.auth_test() if self.client.token else self.client.api_test())
-        except DeliveryError as error:
-            if error.retry_after is None:  # a rate limit is an answer, too
-                return _slack_problem(error)
-        return None
+
+async def read_outbox(
+    store: OutboxStore, overdue_tokens: Callable[[datetime], Awaitable[tuple[str, ...]]] | None, now: datetime
+) -> DatabaseAnswer:
+    """Return the backlog, and the tokens and messages that need a person. Raises DatabaseUnavailableError."""
+    backlog = await store.backlog(now)
+    overdue = () if overdue_tokens is None else await overdue_tokens(now)
+    problems = tuple(describe_delivery_problem(problem) for problem in await store.delivery_problems())
+    return DatabaseAnswer(backlog=backlog, action_needed=(*overdue, *problems))
+
+
+async def find_slack_problem(client: AsyncWebClient) -> str | None:
+    """Ask Slack whether it accepts the client's token, or without one whether it answers; return the problem."""
+    try:
+        with translate_slack_error():
+            await (client.auth_test() if client.token else client.api_test())
+    except DeliveryError as error:
+        if error.retry_after is None:  # a rate limit is an answer, too
+            return _slack_problem(error)
+    return None
 
 
 def describe_delivery_problem(problem: DeliveryProblem) -> str:
     """Return a sentence with the channel, the number of messages and the problem."""
-    what = "given up" if problem.dead_lettered else "waiting"
+    what = "dead-lettered" if problem.dead_lettered else "waiting"
     return f"channel {problem.channel.id}: {problem.messages} {what}: {sentence(problem.problem)}"
 
 
-def _tick_problem(scheduler: TickScheduler, now: datetime) -> str | None:
-    if scheduler.last_good_at is None:
-        return "the first tick has not ended yet"
-    age = now - scheduler.last_good_at
+def _tick_problem(vitals: Vitals, now: datetime) -> str | None:
+    if vitals.last_good_at is None:
+        return "the first tick hasn't finished yet"
+    age = now - vitals.last_good_at
     if age < timedelta(0):
         return (
-            f"the last good tick is {-int(age.total_seconds())} s ahead of this machine's clock, which was set back; "
+            f"the last good tick is {fmt.duration(-age)} ahead of this machine's clock, which was set back; "
             "it clears with the next tick"
         )
-    if age > MAX_MISSED_TICKS * scheduler.monitor.every:
-        return f"the last good tick was {int(age.total_seconds())} s ago"
+    if age > MAX_MISSED_TICKS * vitals.every:
+        return f"the last good tick was {fmt.duration(age)} ago"
     return None
 
 
-def _price_problem(scheduler: TickScheduler, now: datetime) -> str | None:
+def _price_problem(feeds: Mapping[Pair, FeedStatus], now: datetime) -> str | None:
     """Return the first pair without usable prices for longer than the grace period, or since the start."""
-    for pair, status in scheduler.monitor.feed_statuses.items():
+    for pair, status in feeds.items():
         if status.reason is not None and (status.last_at is None or now - status.last_at > NODATA_GRACE):
-            return f"no usable prices of {pair} {_since(status.last_at)}: {sentence(status.reason)}"
+            return f"no usable prices for {pair} {_since(status.last_at)}: {sentence(status.reason)}"
     return None
 
 
 def _since(last_at: datetime | None) -> str:
-    return "yet" if last_at is None else f"since {last_at:%Y-%m-%d %H:%M} UTC"
+    return "yet" if last_at is None else f"since {fmt.plain_instant(last_at)}"
 
 
 def _slack_problem(error: DeliveryError) -> str:
-    return f"Slack does not accept the app: {error}" if error.permanent else "Slack does not answer"
+    return f"{REFUSED}: {error}" if error.permanent else "Slack doesn't answer"

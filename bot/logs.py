@@ -19,7 +19,7 @@ from services.core.text import escape_control
 
 # Below WARNING, these log request bodies, URLs with API keys, or every statement.
 NOISY_LOGGERS = (
-    "aiohttp", "aiosqlite", "alembic", "asyncio", "httpcore", "httpx", "matplotlib", "PIL", "slack_bolt",
+    "aiohttp", "aiosqlite", "alembic", "apscheduler", "asyncio", "httpcore", "httpx", "matplotlib", "PIL", "slack_bolt",
     "slack_sdk", "sqlalchemy",
 )  # fmt: skip
 REPEAT_INTERVAL_S = 60.0

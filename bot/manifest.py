@@ -6,25 +6,28 @@ from typing import Any
 from bot.oauth.flow import REDIRECT_PATH
 from handlers.command import SLASH
 from handlers.commands import usage_hint
-from handlers.events import EVENTS, UNINSTALL_EVENTS
+from handlers.events import SUBSCRIBED_EVENTS
 
 REQUIRED = {
-    "commands": "`/minerpulse`, and its answers",
-    "chat:write": "alerts, edited in place, with their threads, in channels that the app is invited to; to you, why "
-    "the shortcut did not open",
+    "commands": "answers `/minerpulse`",
+    "chat:write": "posts alerts and their threads, and edits them in place, in channels that the app is invited to; "
+    "sends you the reason if the shortcut didn't open",
 }
 LOOKUP = {
-    "channels:history": "whether an alert has arrived in a public channel where its answer was lost; no more is read",
+    "channels:history": "looks up whether an alert arrived in a public channel after Slack's response was lost; reads "
+    "nothing else",
     "groups:history": "the same in a private channel",
 }
 PRESENCE = {
-    "channels:read": "when it is added to a public channel or taken out of one; which ones a person is in, so that the "
-    "app's Home shows a channel to its members only",
+    "channels:read": "learns that it was added to a public channel or removed from one, and which ones a person is in: "
+    "App Home shows a channel to its members only",
     "groups:read": "the same for private channels that the app is in",
 }
-UPLOAD = {"files:write": "charts as pictures, as files that it uploads itself; it reads none"}
+MENTION = {"app_mentions:read": "answers `@MinerPulse` in channels that it is in; reads no other message"}
+UPLOAD = {"files:write": "uploads charts as pictures; reads no files"}
 REQUIRED_SCOPES, LOOKUP_SCOPES, PRESENCE_SCOPES = tuple(REQUIRED), tuple(LOOKUP), tuple(PRESENCE)
-ALL_SCOPES = (*REQUIRED_SCOPES, *LOOKUP_SCOPES, *PRESENCE_SCOPES, *UPLOAD)
+SCOPES = REQUIRED | LOOKUP | PRESENCE | MENTION | UPLOAD  # each with what it is for
+ALL_SCOPES = tuple(SCOPES)
 BOARD_SHORTCUT = {
     "name": "Show the board",
     "type": "global",
@@ -68,7 +71,7 @@ def build_manifest(address: str | None, *, distributed: bool = False) -> dict[st
         },
         "oauth_config": {**redirect_urls, "scopes": {"bot": [*ALL_SCOPES]}},
         "settings": {
-            "event_subscriptions": {**interactivity, "bot_events": sorted((*EVENTS, *UNINSTALL_EVENTS))},
+            "event_subscriptions": {**interactivity, "bot_events": sorted(SUBSCRIBED_EVENTS)},
             "interactivity": {"is_enabled": True, **interactivity},
             "org_deploy_enabled": distributed,
             "socket_mode_enabled": url is None,
@@ -80,12 +83,6 @@ def build_manifest(address: str | None, *, distributed: bool = False) -> dict[st
 def base_url(address: str) -> str:
     """Strip the events path and trailing slashes from a URL."""
     return address.rstrip("/").removesuffix(EVENTS_PATH)
-
-
-def scopes_table() -> str:
-    """Return the scopes as a Markdown table."""
-    rows = [f"| `{scope}` | {reason} |" for scope, reason in (REQUIRED | LOOKUP | PRESENCE | UPLOAD).items()]
-    return "\n".join(["| Scope | What for |", "|---|---|", *rows])
 
 
 def format_manifest(document: dict[str, Any]) -> str:

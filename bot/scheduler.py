@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -51,12 +52,14 @@ class TickScheduler:
 
     Attributes:
         last_good_at: When a tick last succeeded; None before the first.
+        on_tick: Called after each tick with its duration in seconds, `last_good_at` and its time, if metrics are on.
     """
 
     monitor: Monitor
     clock: Clock
     maintenance: Maintenance | None = None
     last_good_at: datetime | None = None
+    on_tick: Callable[[float, datetime | None, datetime], None] | None = None
     _tick_failures: FailureLog = field(default_factory=lambda: FailureLog("ticks are failing", "ticks recovered"))
     _maintenance_failures: FailureLog = field(
         default_factory=lambda: FailureLog("maintenance is failing", "maintenance recovered")
@@ -83,7 +86,7 @@ class TickScheduler:
         await self._idle.wait()
 
     async def _tick(self) -> None:
-        now = self.clock.now()
+        now, started_s = self.clock.now(), time.perf_counter()
         try:
             changed = await self.monitor.tick(now)
         except Exception as error:  # noqa: BLE001 -- each is logged once
@@ -92,6 +95,8 @@ class TickScheduler:
             self._tick_failures.log_recovery()
             if changed is not None:  # None: another process claimed this tick, and may still fail
                 self.last_good_at = now
+        if self.on_tick is not None:
+            self.on_tick(time.perf_counter() - started_s, self.last_good_at, now)
         if self.maintenance is not None:
             await self._run_maintenance(self.maintenance, now)
 

@@ -5,10 +5,11 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from enum import Enum
+from functools import partial
 
 import aiohttp
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
@@ -18,20 +19,24 @@ from bot.health import HEARTBEAT_TIMEOUT_S, Health, Heartbeat
 from bot.http.app import build_web
 from bot.http.server import Server
 from bot.http.slack_requests import SlackRequests
+from bot.metrics import Metrics, serve_metrics
 from bot.scheduler import TickScheduler, schedule
 from bot.settings import Settings
+from bot.sinks import by_kind
 from bot.socket_mode import SocketMode
 from handlers.slack_errors import translate_slack_error
-from services.core.errors import DeliveryError, InvalidSettingsError
+from services.core.errors import DatabaseUnavailableError, DeliveryError, InvalidSettingsError
 from services.core.text import bind_failure
+from services.delivery.dispatcher import SINK
 from services.market.backfill import SHARED_WAIT
 from services.storage import database_lock
 
 POLL_INTERVAL = timedelta(seconds=1)  # of a worker: web processes record what people do
 ROTATION_INTERVAL = timedelta(minutes=1)
+PERMALINK_INTERVAL = timedelta(minutes=1)
 SHUTDOWN_TIMEOUT_S = 22  # longer than two Slack calls that time out; refusals are immediate
 SHARED_FILE = (
-    "Another MinerPulse process uses %s. Processes on one SQLite file hold each other up: stop one of them, or use "
+    "Another MinerPulse process uses %s. Processes on one SQLite file slow each other down. Stop one of them, or use "
     "PostgreSQL."
 )
 log = logging.getLogger(__name__)
@@ -57,7 +62,8 @@ async def serve(settings: Settings, role: Role = Role.ALL) -> None:
             freeze_gc()
             if role is Role.WORKER:
                 app.outbox.max_sleep = POLL_INTERVAL
-            await _run(app, role, listener)
+            with _open_metrics(app):
+                await _run(app, role, listener)
 
 
 def freeze_gc() -> None:
@@ -85,19 +91,58 @@ async def _run(app: App, role: Role, listener: socket.socket) -> None:
             app.backfill.only_stored_until = app.clock.now() + SHARED_WAIT
         backfill = asyncio.create_task(app.backfill.run(), name="older prices")
         delivery = asyncio.create_task(app.outbox.run() if is_worker else asyncio.sleep(0), name="delivery")
-        cancel_ticks = schedule(health.run, app.clock, app.settings.tick_interval)
+        await app.sinks.remember_file()
+        paging = asyncio.create_task(app.pages.run() if is_worker else asyncio.sleep(0), name="pages")
+        scheduler.on_tick = app.metrics.record_ticks if app.metrics else None
+        cancel_ticks = schedule(partial(_check_health, app, health), app.clock, app.settings.tick_interval)
+        cancel_permalinks = schedule(app.permalinks.run, app.clock, PERMALINK_INTERVAL) if is_worker else _do_nothing
         cancel_rotation = _schedule_rotation(app) if is_worker else _do_nothing
         try:
             await _serve_requests(app, role, health, listener)
         finally:
             log.info("stopping: finishing running work")
             app.outbox.stop()
+            app.pages.stop()
             backfill.cancel()
-            stopping = [delivery, asyncio.create_task(scheduler.stop(), name="tick")]
+            stopping = [delivery, paging, asyncio.create_task(scheduler.stop(), name="tick")]
             if app.oauth is not None:
                 stopping.append(asyncio.create_task(app.oauth.rotation.stop(), name="token renewal"))
-            await asyncio.gather(_stop_work(stopping, (cancel_ticks, cancel_rotation)), app.background.drain())
+            jobs = cancel_ticks, cancel_permalinks, cancel_rotation
+            await asyncio.gather(_stop_work(stopping, jobs), app.background.drain())
             await asyncio.gather(backfill, return_exceptions=True)
+
+
+async def _check_health(app: App, health: Health) -> None:
+    """Run the health check, which ticks; then record what it and the database know, if metrics are on."""
+    await health.run()
+    if app.metrics is not None:
+        await _record_status(app, app.metrics, health)
+
+
+async def _record_status(app: App, metrics: Metrics, health: Health) -> None:
+    now = app.clock.now()
+    report = await health.report()
+    metrics.record_sources(app.history, app.network, now)
+    metrics.record_health(database="database" not in report.categories, slack_refuses=health.is_token_refused)
+    if report.backlog is None:
+        return
+    metrics.record_backlog(SINK, report.backlog)
+    with suppress(DatabaseUnavailableError):  # the next check reports it
+        for kind, backlog in by_kind(await app.store.page_backlogs(now), await app.sinks.names("")).items():
+            metrics.record_backlog(kind, backlog)
+        metrics.record_counts(await app.store.status_counts(now), single_workspace=app.oauth is None)
+
+
+@contextmanager
+def _open_metrics(app: App) -> Iterator[None]:
+    """Serve /metrics on its own port, if metrics are on."""
+    if app.metrics is None or app.settings.metrics_port is None:
+        yield
+        return
+    host = app.settings.metrics_host
+    with serve_metrics(app.metrics, host, app.settings.metrics_port) as port:
+        log.info("metrics at http://%s:%d/metrics", _url_host(host), port)
+        yield
 
 
 async def _stop_work(stopping: Sequence[asyncio.Task[None]], cancel: Sequence[Callable[[], object]]) -> None:
@@ -144,7 +189,9 @@ def _build_slack_requests(app: App, role: Role) -> SlackRequests | None:
     signing_secret = secret_value(app.settings.slack_signing_secret)
     if role is Role.WORKER or app.settings.socket_mode or not signing_secret:
         return None
-    return SlackRequests(bolt=app.bolt, signing_secret=signing_secret, shared_keys=app.store, clock=app.clock)
+    return SlackRequests(
+        bolt=app.bolt, signing_secret=signing_secret, shared_keys=app.store, clock=app.clock, metrics=app.metrics
+    )
 
 
 def _open_listener(settings: Settings) -> socket.socket:

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
 from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, SOURCES, SourceKind
+from services.storage.location import default_url
 
 SIMULATED = "simulated"
 PUE_COUNT, MAX_PUE = 3, 3.0
@@ -83,9 +84,7 @@ def _check_host(text: str) -> str:
         ip_address(host)
     except ValueError:
         if host is not text or not _HOST.fullmatch(host):
-            raise ValueError(
-                "it isn't a host name or an IP address, as in 127.0.0.1; the port has a setting of its own, PORT"
-            ) from None
+            raise ValueError("it isn't a host name or an IP address, as in 127.0.0.1; set the port with PORT") from None
     return host
 
 
@@ -142,6 +141,8 @@ def _check_folder_url(text: str) -> str:
 
 
 def _check_database_url(text: str) -> str:
+    if not text:
+        return default_url()
     if not re.match(r"[\w+]+://", text):
         raise ValueError("it is not a database URL; write it as in sqlite:///minerpulse.db")
     return text
@@ -159,11 +160,11 @@ def _require_sources(*choices: str) -> AfterValidator:
         if not set(names) <= set(choices):
             raise PydanticCustomError("unknown_source", f"it should be {', '.join(first)} or {last}")
         if not names:
-            raise ValueError("it names no source")
+            raise ValueError("it doesn't name a source")
         if len(set(names)) < len(names):
             raise ValueError("it names a source twice")
         if SIMULATED in names and len(names) > 1:
-            raise ValueError("simulated can't be combined with vendors; name one or the other")
+            raise ValueError("simulated can't be combined with vendors; use one or the other")
         return names
 
     return AfterValidator(check)
@@ -178,7 +179,7 @@ def _parse_source_urls(text: object) -> object:
         raise ValueError("it isn't a list of addresses; write it as in yahoo=http://127.0.0.1:8080")
     unknown = next((name for name, _separator, _address in pairs if name.lower() not in _SOURCE_NAMES), None)
     if unknown is not None:
-        raise ValueError(f"“{unknown}” is no source; name one of {', '.join(_SOURCE_NAMES)}")
+        raise ValueError(f"“{unknown}” isn't a source; use one of {', '.join(_SOURCE_NAMES)}")
     names = [name.lower() for name, _separator, _address in pairs]
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise ValueError(f"it has two addresses for {repeated}; keep one of them")

@@ -9,13 +9,15 @@ from datetime import timedelta
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bot.env_file import env_file
 from bot.logs import LogFormat
 from bot.setting_types import (
     SIMULATED,
@@ -46,9 +48,9 @@ from services.core.prices import Pair, Symbol
 from services.market.mining_power import CAMBRIDGE_PUE
 from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, SOURCES
 
-ENV_FILE = Path(".env")
 ENV_ENCODING = "utf-8-sig"  # Windows editors write a byte order mark, which would become a part of the first name
 PREFIX = "MINERPULSE_"
+FILE_SUFFIX = "_FILE"  # of the variable that names a file with a secret
 SOURCE_KEYS = {row.name: row.keys for row in SOURCES}  # the settings that a source needs
 MIN_STATUS_TOKEN = 8  # characters
 MAX_TYPOS = 2  # letters by which a name of ours is misspelled; with more it may be another program's
@@ -70,7 +72,6 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True,
         env_prefix=PREFIX,
-        env_file=ENV_FILE,
         env_file_encoding=ENV_ENCODING,
         env_ignore_empty=True,
         populate_by_name=True,
@@ -86,39 +87,45 @@ class Settings(BaseSettings):
     slack_signing_secret: SigningSecret | None = Field(
         default=None,
         validation_alias="SLACK_SIGNING_SECRET",
-        description="Signing Secret, from Basic Information. Needed where Slack calls this app over HTTP.",
+        description="Signing Secret, from Basic Information. Required if Slack reaches this app over HTTP.",
     )
     slack_app_token: AppToken | None = Field(
         default=None,
         validation_alias="SLACK_APP_TOKEN",
-        description="App-Level Token (xapp-…) with connections:write. Needed for Socket Mode, and only for that.",
+        description="App-Level Token (xapp-…) with connections:write. Required for Socket Mode only.",
     )
     slack_client_id: str | None = Field(
         default=None,
         validation_alias="SLACK_CLIENT_ID",
-        description="Client ID, from Basic Information. Where many workspaces install the app; instead of a bot token.",
+        description="Client ID, from Basic Information. For many workspaces, instead of a bot token.",
     )
     slack_client_secret: Secret | None = Field(
         default=None,
         validation_alias="SLACK_CLIENT_SECRET",
-        description="Client Secret, from Basic Information. Needed with SLACK_CLIENT_ID, and only for that.",
+        description="Client Secret, from Basic Information. Required with SLACK_CLIENT_ID only.",
     )
     token_keys: TokenKeys = Field(
         default=(),
-        description="Keys that encrypt the workspaces' tokens, newest first; `minerpulse keys new` prints one.",
+        description="Keys that encrypt the tokens of workspaces, newest first. `minerpulse keys new` prints one.",
     )
     slack_mode: SlackMode = Field(
         default=SlackMode.AUTO,
-        description="http, socket or auto. auto uses Socket Mode where SLACK_APP_TOKEN is set, else HTTP.",
+        description="http, socket or auto. auto uses Socket Mode if SLACK_APP_TOKEN is set, and HTTP if not.",
     )
     slack_api_url: FolderUrl = Field(
         default="https://slack.com/api/",
-        description="Where Slack's Web API is called; only tests change it.",
+        description="Address of Slack's Web API. Only tests change it.",
     )
     database_url: DatabaseUrl = Field(
-        default="sqlite+aiosqlite:///minerpulse.db",
+        default="",
+        validate_default=True,
         repr=False,
-        description="The database: sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/NAME.",
+        description="The database: sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/NAME. By default minerpulse.db "
+        "in this folder if it exists, or else in $XDG_DATA_HOME/minerpulse (~/.local/share/minerpulse).",
+    )
+    sinks_file: Path | None = Field(
+        default=None,
+        description="TOML file of the sinks that channels can page: PagerDuty, webhooks and email.",
     )
     etf: Ticker = Field(default="WGMI", description="The ETF of the pair that the board shows.")
     crypto: Ticker = Field(default="BTC", description="The cryptocurrency that the ETF is compared with.")
@@ -126,20 +133,22 @@ class Settings(BaseSettings):
         default="SMH", description="The share or ETF that represents AI in the return attribution."
     )
     cohorts: Path | None = Field(
-        default=None, description="Your own file of cohorts: Ticker, Cohort, AsOf, Source. One comes with MinerPulse."
+        default=None,
+        description="Your own file of cohorts: Ticker, Cohort, AsOf, Source. By default the one that ships with "
+        "MinerPulse.",
     )
     etf_sources: EtfSources = Field(
         default=("yahoo", "nasdaq"),
-        description=f"Where ETF prices come from, in order: of {', '.join(vendor_names(EQUITY))}; or simulated.",
+        description=f"Sources of ETF prices, in order: any of {', '.join(vendor_names(EQUITY))}; or simulated.",
     )
     crypto_sources: CryptoSources = Field(
         default=("coinbase", "kraken", "bitstamp"),
-        description=f"Where bitcoin's prices come from: of {', '.join(vendor_names(CRYPTO))}; or simulated.",
+        description=f"Sources of bitcoin prices, in order: any of {', '.join(vendor_names(CRYPTO))}; or simulated.",
     )
     network_sources: NetworkSources = Field(
         default=("mempool", "blockchain"),
-        description="Where difficulty and hash rate come from: "
-        f"of {', '.join(vendor_names(NETWORK))}; made up where prices are.",
+        description="Sources of difficulty and hash rate, in order: "
+        f"any of {', '.join(vendor_names(NETWORK))}. Simulated if prices are.",
     )
     electricity_usd_kwh: DecimalNumber = Field(
         default=0.05,
@@ -154,38 +163,38 @@ class Settings(BaseSettings):
     )
     machines: Path | None = Field(
         default=None,
-        description="Your own table of mining machines: Machine, Released, J/TH, AsOf, Source. One comes with "
-        "MinerPulse.",
+        description="Your own table of mining machines: Machine, Released, J/TH, AsOf, Source. By default the one that "
+        "ships with MinerPulse.",
     )
-    alpaca_key_id: Secret | None = Field(default=None, description="Alpaca's key ID, where alpaca is a source.")
-    alpaca_secret_key: Secret | None = Field(default=None, description="Alpaca's secret key, beside its key ID.")
-    tiingo_key: Secret | None = Field(default=None, description="Tiingo's API token, where tiingo is a source.")
-    twelvedata_key: Secret | None = Field(default=None, description="Twelve Data's key, where it is a source.")
+    alpaca_key_id: Secret | None = Field(default=None, description="Alpaca's key ID, if alpaca is a source.")
+    alpaca_secret_key: Secret | None = Field(default=None, description="Alpaca's secret key, with its key ID.")
+    tiingo_key: Secret | None = Field(default=None, description="Tiingo's API token, if tiingo is a source.")
+    twelvedata_key: Secret | None = Field(default=None, description="Twelve Data's key, if twelvedata is a source.")
     seed: WholeNumber = Field(
-        default=1, ge=0, description="The number of the simulated market; the same number gives the same prices."
+        default=1, ge=0, description="Seed of the simulated market. The same seed gives the same prices."
     )
     source_urls: SourceUrls = Field(
         default_factory=dict,
-        description="Other addresses of sources, as in yahoo=http://127.0.0.1:8080; for proxies.",
+        description="Other addresses of sources, such as yahoo=http://127.0.0.1:8080, for a proxy.",
     )
     tick_seconds: WholeNumber = Field(
         default=60, ge=15, le=900, description="Seconds between two checks of the market, from 15 to 900."
     )
     heartbeat_url: HeartbeatUrl | None = Field(
         default=None,
-        description="An address that is called after each healthy tick, so that a watchdog notices when it stops.",
+        description="Address of a watchdog, which is called after each healthy check of the market.",
     )
     editors: MemberIds = Field(
         default=(),
         description="Editors of every channel, as Slack member IDs (U012AB3CD,U045EF6GH); they also see undelivered "
         "messages of all channels. If it is empty, everyone is an editor, unless the channel names some.",
     )
-    max_rules_per_channel: WholeNumber = Field(default=50, ge=1, description="How many rules a channel can have.")
+    max_rules_per_channel: WholeNumber = Field(default=50, ge=1, description="Maximum number of rules in a channel.")
     max_rules_per_workspace: WholeNumber = Field(
-        default=10_000, ge=1, description="How many rules a workspace can have."
+        default=10_000, ge=1, description="Maximum number of rules in a workspace."
     )
     commands_per_minute: WholeNumber = Field(
-        default=30, ge=1, description="How many commands and buttons a person can use in a channel each minute."
+        default=30, ge=1, description="Maximum number of commands and buttons per person, channel and minute."
     )
     keep_days: WholeNumber | None = Field(
         default=None,
@@ -194,23 +203,32 @@ class Settings(BaseSettings):
         "attempts and records of changes are deleted; at least 730. If it is empty, all are kept.",
     )
     host: Host = Field(
-        default="127.0.0.1", description="The address to listen at; 0.0.0.0 for every IPv4 address, :: for IPv6 too."
+        default="127.0.0.1", description="Address to listen at. 0.0.0.0 is every IPv4 address, :: also IPv6."
     )
-    port: WholeNumber = Field(
-        default=3000, ge=0, le=65535, validation_alias="PORT", description="The port to listen at."
-    )
+    port: WholeNumber = Field(default=3000, ge=0, le=65535, validation_alias="PORT", description="Port to listen at.")
     status_token: SecretStr | None = Field(
         default=None,
         min_length=MIN_STATUS_TOKEN,
         description="A password of your choice that shows the details in /readyz, as `Authorization: Bearer TOKEN`. "
         "Without it /readyz names categories only.",
     )
+    metrics_port: WholeNumber | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port of the metrics for Prometheus, at /metrics. Without it there are none.",
+    )
+    metrics_host: Host = Field(
+        default="127.0.0.1",
+        description="Address of the metrics, which have no password: use one on a private network.",
+    )
     allow_plain_http: bool = Field(
         default=False,
-        description="true allows http:// addresses beyond this machine, which anyone on the way can read and change.",
+        description="true allows http:// addresses on other machines. Others on the network can read and change that "
+        "traffic.",
     )
     log_level: LogLevel = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
-    log_format: LogFormat = Field(default=LogFormat.TEXT, description="How log lines are written: text or json.")
+    log_format: LogFormat = Field(default=LogFormat.TEXT, description="Format of log lines: text or json.")
 
     @property
     def pair(self) -> Pair:
@@ -268,7 +286,7 @@ class Settings(BaseSettings):
             variable_name(name) for source in sources for name in SOURCE_KEYS.get(source, ()) if name not in values
         ]
         if missing:
-            raise ValueError(f"A chosen source lacks its key: set {' and '.join(missing)}, or choose another source.")
+            raise ValueError(f"A source has no key: set {' and '.join(missing)}, or choose another source.")
         return self
 
     @model_validator(mode="after")
@@ -283,7 +301,7 @@ class Settings(BaseSettings):
         if plain and not self.allow_plain_http:
             setting, _, source = plain[0].partition(" ")
             raise ValueError(
-                f"{variable_name(setting)}: {source or 'it'} has an http:// address beyond this machine, "
+                f"{variable_name(setting)}: {source or 'it'} has an http:// address on another machine, "
                 f"which is not encrypted. Use https://, or set {variable_name('allow_plain_http')}=true."
             )
         return self
@@ -292,7 +310,7 @@ class Settings(BaseSettings):
     def _check_one_workspace_or_many(self) -> Self:
         if self.distributed and (self.slack_bot_token or self.slack_app_token):
             extra = "SLACK_BOT_TOKEN" if self.slack_bot_token else "SLACK_APP_TOKEN"
-            raise ValueError(f"SLACK_CLIENT_ID is for many workspaces, {extra} for one: unset one of them.")
+            raise ValueError(f"SLACK_CLIENT_ID is for many workspaces, {extra} for one. Unset one of them.")
         return self
 
     @model_validator(mode="after")
@@ -328,9 +346,11 @@ INCOMPLETE_HINT = "Set it, or unset the others to run without Slack."
 def load_settings() -> Settings:
     """Read the environment and .env. Raises InvalidSettingsError with one line per problem, and no secret."""
     lines, problems = _read_env_file()
-    problems += _unknown_variables(lines)
+    secrets, secret_problems = _read_secret_files()
+    problems += [*_unknown_variables(lines), *secret_problems]
     try:
-        settings = Settings()
+        options: dict[str, Any] = {"_env_file": env_file.get(), **secrets}
+        settings = Settings(**options)
     except ValidationError as error:
         problems += [_describe_error(one, lines) for one in error.errors(include_url=False, include_context=False)]
     else:
@@ -343,6 +363,35 @@ def variable_name(name: str) -> str:
     """Return the environment variable of a field."""
     alias = Settings.model_fields[name].validation_alias
     return alias if isinstance(alias, str) else f"{PREFIX}{name.upper()}"
+
+
+def secret_names() -> list[str]:
+    """Return the fields that hold a secret; a file can hold its value."""
+    return [name for name, one in Settings.model_fields.items() if "SecretStr" in repr(one.annotation) or not one.repr]
+
+
+def _read_secret_files() -> tuple[dict[str, Any], list[str]]:
+    """Return the secrets that variables like SLACK_BOT_TOKEN_FILE name, by field, and a sentence for each problem."""
+    in_file = dotenv_values(env_file.get(), encoding=ENV_ENCODING) if env_file.get().is_file() else {}
+    given = {name.upper(): value for name, value in {**in_file, **os.environ}.items() if value}
+    secrets, problems = dict[str, Any](), list[str]()
+    for field in secret_names():
+        variable = variable_name(field)
+        file = given.get(f"{variable}{FILE_SUFFIX}")
+        if file is None:
+            continue
+        if variable in given:
+            problems.append(f"{variable} and {variable}{FILE_SUFFIX} are both set. Unset one of them.")
+            continue
+        try:
+            secrets[field] = Path(file).read_text(encoding=ENV_ENCODING).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it isn't UTF-8 text"
+            problems.append(f"{variable}{FILE_SUFFIX}: cannot read {file}: {why}. Name a readable text file.")
+        else:
+            if not secrets[field]:
+                problems.append(f"{variable}{FILE_SUFFIX}: {file} is empty. Put the value in it.")
+    return secrets, problems
 
 
 @contextmanager
@@ -360,26 +409,25 @@ def _read_env_file() -> tuple[dict[str, int], list[str]]:
 
     Raises InvalidSettingsError if all of it cannot be read; pydantic would ignore a folder without a word.
     """
-    if not os.path.lexists(ENV_FILE):
+    file = env_file.get()
+    if not os.path.lexists(file):
         return {}, []
-    if ENV_FILE.is_dir():
-        raise InvalidSettingsError(f"{ENV_FILE} is a folder. Rename it, and put the settings in a file of this name.")
-    if not ENV_FILE.is_file():
-        raise InvalidSettingsError(f"{ENV_FILE} is neither a file nor a link to one. Replace it with a text file.")
+    if file.is_dir():
+        raise InvalidSettingsError(f"{file} is a folder. Rename it, and put the settings in a file of this name.")
+    if not file.is_file():
+        raise InvalidSettingsError(f"{file} is neither a file nor a link to one. Replace it with a text file.")
     try:
-        text = ENV_FILE.read_text(encoding=ENV_ENCODING)
+        text = file.read_text(encoding=ENV_ENCODING)
     except UnicodeDecodeError as error:
-        raise InvalidSettingsError(f"{ENV_FILE} is not UTF-8 text; save it as UTF-8.") from error
+        raise InvalidSettingsError(f"{file} is not UTF-8 text; save it as UTF-8.") from error
     except OSError as error:
-        raise InvalidSettingsError(
-            f"Cannot read {ENV_FILE}: {error.strerror}. Make it readable for this user."
-        ) from error
+        raise InvalidSettingsError(f"Cannot read {file}: {error.strerror}. Make it readable for this user.") from error
     return _parse_env_lines(text)
 
 
 def _parse_env_lines(text: str) -> tuple[dict[str, int], list[str]]:
     """Return the line of each name, in capitals, and a sentence for each line that is wrong."""
-    lines, problems = dict[str, int](), list[str]()
+    file, lines, problems = env_file.get(), dict[str, int](), list[str]()
     for binding in parse_stream(io.StringIO(text)):
         original = binding.original.string
         blank = original[: len(original) - len(original.lstrip())]
@@ -387,32 +435,38 @@ def _parse_env_lines(text: str) -> tuple[dict[str, int], list[str]]:
         if binding.error:
             quote = any(mark in original for mark in "\"'")
             advice = ", and close each quotation mark" if quote else ", or begin a comment with #"
-            problems.append(f"Line {line} of {ENV_FILE} cannot be read. Write NAME=value{advice}.")
+            problems.append(f"Line {line} of {file} cannot be read. Write NAME=value{advice}.")
         elif binding.key is not None and binding.value is None:
-            problems.append(f"Line {line} of {ENV_FILE} has no value. Write NAME=value, or begin a comment with #.")
+            problems.append(f"Line {line} of {file} has no value. Write NAME=value, or begin a comment with #.")
         elif binding.key is not None:
             name = binding.key.upper()
             if name in lines and _is_ours(name):
-                problems.append(f"Lines {lines[name]} and {line} of {ENV_FILE} both set {name}. Delete one of them.")
+                problems.append(f"Lines {lines[name]} and {line} of {file} both set {name}. Delete one of them.")
             lines[name] = line
     return lines, problems
 
 
 def _is_ours(name: str) -> bool:
-    return name.startswith(PREFIX) or name in map(variable_name, Settings.model_fields)
+    return name.startswith(PREFIX) or name in known_variables()
+
+
+def known_variables() -> list[str]:
+    """Return the variables that settings are read from: one per field, and one per secret for a file that holds it."""
+    files = (f"{variable_name(name)}{FILE_SUFFIX}" for name in secret_names())
+    return [*map(variable_name, Settings.model_fields), *files]
 
 
 def _unknown_variables(lines: Mapping[str, int]) -> list[str]:
-    known = [variable_name(name) for name in Settings.model_fields]
+    known = known_variables()
     given = {name.upper() for name in (*os.environ, *lines)}
     unknown = sorted(name for name in given - set(known) if name.startswith(PREFIX) or _resembles(name, known))
-    return [f"{_located(name, lines)}: there is no such setting{_suggestion(name, known)}." for name in unknown]
+    return [f"{_located(name, lines)}: there is no such setting. {_suggestion(name, known)}" for name in unknown]
 
 
 def _located(name: str, lines: Mapping[str, int]) -> str:
     """Return a variable's name, with its line in .env if the environment doesn't set it."""
     is_in_environment = any(one.upper() == name for one in os.environ)
-    return name if is_in_environment or name not in lines else f"{name} (line {lines[name]} of {ENV_FILE})"
+    return name if is_in_environment or name not in lines else f"{name} (line {lines[name]} of {env_file.get()})"
 
 
 def _resembles(name: str, known: list[str]) -> bool:
@@ -438,7 +492,7 @@ def _suggestion(name: str, known: list[str]) -> str:
     candidates = {variable.removeprefix(PREFIX): variable for variable in known}
     nearest = name if name.startswith(PREFIX) else min(known, key=partial(_typos, name))
     matches = difflib.get_close_matches(nearest.removeprefix(PREFIX), candidates, n=1, cutoff=MIN_SIMILARITY)
-    return f"; did you mean {candidates[matches[0]]}" if matches else "; .env.example lists all there are"
+    return f"Did you mean {candidates[matches[0]]}?" if matches else ".env.example lists all settings."
 
 
 def _describe_error(problem: ErrorDetails, lines: Mapping[str, int]) -> str:

@@ -100,7 +100,7 @@ class SocketMode:
         try:
             await self._receive(socket)
         except (aiohttp.ClientError, OSError) as error:
-            raise _unreachable(f"the connection broke ({type(error).__name__})") from error
+            raise _unreachable(f"the connection was lost ({type(error).__name__})") from error
         finally:
             await self._finish_answers()
             await socket.close()
@@ -119,7 +119,7 @@ class SocketMode:
             wait_s = 0.0 if error.retry_after is None else error.retry_after.total_seconds()
             longest_s = MAX_BACKOFF_S if error.permanent or wait_s else MAX_OUTAGE_BACKOFF_S
             reason = (
-                f"SLACK_APP_TOKEN: {error.problem}" if error.permanent else "Slack did not give the URL of a socket"
+                f"SLACK_APP_TOKEN: {error.problem}" if error.permanent else "Slack didn't return the URL of a socket"
             )
             raise SocketClosedError(reason.rstrip("."), max_backoff_s=longest_s, retry_after_s=wait_s) from error
 
@@ -133,7 +133,7 @@ class SocketMode:
                 )
             except TimeoutError as error:
                 if not greeted:
-                    raise _unreachable("Slack did not greet the socket within 10 s") from error
+                    raise _unreachable("Slack didn't confirm the connection within 10 s") from error
                 stable = True
                 self._record_stable()
                 continue
@@ -189,9 +189,7 @@ class SocketMode:
         pause_s = self.random.uniform(1.0, min(error.max_backoff_s, 2.0 ** min(self._failures, 10)))
         pause_s = max(pause_s, error.retry_after_s)
         if reason not in self._logged:
-            log.warning(
-                "Socket Mode is not connected: %s. Trying again in %.0f s, and until it works.", reason, pause_s
-            )
+            log.warning("Socket Mode is not connected: %s. Retrying in %.0f s, and until it works.", reason, pause_s)
         self._logged.add(reason)
         return pause_s
 

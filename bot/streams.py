@@ -3,6 +3,7 @@
 import codecs
 import io
 import logging
+import os
 import sys
 import unicodedata
 
@@ -11,7 +12,7 @@ import click
 from services.core.text import escape_control
 
 _PAIRS = (
-    "−- –- —- …... “\" ”\" \u2018' \u2019' •* ·. →-> ←<- ↑^ ↓v ≥>= ≤<= ×x ±+/- \u03c3sigma βbeta ▾v ▲^ ▼v "
+    "−- –- —- …... “\" ”\" \u2018' \u2019' •* ·. →-> ←<- ↑^ ↓v ≥>= ≤<= ×x ÷/ ±+/- \u03c3sigma βbeta ▾v ▲^ ▼v "
     "▁_ ▂. ▃, ▄: ▅- ▆= ▇+ █# ─- │|"
 )
 SIMILAR = {pair[0]: pair[1:] for pair in _PAIRS.split()}
@@ -20,9 +21,18 @@ SIMILAR = {pair[0]: pair[1:] for pair in _PAIRS.split()}
 def echo(text: str, *, err: bool = False, color: str | None = None) -> None:
     """Print a text on stdout or stderr, in bold if it has a color. Control characters are printed as escape sequences.
 
-    In JSON, these are JSON's own escape sequences.
+    In JSON, these are JSON's own escape sequences. NO_COLOR leaves the text bold.
     """
-    click.secho(escape_control(text), err=err, fg=color, bold=color is not None or None)
+    shown_color = None if os.environ.get("NO_COLOR") else color
+    stream = sys.stderr if err else sys.stdout  # without one, click would write UTF-8 to an ASCII stream
+    click.secho(escape_control(text), file=stream, fg=shown_color, bold=color is not None or None)
+
+
+def note(text: str, *, color: str | None = None) -> None:
+    """Print a note or a warning on stderr; with `--quiet`, print nothing."""
+    context = click.get_current_context(silent=True)
+    if context is None or not context.find_root().params.get("quiet"):
+        echo(text, err=True, color=color)
 
 
 class PlainFormatter(logging.Formatter):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType
+from rich.emoji import Emoji
 from rich.rule import Rule
 from rich.segment import Segment
 from rich.table import Table
@@ -17,13 +18,14 @@ from services.core.text import escape_control
 
 Block = dict[str, Any]
 
-_MARKED = r"(?<!\w){mark}(?P<{name}>[^\s{mark}](?:[^{mark}\n]*[^\s{mark}])?){mark}(?!\w)"
+_MARKED = r"(?<!\w){mark}(?!\s)(?P<{name}>(?:<[^<>\n]+>|[^{mark}<\n])+)(?<!\s){mark}(?!\w)"  # a date may contain _
 _TOKEN = re.compile(
     "|".join(
         [
             r"```\n?(?P<pre>.+?)```",
             r"`(?P<code>[^`\n]+)`",
             r"<(?P<link>[^<>\n]+)>",
+            r"(?P<emoji>:[a-z][a-z0-9_+-]*: ?)",
             _MARKED.format(mark=r"\*", name="bold"),
             _MARKED.format(mark="_", name="italic"),
             _MARKED.format(mark="~", name="strike"),
@@ -77,6 +79,8 @@ def _token(kind: str, inner: str) -> Text:
         return Text(html.unescape(inner), style="cyan")
     if kind == "link":
         return _link(inner)
+    if kind == "emoji":  # the status is in words, too
+        return Text(inner if Emoji.replace(inner) == inner else "")
     return render_mrkdwn(inner, style=kind)
 
 
@@ -107,9 +111,15 @@ def _section(block: Block) -> RenderableType:
     elements: list[RenderableType] = [_text(block["text"])] if "text" in block else []
     if "fields" in block:
         elements.append(_field_grid([_text(field) for field in block["fields"]]))
-    if "accessory" in block:
-        elements.append(_control(block["accessory"]))
-    return Group(*elements)
+    accessory = block.get("accessory")
+    if accessory is None:
+        return Group(*elements)
+    if accessory["type"] != "overflow":
+        return Group(*elements, _control(accessory))
+    beside = Table.grid(expand=True, padding=(0, 1, 0, 0))
+    beside.add_column(ratio=1)
+    beside.add_row(Group(*elements), _control(accessory))
+    return beside
 
 
 def _field_grid(fields: Sequence[Text]) -> Table:

@@ -12,17 +12,17 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from handlers.images import ImageUploader
 from handlers.render.form_fields import result_modal
-from handlers.render.message import Message, fallback_forms, monospaced, text_message, text_only, with_picture
+from handlers.render.message import Message, fallback_forms, monospaced, text_message, with_picture
 from handlers.render.responses import BUSY, error_message
 from handlers.request import Audience, Reply, Request
 from handlers.slack_errors import BLOCKS_REFUSED, BlocksRefusedError, translate_slack_error
-from services.core.errors import MinerPulseError, UserInputError
+from services.core.errors import DeliveryError, MinerPulseError, UserInputError
 
 Fallback = Callable[[Request, Message], Awaitable[None]]
 FirstTimeCheck = Callable[[], Awaitable[bool]]
 
 INTERNAL_ERROR = "Something went wrong; it has been logged. Try again in a minute."
-NOT_SHARED = "Slack did not show this to the channel. Type /minerpulse and press Share there."
+NOT_SHARED = "Slack didn't post this to the channel. Type /minerpulse and press Share there."
 HTTP_OK = 200
 MAX_RUNNING = 200  # tasks at once: they share some database connections
 DRAIN_TIMEOUT_S = 25.0  # hosts send SIGKILL 30 s after SIGTERM
@@ -42,17 +42,26 @@ def first_time_check(check: FirstTimeCheck | None) -> Iterator[None]:
 
 async def post_ephemeral(request: Request, message: Message) -> None:
     """Post a message that only this person sees. Raises DeliveryError, for example if the app isn't in the channel."""
-    try:
-        await _post_ephemeral(request, message)
-    except BlocksRefusedError:
-        log.warning("Slack rejected the blocks of an ephemeral message; sending plain text")
-        await _post_ephemeral(request, text_only(message))
+    *richer, plain = message, *fallback_forms(message)
+    for form in richer:
+        try:
+            await _post_ephemeral(request, form)
+        except BlocksRefusedError:
+            log.warning("Slack rejected the blocks of an ephemeral message; sending a simpler form")
+        else:
+            return
+    await _post_ephemeral(request, plain)
 
 
 async def _post_ephemeral(request: Request, message: Message) -> None:
+    """Post a message that only this person sees, in the thread of the request if it has one."""
     with translate_slack_error():
         await request.client.chat_postEphemeral(
-            channel=request.channel.id, user=request.user_id, text=message.text, blocks=message.blocks
+            channel=request.channel.id,
+            user=request.user_id,
+            text=message.text,
+            blocks=message.blocks,
+            thread_ts=request.thread_ts or None,
         )
 
 
@@ -182,7 +191,7 @@ async def _send_with_image(request: Request, reply: Reply, uploader: ImageUpload
 
     Uses at most two of the five messages of a response_url, because an upload may not be ready at once.
     """
-    if reply.picture is None or not request.response_url:
+    if reply.picture is None or not (request.response_url or request.channel.id):
         return False
     file = await uploader.upload(request, reply.picture)
     if file is None:
@@ -190,11 +199,23 @@ async def _send_with_image(request: Request, reply: Reply, uploader: ImageUpload
     message = with_picture(reply.message, file, reply.picture.alt)
     for pause in uploader.retry_pauses:
         await asyncio.sleep(pause)
-        if _is_accepted(await _respond(request, message, reply.audience)):
+        if await _is_shown(request, message, reply.audience):
             return True
     log.warning("Slack does not show the uploaded image; replying without it")
     uploader.discard(request, reply.picture)
     return False
+
+
+async def _is_shown(request: Request, message: Message, audience: Audience) -> bool:
+    """Send a message with an image, and return whether Slack accepted it."""
+    if request.response_url:
+        return _is_accepted(await _respond(request, message, audience))
+    try:
+        await _post_ephemeral(request, message)
+    except DeliveryError as error:
+        log.warning("Slack rejected an image: %s", error)
+        return False
+    return True
 
 
 async def _send(request: Request, reply: Reply, fallback: Fallback) -> None:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from typing import NamedTuple, TypeAlias
 
 from handlers.render.message import Message
-from handlers.render.responses import error_message
 from handlers.request import Reply, Request
 from services.channels.permissions import Act
-from services.core.errors import RuleError
-from services.core.scan import DIGITS, Scanner
+from services.core.prices import WGMI_BTC, Pair, Symbol
+from services.core.scan import DIGITS, Scanner, is_symbol
 from services.core.text import strip_quotes
 from services.market.measure import Window
-from services.rules.grammar import parse_new_rule
+from services.market.sources.files.cohorts import read_cohorts
+from services.rules.grammar import parse_window
 
 SLASH = "/minerpulse"
 WINDOWS = {window.value: window for window in Window}
 MAX_NUMBER_DIGITS = 9  # of a rule or an alert
+MAX_BARE_SYMBOL = 5  # characters of a symbol that is typed without its pair, as on US exchanges
 
 
 class Topic(Enum):
@@ -28,6 +30,7 @@ class Topic(Enum):
     MARKET = "market"
     RULES = "rules"
     ALERTS = "alerts"
+    CHANNEL = "channel"
     SOURCES = "sources"
     HELP = "help"
 
@@ -46,7 +49,13 @@ class Command:
 
     Attributes:
         words: The words that name it.
+        aliases: Other words for it that people type, each with the argument that it stands for.
         arguments: Placeholder of what follows the words.
+        is_text: Whether what follows is free text, whose punctuation is kept.
+        summary: What it does, in the third person, as it reads after “It”.
+        note: More about it, in its own help.
+        label: A button that runs it.
+        short: What it does, in the short help; empty if it is not listed there.
         act: What it does, which decides who may use it.
         bare_act: What it does without an argument, if that is something else.
         is_study: Whether it measures years of history; a person runs one of these at a time.
@@ -58,9 +67,14 @@ class Command:
     """
 
     words: tuple[str, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
     arguments: str = ""
+    is_text: bool = False
     summary: str
+    note: str = ""
     example: str
+    label: str
+    short: str = ""
     act: Act
     bare_act: Act | None = None
     topic: Topic = Topic.MARKET
@@ -88,14 +102,54 @@ class Command:
         return f"{SLASH} {self.syntax}"
 
 
-def parse_window(argument: str) -> Window | None:
-    """Return the window; None if the argument is empty or not a window."""
-    return WINDOWS.get("".join(argument.lower().split()))
-
-
 def is_optional_window(argument: str) -> bool:
     """Return whether an argument is empty or a window."""
     return not argument or parse_window(argument) is not None
+
+
+class MarketArgument(NamedTuple):
+    """A pair and a window; None for the usual ones."""
+
+    pair: Pair | None
+    window: Window | None
+
+
+def parse_market_argument(argument: str) -> MarketArgument | None:
+    """Parse a window, a pair, or both in any order, such as `MARA 60 days`; None if the text is something else."""
+    window, typed = parse_window(argument), argument.replace(",", " ").split()
+    if window is not None or not typed:
+        return MarketArgument(None, window)
+    for symbol, rest in ((typed[0], typed[1:]), (typed[-1], typed[:-1])):
+        window = parse_window(" ".join(rest))
+        if (window is not None or not rest) and _is_pair(symbol):
+            return MarketArgument(_parse_pair(symbol), window)
+    return None
+
+
+def _is_pair(word: str) -> bool:
+    """Return whether a word is a pair or one of its symbols: a known one in any letter case, else in capitals."""
+    etf, slash, crypto = word.removeprefix("$").partition("/")
+    if slash:
+        return is_symbol(etf.upper(), extra=".") and is_symbol(crypto.upper())
+    return is_known_symbol(etf) or (len(etf) <= MAX_BARE_SYMBOL and is_symbol(etf, extra="."))
+
+
+def is_known_symbol(word: str) -> bool:
+    """Return whether a word is a symbol of the usual pair or a miner's, in any letter case."""
+    return word.upper().removeprefix("$") in _known_symbols()
+
+
+@cache
+def _known_symbols() -> frozenset[str]:
+    return frozenset({WGMI_BTC.etf, WGMI_BTC.crypto, *read_cohorts()})
+
+
+def _parse_pair(word: str) -> Pair | None:
+    """Return the pair of a symbol; None for bitcoin, which every usual pair has."""
+    etf, _, crypto = word.upper().removeprefix("$").partition("/")
+    if etf == WGMI_BTC.crypto:
+        return None
+    return Pair(etf=Symbol(etf), crypto=Symbol(crypto or WGMI_BTC.crypto))
 
 
 class NumberedArgument(NamedTuple):
@@ -110,15 +164,8 @@ def split_number(argument: str) -> NumberedArgument:
     scanner = Scanner(argument)
     scanner.skip("#")
     number = scanner.run(DIGITS, MAX_NUMBER_DIGITS)
+    if number:
+        scanner.skip(":", ",", ".", ")")
     if not number or not (scanner.is_done or scanner.next.isspace()):
         return NumberedArgument(None, strip_quotes(argument))
     return NumberedArgument(int(number), strip_quotes(scanner.rest))
-
-
-def rule_error(text: str) -> Message | None:
-    """Return why a text is not a rule; None if it is one."""
-    try:
-        parse_new_rule(text)
-    except RuleError as error:
-        return error_message(error)
-    return None

@@ -11,18 +11,33 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.home_tab import publish_busy_home, publish_home
-from handlers.render.home import welcome_message
+from handlers.mention import app_user_ids
+from handlers.render.home import messages_hint, welcome_message
 from handlers.request import Request
 
 ENDED_TOKENS = frozenset({"account_inactive", "invalid_auth", "token_expired", "token_revoked"})
 UNINSTALL_EVENTS = ("app_uninstalled", "team_access_revoked", "tokens_revoked")
+MENTION_EVENT = "app_mention"  # answered like a command, not with a row of EVENTS
 log = logging.getLogger(__name__)
 
 
 async def on_home_opened(request: Request, body: dict[str, Any]) -> None:
-    """Publish the Home tab; Slack renders the other tabs itself."""
-    if body["event"].get("tab", "home") == "home":
-        await publish_home(request)
+    """Publish the Home tab. On the Messages tab, post once how to ask; Slack renders the rest. Raises DeliveryError."""
+    match body["event"].get("tab", "home"):
+        case "home":
+            await publish_home(request)
+        case "messages":
+            await _post_messages_hint(request)
+
+
+async def _post_messages_hint(request: Request) -> None:
+    team, person = request.channel.team, request.user_id
+    if await request.commands.claim_messages_hint(team, person):
+        try:
+            await request.post(messages_hint())
+        except BaseException:
+            await request.commands.release_messages_hint(team, person)
+            raise
 
 
 async def on_home_opened_when_busy(request: Request, body: dict[str, Any]) -> None:
@@ -33,7 +48,7 @@ async def on_home_opened_when_busy(request: Request, body: dict[str, Any]) -> No
 
 async def on_joined(request: Request, body: dict[str, Any]) -> None:
     """Welcome a channel that the app was added to; alerts from before may still be open. Raises DeliveryError."""
-    if body["event"].get("user") not in _bot_user_ids(body):
+    if body["event"].get("user") not in app_user_ids(body):
         if request.memberships is not None:
             request.memberships.forget(request.channel.team, request.user_id)
         return
@@ -63,12 +78,6 @@ async def on_member_left(request: Request, _body: dict[str, Any]) -> None:
         await publish_home(request)
 
 
-def _bot_user_ids(body: dict[str, Any]) -> set[str]:
-    """Return the app's own user ids, from the event's authorizations."""
-    authorizations = body.get("authorizations") or ()
-    return {str(authorization["user_id"]) for authorization in authorizations if authorization.get("is_bot")}
-
-
 EVENTS: dict[str, Callable[[Request, dict[str, Any]], Awaitable[None]]] = {
     "app_home_opened": on_home_opened,
     "channel_deleted": on_left,
@@ -78,6 +87,7 @@ EVENTS: dict[str, Callable[[Request, dict[str, Any]], Awaitable[None]]] = {
     "member_joined_channel": on_joined,
     "member_left_channel": on_member_left,
 }
+SUBSCRIBED_EVENTS = (*EVENTS, MENTION_EVENT, *UNINSTALL_EVENTS)
 # The work of these needs only the database. It is done before the answer: if it fails, Slack sends the event again.
 DONE_BEFORE_ANSWER = frozenset({"channel_deleted", "channel_left", "group_deleted", "group_left"})
 # A person waits for an answer to these; any other event is work that must be done, however busy the app is.

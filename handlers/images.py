@@ -14,7 +14,7 @@ from cachetools import LRUCache
 from slack_sdk.errors import SlackRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.render.picture import ColorScheme, Picture
+from handlers.render.picture import ColorScheme, Picture, Size
 from handlers.request import Request
 from handlers.slack_errors import translate_slack_error
 from services.core.errors import DeliveryError
@@ -51,8 +51,8 @@ def picture_key(picture: Picture, scheme: ColorScheme) -> str:
 
 
 def draw_png(picture: Picture, scheme: ColorScheme) -> bytes:
-    """Return the picture as PNG; the large drawing module is imported with the first picture."""
-    png: bytes = import_module("handlers.render.drawing").render_png(picture, scheme)
+    """Return the picture as PNG for a phone's card; the large drawing module is imported with the first picture."""
+    png: bytes = import_module("handlers.render.drawing").render_png(picture, scheme, Size.PHONE)
     return png
 
 
@@ -160,7 +160,7 @@ class ImageUploader:
                     content=png, filename=FILE_NAME, title=picture.title, alt_txt=picture.alt[:MAX_ALT_TEXT]
                 )
         except SlackRequestError as error:
-            raise DeliveryError("Slack did not take the file.", permanent=False, surely_not_posted=True) from error
+            raise DeliveryError("Slack didn't accept the file.", permanent=False, surely_not_posted=True) from error
         return str(response["files"][0]["id"])
 
 

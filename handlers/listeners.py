@@ -10,16 +10,18 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.actions import ACTIONS, Action
+from handlers.actions import ACTIONS, Action, choose
+from handlers.alert_forms import keep_resolve_form, submit_resolve, validate_resolve
 from handlers.background import BackgroundTasks, open_message_modal, post_ephemeral, run_and_log
 from handlers.command import SLASH
 from handlers.commands import COMMANDS
-from handlers.commands.parse import parse_command
-from handlers.events import BUSY_EVENTS, DONE_BEFORE_ANSWER, EVENTS
+from handlers.commands.parse import ParsedCommand, parse_command
+from handlers.events import BUSY_EVENTS, DONE_BEFORE_ANSWER, EVENTS, MENTION_EVENT
 from handlers.gate import Gate
 from handlers.home_tab import open_board
 from handlers.images import ImageUploader
 from handlers.membership import Memberships
+from handlers.mention import read_mention
 from handlers.render.form_fields import FIELD_PREFIX, result_modal
 from handlers.render.message import Message, text_message
 from handlers.render.responses import BUSY, error_message, untracked_message
@@ -31,7 +33,7 @@ from services.channels.commands import ChannelCommands
 from services.channels.permissions import Act
 from services.core.clock import Clock
 from services.core.errors import AlertNotFoundError, NotFoundError
-from services.core.identity import Channel
+from services.core.identity import Channel, Person
 from services.research.service import ResearchService
 
 Listener = Callable[..., Awaitable[None]]
@@ -49,7 +51,7 @@ class Modal:
     validate: Callable[[Form], dict[str, str]]
     update: Callable[[Form], Awaitable[None]]
     show: Callable[[Form, Message], Awaitable[None]]
-    submit: Callable[[Form], Awaitable[Reply]]
+    submit: Callable[[Form], Awaitable[Reply | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,14 @@ class Shortcut:
 MODALS = {
     "rule_editor": Modal(
         act=Act.CHANGE_RULES, validate=validate_editor, update=update_editor, show=show_in_editor, submit=submit_editor
-    )
+    ),
+    "resolve": Modal(
+        act=Act.RESOLVE,
+        validate=validate_resolve,
+        update=keep_resolve_form,
+        show=keep_resolve_form,
+        submit=submit_resolve,
+    ),
 }
 SHORTCUTS = {"board": Shortcut(act=Act.READ, run=open_board)}
 
@@ -95,7 +104,7 @@ class Dependencies:
             commands = replace(commands, permissions=replace(commands.permissions, is_outsider=True))
         return Request(
             channel=Channel(team=str(context.team_id), id=channel or context.channel_id or ""),
-            user_id=str(context.user_id),
+            user_id=Person(str(context.user_id), _name_of(body)),
             value=value,
             commands=commands,
             research=self.research,
@@ -109,6 +118,14 @@ class Dependencies:
         )
 
 
+def _name_of(body: Mapping[str, Any]) -> str:
+    """Return the name of who caused a payload; empty for an event, which has none."""
+    user = body.get("user")
+    if isinstance(user, Mapping):
+        return str(user.get("username") or user.get("name") or "")
+    return str(body.get("user_name") or "")
+
+
 def is_outsider(body: Mapping[str, Any], team: str | None) -> bool:
     """Return whether a payload comes from a person of another organization, in a Slack Connect channel.
 
@@ -116,12 +133,28 @@ def is_outsider(body: Mapping[str, Any], team: str | None) -> bool:
     Commands carry no workspace of the person: Slack doesn't offer them to people of other organizations.
     Source: https://docs.slack.dev/reference/interaction-payloads/block_actions-payload
     """
+    if isinstance(event := body.get("event"), Mapping):
+        return _is_outside_author(event, body, team)
     user, workspace, organization = body.get("user"), body.get("team"), body.get("enterprise")
     own = user.get("team_id") if isinstance(user, Mapping) else None
     homes = {team, workspace.get("enterprise_id") if isinstance(workspace, Mapping) else None}
     if body.get("is_enterprise_install") and isinstance(organization, Mapping):
         homes.add(organization.get("id"))
     return bool(own) and own not in homes
+
+
+def _is_outside_author(event: Mapping[str, Any], body: Mapping[str, Any], team: str | None) -> bool:
+    """Return whether an event's author belongs to another organization; in a shared channel, also if that is unknown.
+
+    Source: https://docs.slack.dev/apis/slack-connect
+    """
+    is_shared = body.get("is_ext_shared_channel")
+    author = event.get("user_team") or event.get("source_team") or event.get("team")
+    if is_shared is False or not (is_shared or author):
+        return False
+    authorizations = body.get("authorizations") or ()
+    organizations = [body.get("context_enterprise_id"), *(one.get("enterprise_id") for one in authorizations)]
+    return author is None or author not in {team, *organizations}
 
 
 def register(
@@ -150,12 +183,13 @@ def register(
     )
     app.command(SLASH)(_on_command(deps))
     for action_id, row in ACTIONS.items():
-        app.action(action_id)(_on_action(deps, row))
+        app.action(re.compile(f"^{action_id}(:|$)"))(_on_action(deps, row))  # IDs are unique in a view by what follows
     app.action(re.compile(f"^{FIELD_PREFIX}"))(_on_change(deps))
     for callback_id, shortcut in SHORTCUTS.items():
         app.shortcut(callback_id)(_on_shortcut(deps, shortcut))
     for kind, handle in EVENTS.items():
         app.event(kind)(_on_event(deps, handle))
+    app.event(MENTION_EVENT)(_on_mention(deps))
     for callback_id, modal in MODALS.items():
         app.view(callback_id)(_on_submit(deps, modal))
     return deps.tasks
@@ -173,13 +207,38 @@ def _on_command(deps: Dependencies) -> Listener:
             await ack(text=BUSY)
             return
         await ack()
-        row = parsed.command
-        if row is not None and row.run is not None:
-            request = deps.build_request(context, client, parsed.argument, command)
-            act, run = row.act_of(parsed.argument), partial(row.run, request)
-            deps.tasks.start_reply(request, deps.gate.run(request, act, run, is_study=row.is_study), row.usage)
+        _start_command(deps, deps.build_request(context, client, parsed.argument, command), parsed)
 
     return listen
+
+
+def _on_mention(deps: Dependencies) -> Listener:
+    """Answer a mention of the app as a command, with a message to that person alone; ignore mentions by apps."""
+
+    async def listen(body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
+        mention = read_mention(body)
+        if mention is None:
+            return
+        channel = str(body["event"].get("channel") or "")
+        request = deps.build_request(context, client, mention.command.argument, body, channel)
+        _start_command(deps, replace(request, thread_ts=mention.thread_ts), mention.command)
+
+    return listen
+
+
+def _start_command(deps: Dependencies, request: Request, parsed: ParsedCommand) -> None:
+    """Start a command in the background, past the gate; a mention needs a call for an immediate answer, too."""
+    row = parsed.command
+    if parsed.response is not None:
+        work = deps.gate.run(request, Act.READ, partial(_reply_with, parsed.response))
+        deps.tasks.start_reply(request, work, MENTION_EVENT)
+    elif row is not None and row.run is not None:
+        act, run = row.act_of(parsed.argument), partial(row.run, request)
+        deps.tasks.start_reply(request, deps.gate.run(request, act, run, is_study=row.is_study), row.usage)
+
+
+async def _reply_with(message: Message) -> Reply:
+    return Reply(message=message)
 
 
 def _on_action(deps: Dependencies, row: Action) -> Listener:
@@ -187,9 +246,10 @@ def _on_action(deps: Dependencies, row: Action) -> Listener:
         await ack()
         action = body["actions"][0]
         choice = action.get("selected_option") or action
-        request = deps.build_request(context, client, str(choice.get("value", "")), body)
+        chosen, value = choose(row, str(choice.get("value", "")))
+        request = deps.build_request(context, client, value, body)
         fallback = post_ephemeral if context.channel_id else open_message_modal  # the Home tab has no channel
-        work = partial(deps.gate.run, request, row.act, partial(row.run, request), is_study=row.is_study)
+        work = partial(deps.gate.run, request, chosen.act, partial(chosen.run, request), is_study=chosen.is_study)
         deps.tasks.start_reply(request, _mark_untracked(work, body), str(action["action_id"]), fallback)
 
     return listen

@@ -47,6 +47,7 @@ class Request:
         memberships: Which channels a person is in; None if nothing is known about that.
         trigger_id: Opens a modal; valid for three seconds.
         response_url: Accepts up to five replies within 30 minutes; empty if there is none.
+        thread_ts: The thread in which the app was mentioned, which gets the reply; empty if there is none.
     """
 
     channel: Channel
@@ -61,6 +62,7 @@ class Request:
     memberships: Memberships | None = None
     trigger_id: str = ""
     response_url: str = ""
+    thread_ts: str = ""
 
     @property
     def now(self) -> datetime:

@@ -9,7 +9,14 @@ from handlers.render.form_fields import result_modal
 from handlers.render.markup import code
 from handlers.render.message import Message, stack, text_message
 from handlers.render.responses import error_message
-from handlers.render.rule_form import editor_modal, preview_message, preview_pending_message, unreadable_fields_message
+from handlers.render.rule_form import (
+    editor_modal,
+    editor_offer,
+    preview_message,
+    preview_notes,
+    preview_pending_message,
+    unreadable_fields_message,
+)
 from handlers.render.rules import alerts_started_message, rule_added_message, rule_edited_message
 from handlers.render.tune import TuneOffer, tune_message
 from handlers.request import Form, Reply, Request
@@ -19,25 +26,26 @@ from services.channels.rule_commands import overlaps_of
 from services.channels.rule_placement import find_placement
 from services.core.errors import DeliveryError, MinerPulseError
 from services.core.prices import Pair
+from services.research.service import RulePreview
 from services.research.tune import parse_target
 from services.rules.grammar import parse_rule
 from services.rules.rule import EXAMPLE
 
 EDITOR_EXAMPLE = "5d 15pp"
-RULE_GONE = "Nothing was changed. `/minerpulse rules` lists what is watched, and `/minerpulse rule add` adds a new one."
+RULE_GONE = "Nothing was changed. `/minerpulse rules` shows the rules, and `/minerpulse rule add` adds a new one."
 log = logging.getLogger(__name__)
 
 
 async def add_rule(request: Request, text: str) -> Message:
-    """Add the rule and return the confirmation.
+    """Add the rule and return the confirmation, with how often the rule would have fired.
 
     The first rule of a channel is announced there, which proves that the app can post. If that fails, the confirmation
     says why.
     """
     added = await request.commands.add_rule(request.channel, text, request.user_id)
-    message = rule_added_message(added)
     if not added.created:
-        return message
+        return rule_added_message(added)
+    message = rule_added_message(added, await _preview_of(request, str(added.channel_rule.rule)))
     if len(await request.commands.rules(request.channel)) > 1:
         return message
     try:
@@ -45,6 +53,15 @@ async def add_rule(request: Request, text: str) -> Message:
     except DeliveryError as error:
         return stack(message, _announcement_failed(error))
     return message
+
+
+async def _preview_of(request: Request, text: str) -> RulePreview | None:
+    """Return how often a rule would have fired; None if there are no prices, as the rule is saved all the same."""
+    try:
+        return await request.commands.preview(text)
+    except MinerPulseError as error:
+        log.warning("no preview of an added rule: %s", error)
+        return None
 
 
 async def edit_rule_text(request: Request, rule_id: int, text: str) -> Message:
@@ -56,7 +73,7 @@ def _announcement_failed(error: DeliveryError) -> Message:
     """Return why the channel wasn't notified; a transient error needs no action because the rule is stored."""
     if error.permanent:
         return error_message(error)
-    return text_message(f"The channel was not notified: {error} The rule is saved; no action is needed.")
+    return text_message(f"The rule is saved, but the channel wasn't notified: {error} You don't need to do anything.")
 
 
 async def announce_alerts(request: Request, rules: Sequence[str], pair: Pair) -> None:
@@ -77,8 +94,10 @@ async def open_editor(request: Request, text: str = "", rule_id: int | None = No
     """Open the editor with a rule, or the usual one, then preview it.
 
     If Slack doesn't open it, usually because the trigger expired after three seconds, return the command to type
-    instead.
+    instead. A mention of the app has no trigger; its reply is a button that opens the editor.
     """
+    if not request.trigger_id:
+        return Reply(message=editor_offer(text, rule_id))
     pair = request.commands.pair
     rule_form = RuleForm.from_rule(parse_rule(text), default_pair=pair) if text else default_form()
     context = FormContext(channel=request.channel.id, response_url=request.response_url, rule_id=rule_id)
@@ -119,8 +138,11 @@ async def _ready(view: dict[str, Any]) -> dict[str, Any]:
 
 
 def validate_editor(form: Form) -> dict[str, str]:
-    """Return the errors of the fields, without I/O."""
-    return RuleForm.from_values(form.values).errors(form.request.commands.pair)
+    """Return the errors of the fields, without I/O; in a form of an earlier release, all below the threshold."""
+    errors = RuleForm.from_values(form.values).errors(form.request.commands.pair)
+    if not errors or "evaluate" in form.values:
+        return errors
+    return {"threshold": " ".join(errors.values())}
 
 
 async def submit_editor(form: Form) -> Reply:
@@ -129,7 +151,7 @@ async def submit_editor(form: Form) -> Reply:
     try:
         return Reply(message=await _save(form, text))
     except MinerPulseError as error:
-        hint = f"Nothing was changed. The form is closed; the rule in it was {code(text)}."
+        hint = f"Nothing was changed. The rule in the form was {code(text)}."
         return Reply(message=stack(error_message(error), text_message(hint)))
 
 
@@ -142,7 +164,7 @@ async def _save(form: Form, text: str) -> Message:
 
 def _command_hint(text: str, rule_id: int | None) -> Message:
     line = f"rule add {EDITOR_EXAMPLE}" if rule_id is None else f"rule edit {rule_id} {text}"
-    return text_message(f"Without the form: type {code(f'/minerpulse {line}')}, changed as you want it.")
+    return text_message(f"Without the form, type for example {code(f'/minerpulse {line}')}.")
 
 
 async def _initial_view(request: Request, rule_form: RuleForm, context: FormContext, text: str) -> dict[str, Any]:
@@ -163,7 +185,7 @@ async def _existing_rule_view(request: Request, rule_form: RuleForm, context: Fo
             text_message(f"Rule {context.rule_id} {code(text)} no longer exists in this channel.", RULE_GONE)
         )
     if current != text:
-        changed = text_message(f"Rule {context.rule_id} reads {code(current)} now; saving replaces it with this.")
+        changed = text_message(f"Rule {context.rule_id} was changed to {code(current)}. *Save Rule* replaces it.")
         return editor_modal(rule_form, context, request.commands.pair, changed)
     return await _preview_view(request, rule_form, context)
 
@@ -174,8 +196,10 @@ async def _preview_view(request: Request, rule_form: RuleForm, context: FormCont
     if errors := rule_form.errors(request.commands.pair):
         return render(unreadable_fields_message(errors))
     try:
-        preview = await request.commands.preview(rule_form.text)
-        overlaps = overlaps_of(await request.commands.rules(request.channel), preview.rule, context.rule_id)
-        return render(preview_message(preview, overlaps))
+        rules = await request.commands.rules(request.channel)
+        saved = next((one.rule for one in rules if one.id == context.rule_id), None)
+        preview = await request.commands.preview(rule_form.text, saved)
+        overlaps = overlaps_of(rules, preview.rule, context.rule_id)
+        return render(preview_message(preview, overlaps), preview_notes(preview))
     except MinerPulseError as error:
         return render(error_message(error))

@@ -25,15 +25,15 @@ from services.core.errors import (
     MessageRefusedError,
 )
 
-INVITE = "MinerPulse cannot post in this channel: type /invite @MinerPulse there, then try again."
-INSTALL = "Slack does not accept the app's token: install MinerPulse again and give it the new token."
+INVITE = "MinerPulse can't post in this channel: type /invite @MinerPulse there, then try again."
+INSTALL = "Slack doesn't accept the app's token: reinstall MinerPulse and set the new token."
 FORBIDDEN = "The workspace does not let MinerPulse post in this channel: ask a workspace admin."
 LAYOUT = "Slack rejected this message, even in its plain form. Please report it."
 ARCHIVED = "The channel is archived: unarchive it, or start alerts in another one."
-TRIGGER_EXPIRED = "Slack opens a form only within three seconds, which were over. Try again."
+TRIGGER_EXPIRED = "Slack opens a form only within three seconds, and that time had passed. Try again."
 NO_FORMS = "A rehearsal in the terminal can't open forms. Use `minerpulse rehearse --web`."
 NO_TAB = "The app can't send direct messages. Switch on its Messages Tab, under App Home in its Slack settings."
-UNKNOWN = "Slack refuses this message with a code that MinerPulse does not know; look it up in Slack's documentation:"
+UNKNOWN = "Slack refused this message with a code that MinerPulse doesn't know; look it up in Slack's documentation:"
 
 REMEDIES = {
     "channel_not_found": INVITE,
@@ -117,7 +117,7 @@ def translate_slack_error() -> Iterator[None]:
             raise
         raise unclear_answer("an answer that is no object") from error
     except aiohttp.ClientConnectorError as error:
-        raise DeliveryError("Slack cannot be reached.", permanent=False, surely_not_posted=True) from error
+        raise DeliveryError("Slack can't be reached.", permanent=False, surely_not_posted=True) from error
     except (aiohttp.ClientError, OSError) as error:
         raise unclear_answer(f"no answer ({type(error).__name__})") from error
 
@@ -140,7 +140,7 @@ def _error_for_code(code: str) -> DeliveryError:
     if code == EDIT_WINDOW_CLOSED:
         return MessageNotEditableError(f"The workspace no longer allows changes to this message ({code}).")
     if code in MESSAGE_GONE:
-        return MessageGoneError(f"Slack cannot change the message ({code}).")
+        return MessageGoneError(f"Slack can't change the message ({code}).")
     if code in REMEDIES:
         text = f"{REMEDIES[code]} ({code})"
         error = DeliveryError(text, permanent=True, surely_not_posted=True)
@@ -152,7 +152,8 @@ def _error_for_code(code: str) -> DeliveryError:
 
 def unclear_answer(reason: str) -> DeliveryError:
     """Return the error of an answer that doesn't say whether Slack has the message, so it is looked up."""
-    return DeliveryError(f"Slack may not have taken the message: {reason}.", permanent=False, surely_not_posted=False)
+    problem = f"Slack may not have accepted the message: {reason}."
+    return DeliveryError(problem, permanent=False, surely_not_posted=False)
 
 
 def _parse_retry_after(text: str) -> timedelta | None:

@@ -23,7 +23,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from yarl import URL
 
 from handlers.render.alert import alert_message
-from handlers.render.alert_text import thread_reply
+from handlers.render.alert_thread import thread_reply
 from handlers.render.message import Message, text_only, without_charts
 from handlers.render.notices import notice_message
 from handlers.slack_errors import BlocksRefusedError, response_body, translate_slack_error, unclear_answer
@@ -42,6 +42,7 @@ from services.market.sources.http.environment import environment_proxy
 
 SendCall = Callable[[Message], Awaitable[AsyncSlackResponse]]
 
+_BREAKS_LINK = frozenset("|<> ")  # in mrkdwn
 EVENT_TYPE = "minerpulse_alert"
 PAGE_SIZE = 200
 MAX_PAGES = 10
@@ -145,6 +146,16 @@ class SlackNotifier:
         """Find a message by its key; see `find_message`."""
         return await find_message(await self._client_of(channel), channel.id, key, since, thread_id)
 
+    async def permalink(self, channel: Channel, message_id: str) -> str:
+        """Return the permalink of a message. Raises DeliveryError."""
+        client = await self._client_of(channel)
+        with translate_slack_error():
+            response = await client.chat_getPermalink(channel=channel.id, message_ts=message_id)
+        permalink = response_body(response).get("permalink")
+        if not isinstance(permalink, str) or not permalink.startswith("https://") or _BREAKS_LINK & {*permalink}:
+            raise unclear_answer("an answer without a permalink")
+        return permalink
+
     async def _deliver(self, channel: Channel, message: Message, send: SendCall) -> str:
         """Send a message. If Slack rejects its blocks, retry without its chart, then as plain text.
 
@@ -241,7 +252,7 @@ async def _page(
     except MessageGoneError:
         return {}, None  # no such thread, so no reply in it
     except (AppPermissionError, MessageRefusedError) as error:
-        raise MessageLookupDeniedError(f"MinerPulse may not read what was posted there; {SCOPES_HINT}.") from error
+        raise MessageLookupDeniedError(f"MinerPulse isn't allowed to read messages there; {SCOPES_HINT}.") from error
     page = response_body(response)
     if not isinstance(page.get("messages"), list):
         raise unclear_answer("an answer without messages")

@@ -38,7 +38,10 @@ def test_pinned_releases_are_within_the_bounds() -> None:
     assert [] == [name for name, one in REQUIREMENTS.items() if pins[name] not in one.specifier]
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "requirements-audit.txt"])
+PINNED = ["requirements.txt", "requirements-dev.txt", "requirements-audit.txt", "requirements-docs.txt"]
+
+
+@pytest.mark.parametrize("file", PINNED)
 def test_every_pin_has_a_hash(file: str) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
     starts = [match.start() for match in _PIN.finditer(text)]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from bot.commands.base import command
 from bot.commands.live import query_history
 from bot.commands.options import btc_option, etf_option, json_option, print_document, require_both_files
 from bot.documents.rules import backtest_document
@@ -18,15 +19,16 @@ from services.rules.grammar import parse_rule
 from services.rules.rule import Rule
 
 
-@click.command()
+@command("minerpulse backtest 5d 15pp", "minerpulse backtest 1d 8pp --etf wgmi.csv --btc btc_1h.csv")
 @click.argument("words", metavar="RULE", nargs=-1, required=True)
 @etf_option
 @btc_option
 @json_option
 def backtest_command(*, words: tuple[str, ...], etf: Path | None, btc: Path | None, as_json: bool) -> None:
-    """Show how RULE, as in “5d 15pp”, would have fired on all sessions since the listing, and what followed.
+    """Show how often RULE would have fired on all sessions since the listing, and what followed.
 
-    It is decided once at each session's close.
+    RULE is a rule such as “5d 15pp”. It is evaluated at each session's close. With price files, the backtest covers
+    the sessions in the files.
     """
     files = require_both_files(etf, btc)
     settings = load_settings()
@@ -45,4 +47,4 @@ def _backtest_files(files: PriceFiles, rule: Rule) -> BacktestResult:
     rows = align_files(files)
     backtest, curve = backtest_with_curve(rows, rule)
     provenance = Provenance(problems=files.warnings, basis=pair_basis(rows))
-    return BacktestResult(backtest=backtest, curve=curve, provenance=provenance)
+    return BacktestResult(backtest=backtest, curve=curve, provenance=provenance, left_out=rows.exclusions)

@@ -2,22 +2,19 @@
 
 import asyncio
 import glob
-import json
 import os
 import shlex
 import stat
 from collections.abc import Awaitable
 from contextlib import aclosing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from enum import Enum
 from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
 
 import aiohttp
-import click
 from rich.markup import escape
 from rich.table import Table
 from slack_sdk.errors import SlackApiError
@@ -26,13 +23,15 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.app import App, build, needs_network
 from bot.cli import as_typed
 from bot.clock import SystemClock
-from bot.commands.options import json_option
+from bot.commands.base import command
+from bot.commands.options import json_option, print_document
+from bot.documents.operations import CheckFields, CheckResult, doctor_document
+from bot.env_file import env_file
 from bot.health import describe_delivery_problem
-from bot.manifest import LOOKUP_SCOPES, REQUIRED_SCOPES, UPLOAD
+from bot.manifest import ALL_SCOPES, LOOKUP_SCOPES, MENTION, REQUIRED_SCOPES
 from bot.oauth.rotation import overdue_tokens
 from bot.oauth.tokens import granted_scopes
-from bot.settings import ENV_FILE, Settings, load_settings
-from bot.streams import echo
+from bot.settings import Settings, load_settings
 from bot.terminal import SafeConsole
 from handlers.render import fmt
 from handlers.render.reasons import error_text, sentences
@@ -60,23 +59,18 @@ PRICE_LOOKBACK = timedelta(days=10)  # contains a session, whatever the holidays
 MAX_CLOCK_SKEW = timedelta(minutes=2)  # Slack rejects a difference of more than five
 ENV_EXAMPLE = ".env.example"
 ENVIRONMENT = "proxies, certificates"
-NETWORK_HINT = "Sources and Slack are checked once this is changed."
-CONNECT_HINT = "Create the app from `minerpulse manifest` and set its tokens as .env.example shows."
-REINSTALL_HINT = "Add the scopes under OAuth & Permissions, and install the app again."
-NETWORK_RETRY_HINT = "Try again in a minute; then check the network, or leave it out of MINERPULSE_NETWORK_SOURCES."
-SUSPECT_NETWORK_HINT = "Do not rely on these figures; look again in an hour, and compare them with a block explorer."
-RENEWAL_HINT = "Open /slack/install in that workspace; the log has Slack's answer."
+NETWORK_HINT = "Fix this first; sources and Slack are checked then."
+CONNECT_HINT = "Create the app from `minerpulse manifest`, and set its tokens as .env.example shows."
+REINSTALL_HINT = "Add the scopes under OAuth & Permissions, and reinstall the app."
+MENTION_HINT = (
+    "To answer @MinerPulse in channels, paste the manifest of `minerpulse manifest` under App Manifest, and reinstall "
+    "the app."
+)
+NETWORK_RETRY_HINT = "Try again in a minute. Then check the network, or remove it from MINERPULSE_NETWORK_SOURCES."
+SUSPECT_NETWORK_HINT = "Don't rely on these figures. Check again in an hour, and compare them with a block explorer."
+RENEWAL_HINT = "Open /slack/install in that workspace. The log has Slack's answer."
 PER_WORKSPACE = "each workspace that installs the app has its own"
-CLOCK_HINT = "Set this machine's clock, preferably with NTP: requests are refused if it is five minutes off."
-
-
-class CheckResult(Enum):
-    """The result of a check."""
-
-    OK = "OK"
-    WARN = "WARN"
-    FAIL = "FAIL"
-    SKIP = "SKIP"
+CLOCK_HINT = "Set this machine's clock, preferably with NTP. Slack's requests are refused if it is off by five minutes."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +111,12 @@ def _ok(check: str, found: str) -> Finding:
 def check_environment(settings: Settings) -> Finding:
     """Check what the environment says about proxies and certificates."""
     if not needs_network(settings):
-        return _skip(ENVIRONMENT, "not needed, as prices are simulated")
+        return _skip(ENVIRONMENT, "not needed: prices are simulated")
     try:
         check_network_environment()
     except InvalidSettingsError as error:
         return _fail(ENVIRONMENT, str(error), NETWORK_HINT)
-    return _ok(ENVIRONMENT, f"calls use {describe_proxies()}")
+    return _ok(ENVIRONMENT, f"requests use {describe_proxies()}")
 
 
 async def check_database(settings: Settings) -> tuple[Finding, list[Finding]]:
@@ -132,7 +126,7 @@ async def check_database(settings: Settings) -> tuple[Finding, list[Finding]]:
     except DatabaseMissingError as error:
         return _ok("database", str(error)), []
     except DatabaseUnavailableError as error:
-        remedy = "Check MINERPULSE_DATABASE_URL; an older database needs `minerpulse migrate`."
+        remedy = "Check MINERPULSE_DATABASE_URL."
         return _fail("database", str(error), remedy), []
     async with aclosing(store):
         messages = [_delivery_finding(problem) for problem in await store.delivery_problems()]
@@ -145,7 +139,8 @@ async def check_database(settings: Settings) -> tuple[Finding, list[Finding]]:
 
 def check_file_permissions(settings: Settings) -> list[Finding]:
     """Find files with secrets that other users of this machine can read: .env, the database, and backups beside it."""
-    candidates = [path for path in Path().glob(f"{ENV_FILE}*") if path.name != ENV_EXAMPLE]
+    chosen = env_file.get()
+    candidates = [path for path in chosen.parent.glob(f"{glob.escape(chosen.name)}*") if path.name != ENV_EXAMPLE]
     with suppress(DatabaseUnavailableError):  # of a URL that cannot be read, which has its own finding
         candidates += _database_files(database_path(settings.database_url))
     readable = sorted({str(path) for path in candidates if _others_can_read(path)})
@@ -180,9 +175,9 @@ def _others_can_read(path: Path) -> bool:
 
 def _delivery_finding(problem: DeliveryProblem) -> Finding:
     remedy = (
-        "It is retried when its alert changes."
+        "It is sent again when its alert changes."
         if problem.dead_lettered
-        else "Waiting messages are sent once that is done."
+        else "Fix this; queued messages are sent then."
     )
     return _fail("messages", describe_delivery_problem(problem), remedy)
 
@@ -220,12 +215,12 @@ async def check_crypto(app: App, source: CryptoSource) -> Finding:
 async def check_network(app: App) -> list[Finding]:
     """Query each bitcoin network source once, and check the combined figures."""
     if app.settings.simulated:
-        return [_skip("bitcoin network", "not asked, as prices are simulated")]
+        return [_skip("bitcoin network", "not checked: prices are simulated")]
     sources = [await check_network_source(app, feed) for feed in app.network.feeds]
     try:
         checked = await app.network.network(app.clock.now())
     except NoHistoryError:
-        return [*sources, _skip("bitcoin network", "needs a source that answers")]
+        return [*sources, _skip("bitcoin network", "not checked: no source answers")]
     return [*sources, check_network_data(checked)]
 
 
@@ -235,8 +230,8 @@ async def check_network_source(app: App, feed: NetworkFeed) -> Finding:
     report, elapsed_s = await _timed(feed.read(app.clock.now()))
     if report.network is None:
         return _fail(check, report.problem or "", NETWORK_RETRY_HINT)
-    age = fmt.duration(report.network.age(app.clock.now()))
-    return _ok(check, f"hash rate {fmt.hashrate(report.network.hashrate)}, {age} old; answered in {elapsed_s:.2f} s")
+    age = fmt.age(report.network.age(app.clock.now()))
+    return _ok(check, f"hash rate {fmt.hashrate(report.network.hashrate)}, {age}; answered in {elapsed_s:.2f} s")
 
 
 def check_network_data(checked: CheckedNetwork) -> Finding:
@@ -244,7 +239,9 @@ def check_network_data(checked: CheckedNetwork) -> Finding:
     network, trust = checked.network, checked.trust
     figures = [f"difficulty {fmt.difficulty(network.difficulty)}", f"hash rate {fmt.hashrate(network.hashrate)}"]
     if network.retarget is not None:
-        figures.append(f"next retarget {fmt.percent(network.retarget.change)} on {fmt.moment(network.retarget.at)}")
+        figures.append(
+            f"next retarget {fmt.percent(network.retarget.change)} on {fmt.plain_instant(network.retarget.at)}"
+        )
     reasons = f": {'; '.join(sentences(trust.reasons))}" if trust.reasons else ""
     found = f"{', '.join(figures)}; {trust.verdict.value}{reasons}"
     return (
@@ -267,7 +264,7 @@ async def check_slack(app: App) -> list[Finding]:
             "Copy the Bot User OAuth Token from OAuth & Permissions.",
         )
     except (aiohttp.ClientError, TimeoutError) as error:
-        token = _fail(names[0], f"Slack cannot be reached ({type(error).__name__})", "Check this machine's network.")
+        token = _fail(names[0], f"Slack can't be reached ({type(error).__name__})", "Check this machine's network.")
     else:
         token = (
             _skip(names[0], PER_WORKSPACE)
@@ -280,25 +277,23 @@ async def check_slack(app: App) -> list[Finding]:
             check_requests(app.settings),
             check_clock(response.headers.get("date"), app.clock),
         ]
-    return [token, *(_skip(name, "needs the token") for name in names[1:])]
+    return [token, *(_skip(name, "not checked: the token doesn't work") for name in names[1:])]
 
 
 def check_scopes(response: AsyncSlackResponse) -> Finding:
-    """Compare the token's scopes with the required ones. The lookup scopes are optional."""
+    """Compare the token's scopes with the required ones. Those for look-ups and mentions are optional."""
     granted = granted_scopes(response)
     missing = [scope for scope in REQUIRED_SCOPES if scope not in granted]
     if missing:
         return _fail("Slack scopes", f"missing: {', '.join(missing)}", REINSTALL_HINT)
     missing_lookup = [scope for scope in LOOKUP_SCOPES if scope not in granted]
-    risk = (
-        f"; without {' and '.join(missing_lookup)} an alert whose answer is lost may appear twice"
-        if missing_lookup
-        else ""
-    )
-    return _ok(
-        "Slack scopes",
-        ", ".join(scope for scope in (*REQUIRED_SCOPES, *LOOKUP_SCOPES, *UPLOAD) if scope in granted) + risk,
-    )
+    found = [", ".join(scope for scope in ALL_SCOPES if scope in granted)]
+    if missing_lookup:
+        found.append(f"without {' and '.join(missing_lookup)} an alert whose answer is lost may appear twice")
+    if missing_mention := [scope for scope in MENTION if scope not in granted]:
+        found.append(f"without {missing_mention[0]} a mention of @MinerPulse isn't answered")
+    next_step = MENTION_HINT if missing_mention else ""
+    return Finding(check="Slack scopes", result=CheckResult.OK, found="; ".join(found), next_step=next_step)
 
 
 def check_requests(settings: Settings) -> Finding:
@@ -314,12 +309,12 @@ def check_clock(date: str | None, clock: Clock) -> Finding:
         return _skip("clock", "Slack's answer has no date")
     skew = abs(clock.now() - parsedate_to_datetime(date))
     if skew > MAX_CLOCK_SKEW:
-        return _fail("clock", f"{skew.total_seconds():,.0f} s apart from Slack's", CLOCK_HINT)
-    return _ok("clock", "agrees with Slack's")
+        return _fail("clock", f"{skew.total_seconds():,.0f} s off Slack's clock", CLOCK_HINT)
+    return _ok("clock", "agrees with Slack's clock")
 
 
 def _format_quote(quote: Quote, now: datetime) -> str:
-    return f"at {quote.price:,.2f}, {fmt.duration(quote.age(now))} old"
+    return f"at {quote.price:,.2f}, {fmt.age(quote.age(now))}"
 
 
 def _fail(check: str, found: str, next_step: str) -> Finding:
@@ -333,10 +328,10 @@ def _skip(check: str, found: str, next_step: str = "") -> Finding:
 def _source_hint(setting: str, error: SourceError) -> str:
     if error.fault is SourceFault.KEY_REFUSED:
         variables = [name for row in SOURCES if row.title == error.source for name in row.key_variables]
-        return f"The API key is wrong or has expired: set a new one in {' and '.join(variables)}."
+        return f"The API key is wrong or has expired. Set a new one in {' and '.join(variables)}."
     if error.retryable:
-        return f"Try again in a minute; then check the network, or leave it out of {setting}."
-    return f"Check the symbols, or leave it out of {setting}."
+        return f"Try again in a minute. Then check the network, or remove it from {setting}."
+    return f"Check the symbols, or remove it from {setting}."
 
 
 async def _timed(call: Awaitable[T]) -> tuple[T, float]:
@@ -355,27 +350,29 @@ STYLES = complete(
         CheckResult.SKIP: "yellow",
     },
 )
-SETTINGS_HINT = "Correct it in the environment or .env; .env.example explains every setting."
+SETTINGS_HINT = "Fix it in the environment or .env; .env.example explains every setting."
 
 
-@click.command()
+@command("minerpulse doctor", "minerpulse doctor --json | jq '.checks[] | select(.result == \"FAIL\")'")
 @json_option
 def doctor_command(*, as_json: bool) -> int:
-    """Check the settings, the database, all sources, Slack and the clock; say what to do about each failure.
+    """Check the settings, the database, all sources, Slack and the clock, and show how to fix each failure.
 
-    The exit code is 0 where nothing failed; Slack without tokens is left out, and is no failure.
+    The exit code is 1 if a check failed. Without tokens, Slack is skipped.
     """
     findings = _run_checks()
     has_failed = any(finding.result is CheckResult.FAIL for finding in findings)
     if as_json:
-        echo(
-            json.dumps(
-                {
-                    "ok": not has_failed,
-                    "checks": [{**asdict(finding), "result": finding.result.value} for finding in findings],
-                }
-            )
-        )
+        checks: list[CheckFields] = [
+            {
+                "check": finding.check,
+                "result": finding.result,
+                "found": finding.found,
+                "next_step": finding.next_step,
+            }
+            for finding in findings
+        ]
+        print_document(doctor_document(checks, ok=not has_failed))
     else:
         SafeConsole().print(_table(findings))
     return int(has_failed)

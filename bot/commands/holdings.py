@@ -5,21 +5,22 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.table import Table
 from rich.text import Text
 
 from bot.clock import SystemClock
+from bot.commands.base import group
 from bot.commands.options import FILE, DayOption, json_option, print_document
+from bot.documents.operations import holdings_document
 from bot.setting_types import parse_symbol
 from bot.settings import Settings, load_settings
-from bot.streams import echo
+from bot.streams import echo, note
 from bot.terminal import SafeConsole
 from services.core.errors import NoHistoryError, PriceFileError
 from services.core.prices import Symbol
-from services.market.holdings import Holding, Holdings, holdings_on, reject_partial_overwrite
+from services.market.holdings import Holdings, holdings_on, reject_partial_overwrite
 from services.market.sources.files.holdings import read_holdings_csv
 from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.nasdaq import Nasdaq
@@ -44,44 +45,58 @@ class TickerOption(click.ParamType[Symbol]):
 fund_argument = click.argument("fund", type=TickerOption(), required=False)
 
 
-@click.group()
+@group("minerpulse holdings import wgmi.csv --as-of 2026-07-07", "minerpulse holdings list --json")
 def holdings_command() -> None:
-    """Import, fetch and list what the fund holds; MINERPULSE_ETF names the fund."""
+    """Import, fetch and list the fund's holdings. MINERPULSE_ETF names the fund."""
 
 
-@holdings_command.command(name="import")
+@holdings_command.command(
+    name="import",
+    examples=(
+        "minerpulse holdings import wgmi.csv --as-of 2026-07-07",
+        "minerpulse holdings import wgmi.csv --dry-run",
+    ),
+)
 @click.argument("file", type=FILE)
-@click.option("--as-of", type=DayOption(), help="The day that the weights are of, where the file does not say.")
-def import_file(*, file: Path, as_of: date | None) -> None:
-    """Import holdings from a CSV with Ticker and Weight; a day that is there already is replaced as a whole."""
+@click.option("--as-of", type=DayOption(), help="Date of the weights, if the file doesn't have it.")
+@click.option("--dry-run", is_flag=True, help="Read the file and show what would be imported; save nothing.")
+def import_file(*, file: Path, as_of: date | None, dry_run: bool) -> None:
+    """Import holdings from a CSV with Ticker and Weight.
+
+    FILE can be - for the standard input. All holdings of a date that is already stored are replaced.
+    """
     settings = load_settings()
     parsed = read_holdings_csv(file, settings.pair.etf, as_of)
     _reject_future(file, parsed.snapshots[-1].as_of)
-    replaced = asyncio.run(_save(settings.database_url, parsed.snapshots))
+    replaced = [] if dry_run else asyncio.run(_save(settings.database_url, parsed.snapshots))
     for line in parsed.skipped_lines:
-        echo(f"Left out, as it lists no holding: {line}", err=True)
+        note(f"Skipped, because it lists no holding: {line}")
     for holdings in parsed.snapshots:
         echo(describe_import(holdings, replaced=holdings.as_of in replaced))
+    if dry_run:
+        echo("Nothing was imported, because of --dry-run.")
 
 
-@holdings_command.command(name="fetch")
+@holdings_command.command(name="fetch", examples=("minerpulse holdings fetch", "minerpulse holdings fetch BITQ"))
 @fund_argument
 def fetch_holdings(*, fund: Symbol | None) -> None:
-    """Fetch the ten largest holdings of an ETF from Nasdaq; FUND is MINERPULSE_ETF unless another is named.
+    """Fetch the ten largest holdings of an ETF from Nasdaq.
 
-    They are not the whole fund, and a day that was imported in full keeps what it has.
+    FUND is a ticker; the default is MINERPULSE_ETF. A complete import of the same date is not replaced.
     """
     settings = load_settings()
     holdings, replaced = asyncio.run(_fetch(settings, fund or settings.pair.etf))
     echo(describe_fetch(holdings, replaced=replaced))
 
 
-@holdings_command.command(name="list")
+@holdings_command.command(
+    name="list", examples=("minerpulse holdings list", "minerpulse holdings list --as-of 2026-07-07 --json")
+)
 @fund_argument
-@click.option("--as-of", type=DayOption(), help="List what was held on this day.  [default: the newest]")
+@click.option("--as-of", type=DayOption(), help="Date of the holdings.  [default: the newest]")
 @json_option
 def list_holdings(*, fund: Symbol | None, as_of: date | None, as_json: bool) -> None:
-    """List a fund's holdings with their day, the sum of their weights and what that lacks of 100%."""
+    """List a fund's holdings with their date, the sum of their weights, and the difference from 100%."""
     settings = load_settings()
     chosen = fund or settings.pair.etf
     history = asyncio.run(_load(settings.database_url, chosen))
@@ -96,13 +111,13 @@ def list_holdings(*, fund: Symbol | None, as_of: date | None, as_json: bool) -> 
 
 def _no_holdings_message(fund: str, as_of: date | None, history: Sequence[Holdings]) -> str:
     if not history:
-        return f"No holdings of {fund} are known. Import a file of them with `minerpulse holdings import FILE.csv`."
-    return f"No holdings of {fund} are known for {as_of}; the first are of {history[0].as_of}. Import older ones."
+        return f"There are no holdings of {fund}. Import a file with `minerpulse holdings import FILE.csv`."
+    return f"There are no holdings of {fund} for {as_of}; the first are dated {history[0].as_of}. Import older ones."
 
 
 def _reject_future(path: Path, last: date) -> None:
     if last > SystemClock().now().date() + DAY:
-        raise PriceFileError(path, f"its holdings are of {last}, which is in the future", remedy="Correct the day")
+        raise PriceFileError(path, f"its holdings are dated {last}, which is in the future", remedy="Correct the date")
 
 
 async def _save(url: str, snapshots: Sequence[Holdings]) -> list[date]:
@@ -129,32 +144,6 @@ async def _load(url: str, fund: Symbol) -> list[Holdings]:
         return await store.load_holdings(fund)
 
 
-def holdings_document(holdings: Holdings) -> dict[str, Any]:
-    """Return holdings as JSON-ready values: weights as fractions of net assets, market values in US dollars."""
-    return {
-        "fund": holdings.fund,
-        "as_of": f"{holdings.as_of}",
-        "source": holdings.source,
-        "whole": holdings.is_complete,
-        "total": holdings.total,
-        "cash": holdings.cash,
-        "unexplained": holdings.unexplained,
-        "holdings": [_row(holding) for holding in holdings.positions],
-    }
-
-
-def _row(holding: Holding) -> dict[str, Any]:
-    return {
-        "ticker": holding.ticker,
-        "exchange": holding.exchange,
-        "name": holding.name,
-        "kind": holding.kind.value,
-        "weight": holding.weight,
-        "shares": holding.shares,
-        "market_value": holding.market_value,
-    }
-
-
 def print_holdings(holdings: Holdings) -> None:
     """Print a table of holdings, and the total of their weights."""
     console = SafeConsole()
@@ -173,13 +162,13 @@ def describe_import(holdings: Holdings, *, replaced: bool) -> str:
     """Return a sentence about imported holdings."""
     count = len(holdings.positions)
     holdings_text = f"{count} holding{'' if count == 1 else 's'}"
-    replaced_text = " They replace those that were there for that day." if replaced else ""
+    replaced_text = " They replace the holdings of that date." if replaced else ""
     return f"{holdings.fund} as of {holdings.as_of}: {holdings_text}. {describe_weights(holdings)}{replaced_text}"
 
 
 def describe_fetch(holdings: Holdings, *, replaced: bool) -> str:
     """Return a sentence about fetched holdings."""
-    replaced_text = " They replace those that were fetched before." if replaced else ""
+    replaced_text = " They replace the holdings fetched before." if replaced else ""
     return (
         f"{holdings.fund} as of {holdings.as_of}, from {holdings.source}. {describe_weights(holdings)}{replaced_text}"
     )
@@ -189,12 +178,12 @@ def describe_weights(holdings: Holdings) -> str:
     """Return the total of the weights, cash included, and its difference from 100%."""
     if not holdings.is_complete:
         count = len(holdings.positions)
-        return f"The {count} largest add up to {format_percent(holdings.total)} and are not the whole fund."
-    total = f"The weights add up to {format_percent(holdings.total)}, {format_percent(holdings.cash)} of it cash"
+        return f"The {count} largest add up to {format_percent(holdings.total)}, not the whole fund."
+    total = f"The weights add up to {format_percent(holdings.total)}, including {format_percent(holdings.cash)} cash"
     missing = round(100 * holdings.unexplained, 2)
     if not missing:
-        return f"{total}; nothing is missing to 100%."
-    return f"{total}; {missing:.2f}% is missing to 100%." if missing > 0 else f"{total}; {-missing:.2f}% above 100%."
+        return f"{total}."
+    return f"{total}: {missing:.2f}% short of 100%." if missing > 0 else f"{total}: {-missing:.2f}% above 100%."
 
 
 def format_percent(fraction: float) -> str:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from bot.app import App, build
 from bot.price_files import align_files, final_at, read_price_files
 from bot.settings import Settings
-from bot.streams import echo
+from bot.streams import note
 from services.core.errors import DatabaseUnavailableError, NoHistoryError
 from services.core.prices import Pair, to_datetime
 from services.market.price_history import PriceHistory
@@ -33,7 +33,7 @@ async def query_live(settings: Settings, query: Callable[[App], Awaitable[Result
         except DatabaseMissingError:
             pass
         except DatabaseUnavailableError as error:
-            echo(f"{error} The prices are not saved.", err=True)
+            note(f"{error} The prices aren't saved.")
     return await _query(settings.model_copy(update={"database_url": IN_MEMORY}), query)
 
 
@@ -44,7 +44,7 @@ async def query_history(settings: Settings, query: Callable[[App], Awaitable[Res
         result = await query(app)
         if not app.history.wanted_older(app.clock.now()):
             return result
-        echo("Loading older prices, once …", err=True)
+        note("Loading older prices. This happens once …")
         await app.backfill.complete()
         return await query(app)
 
@@ -66,10 +66,10 @@ async def view_files(etf: Path, btc: Path, pair: Pair) -> MarketView:
     files = read_price_files(etf, btc, pair)
     rows = align_files(files)
     if not rows.complete.any():
-        raise NoHistoryError(f"{etf.name} and {btc.name} have no session in common; check their dates.")
+        raise NoHistoryError(f"{etf.name} and {btc.name} have no sessions in common. Check their dates.")
     as_of = final_at(to_datetime(rows.at[rows.complete][-1]), files.bars)
     async with aclosing(await SqlStore.open(IN_MEMORY)) as store:
-        equities, cryptos = [FileEquity(etf, pair.etf)], [FileCrypto(btc, pair.crypto)]
+        equities, cryptos = [FileEquity(files.closes)], [FileCrypto(files.bars)]
         market = MarketService(history=PriceHistory(equities, cryptos, store, requires_witness=False, loads_all=True))
         view = await market.view(pair, as_of)
     return replace(view, problems=(*files.warnings, *view.problems), left_out=rows.exclusions)

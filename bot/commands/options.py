@@ -15,13 +15,15 @@ from typing import Any, TypeVar
 
 import click
 
-from bot.streams import echo
+from bot.streams import echo, note
 from handlers.render.reasons import sentence
 from services.core.prices import AI_PROXY
 from services.core.reason import Reason
 from services.core.statistics import finite_or_none
 from services.core.text import quote
 from services.market.measure import Window
+from services.market.sources.files.cells import DateOrder
+from services.market.sources.files.csv_table import MAX_FILE_BYTES
 from services.market.sources.files.sheet import EARLIEST, LATEST
 
 Command = TypeVar("Command", bound="Callable[..., Any] | click.Command")
@@ -40,25 +42,80 @@ class DayOption(click.ParamType[date]):
                 raise ValueError  # noqa: TRY301 -- strptime reads full-width digits, which price files may not have
             day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
         except ValueError:
-            self.fail(f"{quote(text)} is not a date; write it as in 2026-03-31.", param, ctx)
+            self.fail(f"{quote(text)} isn't a valid date. Use YYYY-MM-DD, as in 2026-03-31.", param, ctx)
         if not EARLIEST <= day <= LATEST:
-            self.fail(f"{text} is not between {EARLIEST} and {LATEST}; check the year.", param, ctx)
+            self.fail(f"{text} isn't between {EARLIEST} and {LATEST}. Check the year.", param, ctx)
         return day
 
 
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-ETF_HELP = "ETF closes: a CSV with Date and Close."
-AI_HELP = f"Closes of the AI proxy, {AI_PROXY} or MINERPULSE_AI_PROXY: a CSV with Date and Close."
-BTC_HELP = "Bitcoin bars: a CSV with opening time (UTC) and close, hourly or finer."
+STDIN = STDOUT = Path("-")
+STDIN_READER = f"{__name__}.stdin"  # key in the context's notes
 
-etf_option = click.option("--etf", type=FILE, help=ETF_HELP)
-btc_option = click.option("--btc", type=FILE, help=BTC_HELP)
-window_argument = click.argument(
-    "window", type=click.Choice([window.value for window in Window], case_sensitive=False), default=Window.YTD.value
+
+class InputFile(click.Path):
+    """A file to read. `-` is the standard input; it is copied to a temporary file, because files are read twice."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path, allow_dash=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 -- click's own
+        """Return the path. Only one option can read the standard input."""
+        path = super().convert(value, param, ctx)
+        if path != STDIN or ctx is None or ctx.resilient_parsing:
+            return path
+        if STDIN_READER in ctx.meta:
+            self.fail(f"{ctx.meta[STDIN_READER]} reads the standard input already. Name a file.", param, ctx)
+        ctx.meta[STDIN_READER] = param.get_error_hint(ctx) if param else ""
+        folder = tempfile.TemporaryDirectory(prefix="minerpulse-")
+        ctx.find_root().call_on_close(folder.cleanup)  # closed even if the command's own options are wrong
+        copy = Path(folder.name) / "stdin"
+        copy.write_bytes(sys.stdin.buffer.read(MAX_FILE_BYTES + 1))
+        return copy
+
+
+FILE = InputFile()
+DATES = f"{__name__}.dates"  # key in the context's notes
+ETF_HELP = "ETF closes: a vendor's download, or a CSV with Date and Close; - reads the standard input."
+AI_HELP = f"Closes of the AI proxy ({AI_PROXY}, or MINERPULSE_AI_PROXY), in any format of --etf."
+BTC_HELP = (
+    "BTC bars, hourly or finer: a vendor's download, or a CSV with opening time (UTC) and close; - reads the standard "
+    "input."
 )
 
 
-STDOUT = Path("-")
+def _note_dates(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    ctx.meta[DATES] = DateOrder(value) if value else None
+
+
+def stated_date_order() -> DateOrder | None:
+    """Return the order of dates that the command line states; None if it states none."""
+    context = click.get_current_context(silent=True)
+    return context.meta.get(DATES) if context else None
+
+
+dates_option = click.option(
+    "--dates",
+    type=click.Choice([order.value for order in DateOrder]),
+    callback=_note_dates,
+    expose_value=False,
+    help="Order of dates such as 06/05/2026 in price files: month first (mdy) or day first (dmy), if no date decides.",
+)
+
+
+def etf_option(command: Command) -> Command:
+    """Add the options for the ETF's file and the order of the dates in files."""
+    return click.option("--etf", type=FILE, help=ETF_HELP)(dates_option(command))
+
+
+btc_option = click.option("--btc", type=FILE, help=BTC_HELP)
+ai_option = click.option("--ai", type=FILE, help=AI_HELP)
+from_option = click.option(
+    "--from", "first", type=DayOption(), help="First session; earlier sessions still count for statistics."
+)
+to_option = click.option("--to", "last", type=DayOption(), help="Last session; later prices are ignored.")
+window_argument = click.argument(
+    "window", type=click.Choice([window.value for window in Window], case_sensitive=False), default=Window.YTD.value
+)
 
 
 class OutputFile(click.ParamType[Path]):
@@ -79,11 +136,11 @@ class OutputFile(click.ParamType[Path]):
         except OSError as error:  # the name is too long
             self.fail(f"“{path.name[:50]}…”: {error.strerror}. Choose another path.", param, ctx)
         if is_folder:
-            self.fail(f"“{path}” is a folder; name a file in it.", param, ctx)
+            self.fail(f"“{path}” is a folder. Name a file in it.", param, ctx)
         if path.suffix.lower() not in self._suffixes and not is_special:
             dash = ", or - for the standard output" if self._allow_stdout else ""
             self.fail(
-                f"“{path}” does not end in {self._suffixes[0]}; this is written as {self._format_name}. "
+                f"“{path}” doesn't end in {self._suffixes[0]}, but the output is {self._format_name}. "
                 f"Name a file that ends in {self._suffixes[0]}{dash}.",
                 param,
                 ctx,
@@ -95,26 +152,34 @@ PNG_FILE = OutputFile("PNG", [".png"])
 HTML_FILE = OutputFile("HTML", [".html", ".htm"])
 
 
-def output_option(default: str, file_type: OutputFile) -> Callable[[Command], Command]:
-    """Return the option for the output file."""
-    return click.option(
+def output_options(default: str, file_type: OutputFile) -> Callable[[Command], Command]:
+    """Return the decorator for the output file and `--force`; `resolve_output` combines them."""
+    output = click.option(
         "-o",
         "--output",
         "path",
         type=file_type,
-        default=default,
-        show_default=True,
-        help="The file to write; - is the standard output.",
+        help=f"File to write, replaced if it exists; - is the standard output.  [default: {default}]",
     )
+    force = click.option("--force", is_flag=True, help=f"Replace {default} if it exists and -o isn't given.")
+    return lambda command: output(force(command))
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead.")
+def resolve_output(path: Path | None, default: str, *, force: bool) -> Path:
+    """Return the file to write. Raises ClickException if the default file exists and may not be replaced."""
+    if path is None and Path(default).exists() and not force:
+        raise click.ClickException(f"{default} exists already. Name a file with -o, or replace it with --force.")
+    return path or Path(default)
 
 
-def print_document(document: object) -> None:
-    """Print one JSON document on stdout."""
-    is_unicode = "utf" in (sys.stdout.encoding or "").lower()  # elsewhere a replaced character would change a value
-    echo(json.dumps(to_json(document), ensure_ascii=not is_unicode, allow_nan=False))
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+
+
+def print_document(document: object, *, err: bool = False) -> None:
+    """Print one JSON document on stdout or stderr."""
+    stream = sys.stderr if err else sys.stdout
+    is_unicode = "utf" in (stream.encoding or "").lower()  # elsewhere a replaced character would change a value
+    echo(json.dumps(to_json(document), ensure_ascii=not is_unicode, allow_nan=False), err=err)
 
 
 def to_json(value: object) -> object:
@@ -139,7 +204,7 @@ def require_both_files(etf: Path | None, btc: Path | None) -> tuple[Path, Path] 
     if etf and btc:
         return etf, btc
     if etf or btc:
-        raise click.UsageError(f"{'--btc' if etf else '--etf'} is missing: both legs come from files, or neither.")
+        raise click.UsageError(f"{'--btc' if etf else '--etf'} is missing. Pass files for both legs, or for neither.")
     return None
 
 
@@ -161,8 +226,8 @@ def write_output(path: Path, content: bytes) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise click.ClickException(f"Cannot write {path}: {error.strerror}. Choose another path with -o.") from error
-    echo(f"{path}: {len(content):,} bytes.", err=True)
+        raise click.ClickException(f"Can't write {path}: {error.strerror}. Choose another path with -o.") from error
+    note(f"Wrote {path} ({len(content):,} bytes).")
 
 
 def _is_special(path: Path) -> bool:

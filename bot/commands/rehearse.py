@@ -8,8 +8,10 @@ from datetime import date
 from pathlib import Path
 
 import click
+from rich.console import Console
 
-from bot.commands.options import DayOption, btc_option, etf_option, require_both_files
+from bot.commands.base import command
+from bot.commands.options import DayOption, btc_option, etf_option, from_option, require_both_files
 from bot.playground.emulator import fetch_emulator, is_available, run_emulator
 from bot.playground.stage import open_playground
 from bot.rehearsal.prompt import ClockPrompt, Prompt, play_with_prompt
@@ -24,32 +26,34 @@ from services.core.errors import PlaygroundError
 TERMINAL_SPEED = 2.0  # sessions a second
 BROWSER_SPEED = 0.5  # a page is read, not watched
 CACHE_DIR = Path("~/.cache/minerpulse")
-LISTEN_WARNING = (
-    "The page is for this machine, but is open to its network, too. Stop it if you don't trust the network."
+LISTEN_WARNING = "Other machines in your network can open the page too. Stop it if you don't trust the network."
+
+
+@command(
+    "minerpulse rehearse --no-web", "minerpulse rehearse --etf wgmi.csv --btc btc_1h.csv --from 2026-01-02 --speed 10"
 )
-
-
-@click.command()
 @etf_option
 @btc_option
-@click.option("--from", "first", type=DayOption(), help="The first session.  [default: the first there is]")
-@click.option("--until", "last", type=DayOption(), help="The last session.  [default: the last, or one year]")
+@from_option
+@click.option("--to", "last", type=DayOption(), help="Last session.  [default: the last in the files, or one year]")
+@click.option("--until", type=DayOption(), hidden=True)  # the former name of --to
 @click.option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
-    help=f"Sessions a second.  [default: {TERMINAL_SPEED:g}, in a browser {BROWSER_SPEED:g}]",
+    help=f"Sessions per second.  [default: {TERMINAL_SPEED:g}, in a browser {BROWSER_SPEED:g}]",
 )
-@click.option("--no-prompt", is_flag=True, help="Run to the end without commands, as fast as possible.")
-@click.option("--seed", type=click.IntRange(min=0), help="The number of the simulated market.")
-@click.option("--web/--no-web", help="In a browser, with a Slack emulator that npm fetches once; else in the terminal.")
-@click.option("--try-web", is_flag=True, help="As --web if this machine has what it needs, else in the terminal.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The port of the page.  [default: any free one]")
+@click.option("--no-prompt", is_flag=True, help="Play to the end without commands, as fast as possible.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the simulated market.")
+@click.option("--web/--no-web", help="Play in a browser, with a Slack emulator that npm downloads once (95 MB).")
+@click.option("--try-web", is_flag=True, help="Play in a browser if npm and a terminal are available.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the page.  [default: any free port]")
 def rehearse_command(
     *,
     etf: Path | None,
     btc: Path | None,
     first: date | None,
     last: date | None,
+    until: date | None,
     speed: float | None,
     no_prompt: bool,
     seed: int | None,
@@ -57,11 +61,11 @@ def rehearse_command(
     try_web: bool,
     port: int,
 ) -> None:
-    """Play a channel over price files or a simulated market, with its commands and buttons.
+    """Run a channel on price files or a simulated market, with its commands and buttons.
 
-    Everything but Slack itself is real: the rules, the alerts, the messages, the requests. Only the clock runs ahead,
-    and nothing is kept.
+    Only Slack and the clock are simulated. Rules, alerts, messages and requests are real, and nothing is saved.
     """
+    last = last or until
     files = require_both_files(etf, btc)
     settings = load_settings()
     market_seed = settings.seed if seed is None else seed
@@ -81,7 +85,7 @@ def is_browser_usable() -> bool:
 
 
 async def _play_in_terminal(settings: Settings, script: Script, pace: Pace, *, has_prompt: bool) -> None:
-    screen = _screen(script)
+    screen = open_screen(script, SafeConsole())
     async with open_rehearsal(settings, script, screen.print_event) as rehearsal:
         if has_prompt:
             await play_with_prompt(rehearsal, script, Prompt(pace=pace, screen=screen, rehearsal=rehearsal))
@@ -91,7 +95,7 @@ async def _play_in_terminal(settings: Settings, script: Script, pace: Pace, *, h
 
 async def _play_in_browser(settings: Settings, script: Script, pace: Pace, port: int, *, has_prompt: bool) -> None:
     """Run the Slack emulator until the person quits; without a prompt, until the process is stopped."""
-    screen = _screen(script)
+    screen = open_screen(script, SafeConsole())
     _cancel_on_sigterm()
     async with AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(
@@ -99,7 +103,7 @@ async def _play_in_browser(settings: Settings, script: Script, pace: Pace, port:
         )
         stage = await stack.enter_async_context(open_playground(settings, script, emulator))
         screen.print_line(
-            f"Open {emulator.origin} in a browser; “/minerpulse” in its channel shows the board.", style="bold"
+            f"Open {emulator.origin} in a browser. Type “/minerpulse” in its channel to show the board.", style="bold"
         )
         screen.print_line(LISTEN_WARNING)
         if has_prompt:
@@ -114,9 +118,7 @@ def _cache_dir() -> Path:
     try:
         return CACHE_DIR.expanduser()
     except RuntimeError as error:
-        raise PlaygroundError(
-            f"There is no home folder for {CACHE_DIR}. Set HOME to a folder that you can write to."
-        ) from error
+        raise PlaygroundError(f"There is no home folder for {CACHE_DIR}. Set HOME to a writable folder.") from error
 
 
 def _cancel_on_sigterm() -> None:
@@ -126,7 +128,8 @@ def _cancel_on_sigterm() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
-def _screen(script: Script) -> Screen:
-    screen = Screen(console=SafeConsole(), clock=script.clock)
+def open_screen(script: Script, console: Console) -> Screen:
+    """Print the title of a rehearsal, and return its screen."""
+    screen = Screen(console=console, clock=script.clock)
     screen.print_line(f"Rehearsing {script.title}: {fmt.sessions(len(script.sessions))}.", style="bold")
     return screen

@@ -11,14 +11,17 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from bot.commands.base import command
 from bot.commands.options import (
     BTC_HELP,
     ETF_HELP,
     FILE,
-    DayOption,
     OutputFile,
+    dates_option,
+    from_option,
     json_option,
     print_document,
+    to_option,
     write_output,
 )
 from bot.documents.rules import replay_document
@@ -42,15 +45,19 @@ DAY = timedelta(days=1)
 DEFAULTS = ", ".join(DEFAULT_RULES)
 
 
-@click.command()
+@command(
+    "minerpulse replay --etf wgmi.csv --btc btc_1h.csv --rule '1d 8pp' --rule '5d 15pp'",
+    "minerpulse replay --etf wgmi.csv --btc btc_1h.csv --from 2026-01-02 --json",
+)
 @click.option("--etf", type=FILE, required=True, help=ETF_HELP)
 @click.option("--btc", type=FILE, required=True, help=BTC_HELP)
-@click.option("--rule", "texts", multiple=True, help=f"A rule, as in “1d 8pp”; may be repeated.  [default: {DEFAULTS}]")
+@dates_option
+@click.option("--rule", "texts", multiple=True, help=f"Rule such as “1d 8pp”; can be repeated.  [default: {DEFAULTS}]")
+@from_option
+@to_option
 @click.option(
-    "--from", "first", type=DayOption(), help="The first session to decide; earlier ones still feed look-backs."
+    "--chart", type=OutputFile("PNG", [".png"], allow_stdout=False), help="Also write a chart to this PNG file."
 )
-@click.option("--to", "last", type=DayOption(), help="The last session to decide.")
-@click.option("--chart", type=OutputFile("PNG", [".png"], allow_stdout=False), help="Also write a chart to this PNG.")
 @click.option("--dark", is_flag=True, help="Use a dark background.")
 @json_option
 def replay_command(
@@ -64,7 +71,10 @@ def replay_command(
     dark: bool,
     as_json: bool,
 ) -> None:
-    """Test rules on history, decided at each session's close."""
+    """Replay rules over price files, evaluated at each session's close.
+
+    For each rule, the alerts are listed with a backtest. `minerpulse backtest` does the same on live prices.
+    """
     rules = [parse_rule(text) for text in texts or DEFAULT_RULES]
     files = read_price_files(etf, btc)
     aligned = align_files(files)
@@ -143,7 +153,7 @@ def _table(rule_result: RuleReplay) -> Table:
         table.add_column(heading, no_wrap=True)
     metric = rule_result.rule.metric
     metric_column = [] if metric is SPREAD else [metric.name.capitalize()]
-    for heading in (*metric_column, "Spread", "ETF", "Bitcoin", "Length"):
+    for heading in (*metric_column, "Spread", "ETF", "BTC", "Sessions"):
         table.add_column(heading, justify="right", no_wrap=True)
     for episode in episodes(rule_result):
         fired = episode.fired
@@ -178,7 +188,7 @@ def _summary(rule_result: RuleReplay, result: Replay) -> Text:
     """Summarize count and length. The bars count episodes per quarter; a dot means nothing was measured."""
     if not rule_result.episodes:
         return Text(f"{rule_result.rule}: never fired.", style="bold")
-    count = f"{rule_result.episodes} episode{'' if rule_result.episodes == 1 else 's'}"
+    count = f"fired {rule_result.episodes} time{'' if rule_result.episodes == 1 else 's'}"
     length = f"{rule_result.median_length:g} session{'' if rule_result.median_length == 1 else 's'}"
     headline = f"{rule_result.rule}: {count}, {rule_result.per_year:.1f} a year, median length {length}"
     quarters = _quarters(result.first, result.last)
@@ -186,7 +196,7 @@ def _summary(rule_result: RuleReplay, result: Replay) -> Text:
     first, last = map(_quarter, rule_result.measured_range or (result.first, result.last))
     bars = sparkline([0, *(counts[quarter] if first <= quarter <= last else None for quarter in quarters)])[1:]
     return Text.assemble(
-        (headline, "bold"), f"\n{_quarter_label(quarters[0])} {bars} {_quarter_label(quarters[-1])} by quarter"
+        (headline, "bold"), f"\n{_quarter_label(quarters[0])} {bars} {_quarter_label(quarters[-1])} alerts per quarter"
     )
 
 

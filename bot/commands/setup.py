@@ -1,4 +1,4 @@
-"""`minerpulse keys`, `manifest`, `migrate` and `forget`: set up the app in Slack, and keep its database."""
+"""`minerpulse keys`, `manifest`, `migrate` and `forget`: set up the app in Slack, and maintain its database."""
 
 import asyncio
 import re
@@ -6,30 +6,39 @@ from contextlib import aclosing
 
 import click
 
+from bot.commands.base import command, group
+from bot.commands.options import json_option, print_document
+from bot.documents.operations import migrate_document
 from bot.manifest import PLACEHOLDER, base_url, build_manifest, format_manifest
 from bot.settings import load_settings
-from bot.streams import echo
+from bot.streams import echo, note
 from services.core.errors import InvalidSettingsError
-from services.storage import SqlStore, generate_key, migrate, schema_is_current
+from services.storage import SchemaStatus, SqlStore, generate_key, migrate, read_schema_status
 
 MEMBER_ID = re.compile(r"[UW][A-Z0-9]{1,30}")
-NO_KEYS = "MINERPULSE_TOKEN_KEYS is not set; put a new key before the old one, separated by a comma."
+NO_KEYS = "MINERPULSE_TOKEN_KEYS isn't set. Put the new key before the old one, separated by a comma."
 
 
-@click.group()
+@group("minerpulse keys new", "minerpulse keys rotate")
 def keys_command() -> None:
-    """Generate an encryption key for tokens, or rotate keys."""
+    """Generate or rotate the keys that encrypt tokens in the database."""
 
 
-@keys_command.command()
+@keys_command.command(examples=("minerpulse keys new",))
 def new() -> None:
-    """Print a new key for MINERPULSE_TOKEN_KEYS; keep it as safe as a password, and out of backups of the database."""
+    """Print a new key for MINERPULSE_TOKEN_KEYS.
+
+    Store it like a password, and apart from backups of the database.
+    """
     echo(generate_key())
 
 
-@keys_command.command()
+@keys_command.command(examples=("MINERPULSE_TOKEN_KEYS=NEW,OLD minerpulse keys rotate",))
 def rotate() -> None:
-    """Seal every stored token with the first of MINERPULSE_TOKEN_KEYS; the other keys can be taken out then."""
+    """Encrypt every stored token with the first key of MINERPULSE_TOKEN_KEYS.
+
+    The other keys can be removed afterwards.
+    """
     settings = load_settings()
     if not settings.token_keys:
         raise InvalidSettingsError(NO_KEYS)
@@ -43,33 +52,32 @@ async def _reencrypt(url: str, keys: list[str]) -> int:
         return await store.installations(keys).reencrypt_tokens()
 
 
-@click.command()
-@click.option("--url", help=f"The address of this app for Slack, as in {PLACEHOLDER}.")
-@click.option("--socket", is_flag=True, help="For Socket Mode, which needs no address.")
-@click.option("--distributed", is_flag=True, help="For many workspaces that install the app by OAuth.")
+@command("minerpulse manifest --socket", f"minerpulse manifest --url {PLACEHOLDER} > manifest.json")
+@click.option("--url", help=f"Address at which Slack reaches this app, such as {PLACEHOLDER}.")
+@click.option("--socket", is_flag=True, help="Use Socket Mode, which needs no address.")
+@click.option("--distributed", is_flag=True, help="Let many workspaces install the app with OAuth.")
 def manifest_command(*, url: str | None, socket: bool, distributed: bool) -> None:
-    """Print the manifest to create the Slack app from, at https://api.slack.com/apps."""
+    """Print the manifest that creates the Slack app at https://api.slack.com/apps."""
     if socket and url:
-        raise click.UsageError("--socket needs no --url: Slack is reached over a socket that the app opens.")
+        raise click.UsageError("--socket can't be combined with --url: in Socket Mode, the app opens the connection.")
     if socket and distributed:
-        raise click.UsageError("--socket serves one workspace: many install the app over HTTP.")
-    if url and not re.fullmatch(r"https://[^/\s]+(/\S*)?", url):
-        raise click.BadParameter(f"Slack calls https addresses only; write it as in {PLACEHOLDER}.", param_hint="--url")
-    if not url and not socket:
-        echo(
-            f"{PLACEHOLDER} is a placeholder for this app's address. Pass the real one with --url, or use --socket.",
-            err=True,
+        raise click.UsageError(
+            "--socket can't be combined with --distributed: only an app over HTTP serves many workspaces."
         )
+    if url and not re.fullmatch(r"https://[^/\s]+(/\S*)?", url):
+        raise click.BadParameter(f"Slack only calls https addresses. Write it as in {PLACEHOLDER}.", param_hint="--url")
+    if not url and not socket:
+        note(f"{PLACEHOLDER} is a placeholder for this app's address. Pass the real one with --url, or use --socket.")
     address = None if socket else base_url(url or PLACEHOLDER)
     echo(format_manifest(build_manifest(address, distributed=distributed)))
 
 
-@click.command()
+@command("minerpulse forget U0123ABCD")
 @click.argument("member_id", metavar="MEMBER_ID")
 def forget_command(*, member_id: str) -> None:
-    """Erase a person's data from the database: votes, names in alerts, rules and settings, and reasons that they typed.
+    """Delete a person's data from the database: votes, typed reasons, and names in alerts, rules and settings.
 
-    MEMBER_ID is the person's Slack member ID, as in U0123ABCD; their Slack profile shows it.
+    MEMBER_ID is the person's Slack member ID, such as U0123ABCD. Their Slack profile shows it.
     """
     if not MEMBER_ID.fullmatch(member_id):
         raise click.BadParameter(
@@ -81,8 +89,8 @@ def forget_command(*, member_id: str) -> None:
         echo(f"The database has nothing about {member_id}.")
         return
     places = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
-    echo(f"Erased {member_id} from the database (rows: {places}).")
-    echo("Messages that are in Slack already still have the name, and so have logs and backups.")
+    echo(f"Deleted the data of {member_id} from the database (rows: {places}).")
+    echo("Messages in Slack, logs and backups still have the name.")
 
 
 async def _erase_person(url: str, member_id: str) -> dict[str, int]:
@@ -90,15 +98,29 @@ async def _erase_person(url: str, member_id: str) -> dict[str, int]:
         return await store.erase_person(member_id)
 
 
-@click.command()
-def migrate_command() -> None:
-    """Bring the database up to this version's schema; harmless where it is there already."""
-    asyncio.run(_migrate(load_settings().database_url))
+@command("minerpulse migrate --dry-run", "minerpulse migrate")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done; change and create nothing.")
+@json_option
+def migrate_command(*, dry_run: bool, as_json: bool) -> None:
+    """Upgrade the database to this version's schema.
+
+    A database that has this schema is not changed.
+    """
+    status = asyncio.run(_migrate(load_settings().database_url, dry_run=dry_run))
+    if as_json:
+        print_document(migrate_document(status, is_dry_run=dry_run))
+    elif status is SchemaStatus.CURRENT:
+        echo("The database already has this version's schema.")
+    elif status is SchemaStatus.EMPTY:
+        echo("The database would be created." if dry_run else "The database was created.")
+    else:
+        done = "would be" if dry_run else "was"
+        echo(f"The database {done} upgraded to this version's schema.")
 
 
-async def _migrate(url: str) -> None:
-    if await schema_is_current(url):
-        echo("The database has this version's schema already.")
-        return
-    await migrate(url)
-    echo("The database has been brought up to this version's schema.")
+async def _migrate(url: str, *, dry_run: bool) -> SchemaStatus:
+    """Migrate a database, or with `dry_run` only read it; return its status before."""
+    status = await read_schema_status(url)
+    if status is not SchemaStatus.CURRENT and not dry_run:
+        await migrate(url)
+    return status

@@ -2,40 +2,70 @@
 
 import asyncio
 from datetime import datetime
+from pathlib import Path
 
-import click
+import numpy as np
 
 from bot.app import App
+from bot.commands.base import command
 from bot.commands.live import query_history, query_live
-from bot.commands.options import json_option, print_document, window_argument
+from bot.commands.options import (
+    btc_option,
+    etf_option,
+    json_option,
+    print_document,
+    require_both_files,
+    window_argument,
+)
 from bot.documents.studies import drawdown_document, miners_document, network_document
+from bot.price_files import PriceFiles, align_files, read_price_files
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers.render.drawdown import drawdown_message
 from handlers.render.miners import miners_message
 from handlers.render.network import network_message
+from services.core.errors import NoHistoryError
 from services.market.measure import Window
-from services.research.service import NetworkResult
+from services.research.report import summarize_drawdowns
+from services.research.service import DrawdownResult, NetworkResult, Provenance
 
 
-@click.command()
+@command("minerpulse drawdown", "minerpulse drawdown --etf wgmi.csv --btc btc_1h.csv --json")
+@etf_option
+@btc_option
 @json_option
-def drawdown_command(*, as_json: bool) -> None:
-    """Show the drawdowns of bitcoin and the ETF from their highs, and how rare they are."""
-    result = asyncio.run(query_history(load_settings(), lambda app: app.research.drawdowns(app.clock.now())))
+def drawdown_command(*, etf: Path | None, btc: Path | None, as_json: bool) -> None:
+    """Show the drawdown of BTC and the ETF from their highs, and how rare it is."""
+    files = require_both_files(etf, btc)
+    settings = load_settings()
+    if files:
+        result = _drawdown_files(read_price_files(*files, settings.pair))
+    else:
+        result = asyncio.run(query_history(settings, lambda app: app.research.drawdowns(app.clock.now())))
     if as_json:
         print_document(drawdown_document(result))
     else:
         print_message(drawdown_message(result))
 
 
-@click.command()
+def _drawdown_files(files: PriceFiles) -> DrawdownResult:
+    rows = align_files(files)
+    known = np.flatnonzero(rows.complete)
+    if not len(known):
+        raise NoHistoryError("The files have no sessions in common. Check their dates.", remedy="")
+    rows, provenance = rows.head(int(known[-1]) + 1), Provenance(problems=files.warnings)
+    return DrawdownResult(
+        session=rows.sessions[-1].item(), legs=summarize_drawdowns(rows, files.bars), provenance=provenance
+    )
+
+
+@command("minerpulse miners", "minerpulse miners 20d --json")
 @window_argument
 @json_option
 def miners_command(*, window: str, as_json: bool) -> None:
-    """Part the fund's return between its holdings and cohorts, by the weights that were imported.
+    """Attribute the fund's return to its holdings and cohorts, by the imported weights.
 
-    WINDOW is 1d, 5d, 20d, 60d, 252d or ytd, which is the default; it ends with the last close.
+    WINDOW is 1d, 5d, 20d, 60d, 252d or ytd; the default is ytd. It ends with the last close.
     """
     result = asyncio.run(
         query_live(load_settings(), lambda app: app.research.holdings.report(Window(window), app.clock.now()))
@@ -46,7 +76,7 @@ def miners_command(*, window: str, as_json: bool) -> None:
         print_message(miners_message(result))
 
 
-@click.command()
+@command("minerpulse network", "minerpulse network --json | jq .hashprice")
 @json_option
 def network_command(*, as_json: bool) -> None:
     """Show difficulty, hash rate, the next retarget, fees, hashprice and the network's power draw."""

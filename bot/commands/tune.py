@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from bot.commands.base import command
 from bot.commands.live import query_history
 from bot.commands.options import btc_option, etf_option, json_option, print_document, require_both_files
 from bot.documents.rules import tune_document
@@ -20,18 +21,19 @@ from services.rules.grammar import parse_rule
 from services.rules.rule import DEFAULT_RULES, EXAMPLE, Rule
 
 
-@click.command()
-@click.argument("wish", nargs=-1, required=True)
+@command("minerpulse tune 5d 2/month", "minerpulse tune 1d 12/year --against '1d 8pp' --json")
+@click.argument("wish", metavar="WINDOW RATE", nargs=-1, required=True)
 @etf_option
 @btc_option
-@click.option("--against", multiple=True, help="A rule to compare with; may be repeated.  [default: a new channel's]")
+@click.option("--against", multiple=True, help="Rule to compare with; can be repeated.  [default: the default rules]")
 @json_option
 def tune_command(
     *, wish: tuple[str, ...], etf: Path | None, btc: Path | None, against: tuple[str, ...], as_json: bool
 ) -> None:
-    """Find the threshold for as many alerts as you want; WISH is a window and a rate, as in “5d 2/month”.
+    """Find the threshold for a target rate of alerts, with an out-of-sample check.
 
-    What the first half of the history alone would have found is checked on the second. Nothing is changed.
+    WINDOW RATE is a window and a rate such as “5d 2/month”. The threshold that fits the first half of the history is
+    checked on the second half. No rule is changed.
     """
     files = require_both_files(etf, btc)
     settings = load_settings()

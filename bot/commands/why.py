@@ -7,6 +7,7 @@ import click
 from pydantic import TypeAdapter
 
 from bot.clock import SystemClock
+from bot.commands.base import command
 from bot.commands.options import json_option, print_document
 from bot.settings import Settings, load_settings
 from bot.terminal import print_message
@@ -32,11 +33,14 @@ _KEYS = {
 }
 
 
-@click.command()
+@command("minerpulse why", "minerpulse why 12 --json")
 @click.argument("alert", type=click.IntRange(min=1), required=False)
 @json_option
 def why_command(*, alert: int | None, as_json: bool) -> None:
-    """Show the prices, decisions and deliveries of an alert; without a number, of the newest."""
+    """Show the audit log of an alert: prices, decisions and deliveries.
+
+    ALERT is the alert's number; without it, the newest is shown.
+    """
     audit = asyncio.run(_load_audit(load_settings(), alert))
     if as_json:
         document = TypeAdapter(AlertAudit).dump_python(audit, mode="json")

@@ -17,7 +17,23 @@ from services.market.basis import Basis
 from services.research.service import Provenance
 
 DocumentName: TypeAlias = Literal[
-    "pulse", "explain", "backtest", "tune", "drawdown", "network", "miners", "replay", "report"
+    "pulse",
+    "explain",
+    "backtest",
+    "tune",
+    "drawdown",
+    "network",
+    "miners",
+    "replay",
+    "report",
+    "doctor",
+    "holdings",
+    "migrate",
+    "sinks",
+    "rules",
+    "webhook",
+    "health",
+    "error",
 ]
 VERSIONS: dict[DocumentName, int] = {  # raised by every change of a released schema
     "pulse": 1,
@@ -29,6 +45,14 @@ VERSIONS: dict[DocumentName, int] = {  # raised by every change of a released sc
     "miners": 1,
     "replay": 1,
     "report": 1,
+    "doctor": 1,
+    "holdings": 1,
+    "migrate": 1,
+    "sinks": 1,
+    "rules": 1,
+    "webhook": 1,
+    "health": 1,
+    "error": 1,
 }
 
 
@@ -67,10 +91,15 @@ class SchemaId(TypedDict):
     version: int
 
 
-class Document(TypedDict):
-    """What every document has."""
+class Versioned(TypedDict):
+    """A document with a schema."""
 
     schema: SchemaId
+
+
+class Document(Versioned):
+    """What every document on prices has."""
+
     as_of: Annotated[datetime, About("time (UTC) of the newest prices that the document uses")]
 
 

@@ -145,6 +145,8 @@ class BacktestFields(TypedDict):
 class BacktestDocument(Document, BacktestFields, Quality):
     """The backtest of a rule on all sessions that `history` counts; `as_of` is the close of the last one."""
 
+    left_out: list[LeftOut]
+
 
 class CountRangeFields(TypedDict):
     """The 90% range of a count; both ends belong to it."""
@@ -242,6 +244,7 @@ def backtest_document(result: BacktestResult) -> BacktestDocument:
         "schema": schema_id("backtest"),
         "as_of": result.curve.points[-1].at,
         **backtest_fields(result.backtest),
+        "left_out": left_out(result.left_out),
         **quality(result.provenance),
     }
 

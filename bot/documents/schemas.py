@@ -7,11 +7,16 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from bot.documents.alert import AlertData
+from bot.documents.errors import ErrorDocument
 from bot.documents.explain import ExplainDocument
 from bot.documents.fields import VERSIONS, DocumentName
+from bot.documents.health import HealthDocument
+from bot.documents.operations import DoctorDocument, HoldingsDocument, MigrateDocument, SinksDocument
 from bot.documents.pulse import PulseDocument
 from bot.documents.report import ReportDocument
 from bot.documents.rules import BacktestDocument, ReplayDocument, TuneDocument
+from bot.documents.rules_plan import RulesDocument
 from bot.documents.studies import DrawdownDocument, MinersDocument, NetworkDocument
 
 DOCUMENTS: Mapping[DocumentName, type] = {
@@ -24,6 +29,21 @@ DOCUMENTS: Mapping[DocumentName, type] = {
     "miners": MinersDocument,
     "replay": ReplayDocument,
     "report": ReportDocument,
+    "doctor": DoctorDocument,
+    "holdings": HoldingsDocument,
+    "migrate": MigrateDocument,
+    "health": HealthDocument,
+    "sinks": SinksDocument,
+    "rules": RulesDocument,
+    "webhook": AlertData,
+    "error": ErrorDocument,
+}
+TITLES: Mapping[DocumentName, str] = {
+    "holdings": "holdings list --json",
+    "sinks": "sinks list --json",
+    "rules": "rules diff --json and rules apply --json",
+    "webhook": "webhook data",
+    "error": "error of any command with --json",
 }
 
 _ATTRIBUTES = re.compile(r"^ {4}(\w+(?:, \w+)*): (.*(?:\n {5,}.*)*)", re.MULTILINE)
@@ -42,8 +62,12 @@ def document_schema(name: DocumentName) -> dict[str, Any]:
         "$schema": GenerateJsonSchema.schema_dialect,
         "$id": f"urn:minerpulse:{name}:{version}",
         **schema,
-        "title": f"minerpulse {name} --json",
+        "title": f"minerpulse {_title(name)}",
     }
+
+
+def _title(name: DocumentName) -> str:
+    return TITLES.get(name, f"{name} --json")
 
 
 def schema_file(name: DocumentName) -> str:
@@ -90,7 +114,7 @@ def keys_table() -> str:
     schemas = {name: document_schema(name) for name in DOCUMENTS}
     parts = {title: part for schema in schemas.values() for title, part in schema["$defs"].items()}
     documents = [
-        _table(f"`{name} --json`, version {VERSIONS[name]}", schema, parts) for name, schema in schemas.items()
+        _table(f"`{_title(name)}`, version {VERSIONS[name]}", schema, parts) for name, schema in schemas.items()
     ]
     objects = [_table(title, part, parts) for title, part in sorted(parts.items()) if "properties" in part]
     return "\n\n".join([*documents, *objects])

@@ -6,7 +6,7 @@ import hmac
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +20,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 
 from bot.http.slack_bodies import RATE_LIMITED, read_body
+from bot.metric_families import SlackResult
+from bot.metrics import Metrics
 from handlers.background import FirstTimeCheck, first_time_check
 from services.core.clock import Clock
 from services.core.errors import StorageError
@@ -199,6 +201,7 @@ class SlackRequests:
     now_s: Callable[[], float] = time.time
     shared_keys: ProcessedKeys | None = None
     clock: Clock | None = None
+    metrics: Metrics | None = None
     _replay_guard: ReplayGuard = field(default_factory=lambda: ReplayGuard(ttl_s=2 * MAX_CLOCK_SKEW_S))
 
     async def handle(self, request: Request) -> Response:
@@ -211,6 +214,7 @@ class SlackRequests:
             return await self._dispatch_once(request, body)
         except RequestRejected as rejection:
             request.state.outcome = rejection.reason
+            self._count({}, SlackResult.REFUSED)
             return PlainTextResponse(rejection.status.phrase, status_code=rejection.status)
 
     def _check(self, request: Request, body: bytes) -> None:
@@ -244,8 +248,14 @@ class SlackRequests:
             )
         if response is None:
             request.state.outcome = "repeated request"
+            self._count(document, SlackResult.REPLAYED)
             return Response()
         return to_starlette_response(response)
+
+    def _count(self, body: Mapping[str, object], result: SlackResult) -> None:
+        """Count a request that does not reach Bolt, which counts the others."""
+        if self.metrics is not None:
+            self.metrics.count_slack_request(body, result)
 
     def _first_time_check(self, request: Request, signature: str) -> FirstTimeCheck | None:
         """Return the check for a command or a press; None for an event, whose ID is checked before it is handled."""

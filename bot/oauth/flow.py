@@ -29,9 +29,9 @@ STATE_TTL = timedelta(minutes=10)
 STATE_COOKIE = "__Host-minerpulse_state"  # browsers accept this prefix only over https and for this host alone
 STATE_PREFIX = b"install:"
 STATE_RANDOM_BYTES = 24  # with the prefix, encrypts to base64 without "=", which cookies would quote
-LINK_INVALID = "This link is too old, used, or another browser's."
+LINK_INVALID = "This link has expired, was used already, or belongs to another browser."
 NOT_INSTALLED = "MinerPulse is not installed"
-RETRY_HINT = f"Begin again at {INSTALL_PATH}."
+RETRY_HINT = f"Start again at {INSTALL_PATH}."
 PAGE_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
@@ -107,7 +107,7 @@ class OAuthFlow:
         if "error" in query:
             return render_page(
                 NOT_INSTALLED,
-                f"Slack says that the installation was not approved. {RETRY_HINT}",
+                f"Slack says the installation wasn't approved. {RETRY_HINT}",
                 HTTPStatus.BAD_REQUEST,
             )
         try:
@@ -125,7 +125,7 @@ class OAuthFlow:
         log.info("installed in %s by %s", installation.home, installation.installed_by)
         return render_page(
             "MinerPulse is installed",
-            f"In the channel of {installation.name} that is to get alerts, type /invite @MinerPulse, then /minerpulse.",
+            f"To get alerts in a channel of {installation.name}, type /invite @MinerPulse there, then /minerpulse.",
         )
 
     def _valid_state(self, request: Request) -> str | None:

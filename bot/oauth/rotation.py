@@ -60,7 +60,7 @@ class TokenExchange:
             ) as response:
                 return _parse_answer(await _read_available(response), response.status)
         except (aiohttp.ClientError, OSError) as error:
-            raise TokenExchangeError(f"Slack cannot be reached ({type(error).__name__}).", refused=False) from error
+            raise TokenExchangeError(f"Slack can't be reached ({type(error).__name__}).", refused=False) from error
 
 
 async def _read_available(response: aiohttp.ClientResponse) -> str:
@@ -92,7 +92,7 @@ def _complete_fields(body: str) -> dict[str, Any]:
     fields = {name: json.loads(value) for name, value in COMPLETE_FIELD.findall(body)}
     if not (fields.get("ok") and {"access_token", "refresh_token"} <= fields.keys()):
         return {}
-    log.warning("Slack's answer with a new token was cut off; the tokens had arrived")
+    log.warning("Slack's answer with a new token was truncated, but contains the tokens")
     return {"token_type": "bot", "expires_in": TOKEN_LIFETIME_S, **fields}
 
 

@@ -89,7 +89,7 @@ async def _install(package: Package, folder: Path, report: Callable[[str], None]
     """
     npm = shutil.which("npm")
     if npm is None:
-        raise PlaygroundError(f"The playground needs Node.js with npm, which are not installed here; {TERMINAL_HINT}")
+        raise PlaygroundError(f"The playground needs Node.js with npm, which isn't installed here; {TERMINAL_HINT}")
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -146,7 +146,7 @@ async def _run_npm(npm: str, folder: Path, package: str, report: Callable[[str],
             _, stderr = await process.communicate()
     except TimeoutError as error:
         process.kill()
-        raise PlaygroundError(f"npm did not end within {FETCH_TIMEOUT_S} s; try again, or {TERMINAL_HINT}") from error
+        raise PlaygroundError(f"npm didn't finish within {FETCH_TIMEOUT_S} s; try again, or {TERMINAL_HINT}") from error
     finally:
         progress.cancel()
     if process.returncode:
@@ -292,7 +292,7 @@ def _free_port(wanted: int) -> int:
             port: int = listener.getsockname()[1]
     except OSError as error:
         raise PlaygroundError(
-            f"Cannot listen at {LOOPBACK}:{wanted}: {bind_failure(error)}. Choose another port with --port, or leave "
-            "--port out to use any free one."
+            f"Cannot listen at {LOOPBACK}:{wanted}: {bind_failure(error)}. Choose another port with --port, or omit "
+            "--port to use any free one."
         ) from error
     return port

@@ -20,7 +20,7 @@ FORM = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A user in one channel; `id` is the user ID."""
+    """A user in one channel; `id` is the user ID, and the name."""
 
     id: str
     channel: str
@@ -36,7 +36,7 @@ class Person:
                 "channel_id": self.channel,
                 "channel_name": self.channel.lower(),
                 "user_id": self.id,
-                "user_name": self.id.lower(),
+                "user_name": self.id,
                 "command": command,
                 "text": text,
                 "api_app_id": APP,
@@ -59,7 +59,7 @@ class Person:
             "type": "block_actions",
             "api_app_id": APP,
             "team": {"id": self.workspace.team, "domain": "rehearsal"},
-            "user": {"id": self.id, "team_id": self.workspace.team},
+            "user": {"id": self.id, "username": self.id, "team_id": self.workspace.team},
             "channel": {"id": self.channel, "name": self.channel.lower()},
             "container": {"type": "message", "message_ts": message.ts, "channel_id": self.channel},
             "message": {"ts": message.ts, "text": message.text, "blocks": message.blocks},

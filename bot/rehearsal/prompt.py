@@ -45,14 +45,13 @@ class ClockPrompt:
 
     async def help(self, _rest: Sequence[str]) -> None:
         """List the commands."""
-        for command in self.commands.values():
-            self.screen.print_line(f"{command.usage}  {command.description}", style="")
-        self.screen.print_line(f"{QUIT}  leave; nothing is saved", style="")
+        rows = [(command.usage, command.description) for command in self.commands.values()]
+        self.screen.print_rows([*rows, (QUIT, "exit; nothing is saved")])
 
     async def pause(self, _rest: Sequence[str]) -> None:
         """Pause the clock."""
         self.pace.pause()
-        self.screen.print_line("The clock is paused; “resume” continues.")
+        self.screen.print_line("The clock is paused. “resume” continues.")
 
     async def resume(self, _rest: Sequence[str]) -> None:
         """Resume the clock."""
@@ -67,12 +66,12 @@ class ClockPrompt:
         if speed > 0:
             self.pace.speed = speed
         else:
-            self.screen.print_line("How many sessions a second? As in: speed 5")
+            self.screen.print_line("Type a number of sessions per second, such as “speed 5”.")
 
     def _suggest(self, name: str) -> None:
         matches = difflib.get_close_matches(name, [*self.commands, QUIT], n=1)
-        hint = f"did you mean “{matches[0]}”?" if matches else "“help” lists what can be typed."
-        self.screen.print_line(f"There is no “{name}”; {hint}")
+        hint = f"Did you mean “{matches[0]}”?" if matches else "“help” lists the commands."
+        self.screen.print_line(f"There is no command “{name}”. {hint}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,19 +98,23 @@ class Prompt(ClockPrompt):
             await self.rehearsal.person.click(message, acknowledge_button)
             await self.rehearsal.finish_pending()
         elif message:
-            self.screen.print_line(f"Alert {open_alert_id(message)} is acknowledged already.")
+            self.screen.print_line(f"Alert {open_alert_id(message)} is already acknowledged.")
 
     async def snooze(self, arguments: Sequence[str]) -> None:
         """Choose from the Snooze menu of an open alert."""
         alert_id = next((argument for argument in arguments if argument.isdecimal()), None)
         duration = next((argument for argument in arguments if not argument.isdecimal()), DEFAULT_SNOOZE)
         message = self._alert(alert_id)
-        menu = find_control(message, "snooze") if message else None
-        if message is None or menu is None:
+        if message is None:
+            return
+        menu = find_control(message, "snooze")
+        if menu is None:
+            number = open_alert_id(message)
+            self.screen.print_line(f"Alert {number} is already snoozed. “{SLASH} unsnooze {number}” ends it.")
             return
         options = {option["value"].partition(":")[2]: option for option in menu["options"]}
         if duration not in options:
-            self.screen.print_line(f"There is no “{duration}” to choose from Snooze: {', '.join(options)}.")
+            self.screen.print_line(f"“{duration}” isn't in the Snooze menu. Choose from {', '.join(options)}.")
             return
         await self.rehearsal.person.click(message, menu, options[duration])
         await self.rehearsal.finish_pending()
@@ -121,7 +124,7 @@ class Prompt(ClockPrompt):
         alerts = [message for message in self.rehearsal.messages() if open_alert_id(message)]
         matching = [message for message in alerts if alert_id in (None, open_alert_id(message))]
         if not matching:
-            self.screen.print_line(f"Alert {alert_id} is not open." if alert_id else "No alert is open.")
+            self.screen.print_line(f"Alert {alert_id} isn't open." if alert_id else "No alert is open.")
         return matching[-1] if matching else None
 
 
@@ -136,22 +139,24 @@ class PromptCommand:
 
 CLOCK_COMMANDS = {
     "pause": PromptCommand(usage="pause", description="stop the clock", run=ClockPrompt.pause),
-    "resume": PromptCommand(usage="resume", description="continue", run=ClockPrompt.resume),
-    "speed": PromptCommand(usage="speed N", description="play N sessions a second", run=ClockPrompt.speed),
-    "help": PromptCommand(usage="help", description="this list", run=ClockPrompt.help),
+    "resume": PromptCommand(usage="resume", description="start the clock again", run=ClockPrompt.resume),
+    "speed": PromptCommand(usage="speed N", description="play N sessions per second", run=ClockPrompt.speed),
+    "help": PromptCommand(usage="help", description="show this list", run=ClockPrompt.help),
 }
 COMMANDS = {
     SLASH: PromptCommand(
-        usage=f"{SLASH} …", description=f"a command, as in Slack; “{SLASH} help” lists them", run=Prompt.slash_command
+        usage=f"{SLASH} …",
+        description=f"run a command, as in Slack; “{SLASH} help” lists them",
+        run=Prompt.slash_command,
     ),
     "ack": PromptCommand(
         usage="ack [ALERT]",
-        description="press Acknowledge, on the last alert or a numbered one",
+        description="press Acknowledge on an alert (default: the last one)",
         run=Prompt.acknowledge,
     ),
     "snooze": PromptCommand(
-        usage="snooze [ALERT] [SPAN]",
-        description=f"choose 30m, 1h, 4h, close or open; {DEFAULT_SNOOZE} by default",
+        usage="snooze [ALERT] [TIME]",
+        description=f"snooze for 30m, 1h, 4h, close or open (default: {DEFAULT_SNOOZE})",
         run=Prompt.snooze,
     ),
     **CLOCK_COMMANDS,
@@ -175,7 +180,7 @@ async def play_with_prompt(stage: Stage, script: Script, prompt: ClockPrompt) ->
 
 async def _play(stage: Stage, script: Script, prompt: ClockPrompt) -> None:
     prompt.screen.print_line(await play(stage, script, prompt.pace), style="bold")
-    prompt.screen.print_line(f"The rehearsal is over; the channel still answers, and “{QUIT}” leaves.")
+    prompt.screen.print_line(f"The rehearsal is over. Commands still work. “{QUIT}” exits.")
 
 
 async def _read_lines(prompt: ClockPrompt, playing: asyncio.Task[None]) -> None:

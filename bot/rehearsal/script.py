@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bot.price_files import CALENDAR_MARGIN, final_at, read_price_files
 from services.core.errors import ReplayError
-from services.core.prices import WGMI_BTC, to_datetime
+from services.core.prices import to_datetime
 from services.core.sessions import sessions_between
 from services.market.ports import CryptoSource, EquitySource, NetworkSource
 from services.market.sources.files.prices import FileCrypto, FileEquity
@@ -55,8 +55,8 @@ def script_from_files(etf: Path, btc: Path, first: date | None, last: date | Non
     sessions = _build_sessions(first, last, lambda _opens_at, closes_at: (final_at(closes_at, files.bars),))
     return Script(
         title=f"{etf.name} and {btc.name}",
-        equity=FileEquity(etf, WGMI_BTC.etf),
-        crypto=FileCrypto(btc, WGMI_BTC.crypto),
+        equity=FileEquity(files.closes),
+        crypto=FileCrypto(files.bars),
         clock=VirtualClock(sessions[0][0]),
         sessions=sessions,
     )
@@ -90,7 +90,7 @@ def _build_sessions(
     first: date, last: date, tick_times: Callable[[datetime, datetime], Instants]
 ) -> tuple[Instants, ...]:
     if last < first:
-        raise ReplayError(f"No session from {first} to {last}: choose dates that the prices have.")
+        raise ReplayError(f"No session from {first} to {last}: choose dates that the prices cover.")
     calendar = sessions_between(first - CALENDAR_MARGIN, last + CALENDAR_MARGIN)
     sessions = tuple(
         tick_times(to_datetime(opens_at), to_datetime(closes_at))
@@ -98,7 +98,7 @@ def _build_sessions(
         if first <= day.item() <= last
     )
     if not sessions:
-        raise ReplayError(f"No session from {first} to {last}: New York does not trade on these days.")
+        raise ReplayError(f"No session from {first} to {last}: the New York market is closed on these days.")
     return sessions
 
 

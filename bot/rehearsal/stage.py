@@ -80,6 +80,11 @@ async def play(stage: Stage, script: Script, pace: Pace) -> str:
         for at in instants:
             await pace.wait(len(instants))
             await stage.step(at)
+    return await result_line(stage, script)
+
+
+async def result_line(stage: Stage, script: Script) -> str:
+    """Return the result of a played script in one line."""
     posted, resolved = await stage.alert_counts()
     sessions = len(script.sessions)
     return (

@@ -1,10 +1,13 @@
-"""/minerpulse channel, mute and digest: a channel's settings, and its monitoring report."""
+"""/minerpulse channel, mute, stop and digest: a channel's settings, and its monitoring report."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from handlers.render.channel import channel_message
-from handlers.render.help import expects
+from handlers.command import Command
+from handlers.render.channel import channel_message, page_tested_message, sinks_message
+from handlers.render.help import expects, stop_message
 from handlers.render.markup import Reference, parse_reference
+from handlers.render.message import Message
 from handlers.render.notices import coverage_message
 from handlers.render.responses import no_close_message
 from handlers.request import Reply, Request
@@ -21,8 +24,16 @@ _KINDS = {"U": "@", "W": "@", "S": f"!{_GROUP}", "C": "#", "G": "#"}  # of a ref
 
 async def show_or_set(request: Request) -> Reply:
     """Show the channel's settings, after changing one if it was typed."""
-    if not request.value:
-        return Reply(message=channel_message(await request.commands.settings.show(request.channel)))
+    settings, words = request.commands.settings, request.value.lower().split()
+    match words:
+        case []:
+            return Reply(message=channel_message(await settings.show(request.channel)))
+        case ["page", "list"]:
+            view = await settings.show(request.channel)
+            return Reply(message=sinks_message(view.settings.pages, await settings.sink_names(request.channel.team)))
+        case ["page", "test", sink]:
+            reference = await settings.test_page(request.channel, sink, request.user_id)
+            return Reply(message=page_tested_message(sink, reference))
 
     def parse(text: str) -> Addressee | None:
         return parse_addressee(text, request.channel.team)
@@ -81,6 +92,11 @@ async def mute(request: Request) -> Reply:
     except MarketClosedError as error:
         return Reply(message=no_close_message(error.next_open_at))
     return Reply(message=channel_message(view, f"mute {request.value}"))
+
+
+def offer_stop(_argument: str, _commands: Sequence[Command]) -> Message:
+    """Return the ways to get fewer alerts; change nothing."""
+    return stop_message()
 
 
 async def show_digest(request: Request) -> Reply:

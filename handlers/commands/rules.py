@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from handlers.command import Command, rule_error, split_number
+from handlers.command import Command, split_number
+from handlers.commands.parse import RULE_ADD, RULE_EDIT, rule_error
 from handlers.render.help import expects, usage
 from handlers.render.message import Message
 from handlers.render.rules import (
@@ -15,15 +16,18 @@ from handlers.render.rules import (
 )
 from handlers.request import Reply, Request
 from handlers.rule_changes import add_rule, edit_rule_text, open_editor
+from services.alerting.ports import ChannelRule
 from services.channels.rule_commands import RuleList
+from services.core.errors import NotFoundError
 from services.core.prices import Symbol
 from services.core.scan import is_symbol
 
 
 async def list_rules(request: Request) -> Reply:
-    """List the channel's rules, with a proposal for the noisiest one."""
+    """List the channel's rules with their values and records, and with a proposal for the noisiest one."""
     rule_list = await request.commands.rule_list(request.channel)
-    return Reply(message=rules_message(rule_list, request.now, await _proposal(request, rule_list)))
+    figures = await request.commands.rule_figures(rule_list.rules)
+    return Reply(message=rules_message(rule_list, request.now, await _proposal(request, rule_list), figures))
 
 
 async def _proposal(request: Request, rule_list: RuleList) -> Proposal | None:
@@ -40,7 +44,7 @@ async def _proposal(request: Request, rule_list: RuleList) -> Proposal | None:
 
 def validate_add(argument: str, _commands: Sequence[Command]) -> Message | None:
     """Return the parse error if the argument is not a rule."""
-    return rule_error(argument) if argument else None
+    return rule_error(argument, "Rule not added", "Add", RULE_ADD) if argument else None
 
 
 async def add(request: Request) -> Reply | None:
@@ -51,18 +55,35 @@ async def add(request: Request) -> Reply | None:
 
 
 def validate_edit(argument: str, commands: Sequence[Command]) -> Message | None:
-    """Return the usage or the parse error if the argument is not an id and a rule."""
+    """Return the usage without an id, or the parse error if the text after it is not a rule."""
     parsed = split_number(argument)
-    if parsed.number is None or not parsed.rest:
-        opening = "Which rule, and what should it become? Type its number from the list of rules and the new rule:"
-        return usage(commands, {"rule edit", "rules"}, opening)
-    return rule_error(parsed.rest)
+    if parsed.number is None:
+        return usage(commands, {RULE_EDIT, "rules"}, "Which rule? Type its number from the rules list:")
+    if not parsed.rest:
+        return None
+    number = parsed.number
+    return rule_error(parsed.rest, f"Rule {number} not changed", "Use", f"{RULE_EDIT} {number}", editor="")
 
 
-async def edit(request: Request) -> Reply:
-    """Edit the rule; its open alert stays open."""
-    text = split_number(request.value).rest
-    return Reply(message=await edit_rule_text(request, _rule_id(request), text))
+async def edit(request: Request) -> Reply | None:
+    """Edit the rule, whose open alert stays open; without a new rule, open the editor with the rule as it is."""
+    rule_id, text = _rule_id(request), split_number(request.value).rest
+    if text:
+        return Reply(message=await edit_rule_text(request, rule_id, text))
+    return await edit_in_editor(request, rule_id)
+
+
+async def edit_in_editor(request: Request, rule_id: int) -> Reply | None:
+    """Open the editor with a rule of the channel. Raises NotFoundError if there is no such rule."""
+    return await open_editor(request, str((await find_rule(request, rule_id)).rule), rule_id)
+
+
+async def find_rule(request: Request, rule_id: int) -> ChannelRule:
+    """Return a rule of the channel. Raises NotFoundError if there is no such rule."""
+    for rule in await request.commands.rules(request.channel):
+        if rule.id == rule_id:
+            return rule
+    raise NotFoundError(f"Rule {rule_id} doesn't exist in this channel. `/minerpulse rules` shows the rules.")
 
 
 def _is_id(argument: str) -> bool:
@@ -71,7 +92,7 @@ def _is_id(argument: str) -> bool:
 
 
 MOVED_SYMBOLS = 2
-WHICH_RULE = "Which rule? Type its number from the list of rules:"
+WHICH_RULE = "Which rule? Type its number from the rules list:"
 validate_pause = expects(_is_id, WHICH_RULE, "rule pause", "rule resume", "rules")
 validate_remove = expects(_is_id, WHICH_RULE, "rule remove", "rules")
 

@@ -1,222 +1,275 @@
-"""The Slack message of one alert, open or closed."""
+"""The Slack message of one alert. Its shape is the same in every state; only words and buttons change."""
 
 from datetime import datetime
 
 from handlers.render import fmt
 from handlers.render.alert_text import (
-    attribution_lines,
-    ended_heading,
-    heading,
-    threshold_line,
-    track_record_lines,
-    why_ended,
+    STATE_EMOJI,
+    AlertState,
+    alert_state,
+    data_text,
+    rank_text,
+    recovery,
+    state_title,
+    time_open,
 )
-from handlers.render.chart import native_chart, widest_spread
-from handlers.render.form_fields import edit_button
-from handlers.render.market import data_quality_line
-from handlers.render.markup import escape, mark_simulated, reason, user_mention
+from handlers.render.fmt import NEW_YORK
+from handlers.render.markup import code, plain, user_mention
 from handlers.render.message import (
+    ALERT_PUSH_TEXT,
     SHORT_LIST_TEXT,
     Block,
     Message,
     actions,
     button,
+    clip,
     compose,
     context,
     fit_lines,
     header,
+    notification,
+    overflow,
     section,
     select_menu,
 )
-from services.alerting.alert import Alert
+from handlers.render.reasons import Text, reason, user_reason
+from services.alerting.alert import Alert, HitEnd, RuleHit
+from services.alerting.alert_news import is_recovering
 from services.alerting.snooze import DURATIONS, SnoozeUntil
 from services.core.identity import Mention
 from services.core.prices import PriceStamp, Symbol
-from services.market.chart_points import AlertChart
+from services.core.reason import Code, Reason
 from services.market.mining_economics import MiningEconomics
-from services.rules.chart_series import IndexedReturns
 from services.rules.grammar import parse_rule
 
-RESOLVE_CONFIRMATION = "This ends the alert for everyone. A rule of it fires again only once it has cleared."
+THIS_IS_A_TEST = "this is a test; no rule fired"
+NOTE_TEXT = 200  # of a person's reason in the message
+MENU = "more"  # action_id of the menu of rarer actions; the value of an option is `action:number`
 
 
 def alert_message(alert: Alert, now: datetime, *, mention: Mention | None = None) -> Message:
     """Return the message of `alert` as of `now`; `mention`, if any, comes right after the title.
 
-    Everything needed on a phone at night comes first. The chart comes last, and text repeats what it shows.
+    Everything needed on a phone at night comes before the buttons. Context, chart and sources are in the thread.
     """
-    title = mark_simulated(_title(alert), when=alert.simulated)
-    legs = _leg_lines(alert)
-    rules = fit_lines([threshold_line(hit, alert.side) for hit in alert.hits], SHORT_LIST_TEXT, " rules")
-    unusual = (
-        [] if alert.closed_at else [*_measured_lines(alert), *track_record_lines(alert), *attribution_lines(alert)]
-    )
-    mentions = [] if mention is None else [f"{mention.text}: please look at this."]
-    timing, prices, status = _timing_lines(alert), _price_lines(alert, now), _status_lines(alert, now)
-    summary = chart_summary(alert)
+    title, body = state_title(alert, now), _body_lines(alert, now)
+    mentions = [] if mention is None else [f"{mention.text}, please acknowledge."]
     return compose(
         [
             header(title),
             section(*mentions),
-            section(*legs),
-            section(*unusual),
-            section(*rules),
-            section(*timing),
-            context(*status),
-            context(*prices),
-            _buttons(alert),
-            context(*summary),
-            chart_block(alert),
+            section(_status_line(alert, now)),
+            section(*body, accessory=_menu(alert)),
+            context(" · ".join(_context_parts(alert, now))),
+            actions(*_buttons(alert, now)),
         ],
-        [title, *mentions, *legs, *unusual, *rules, *timing, *status, *prices, *summary],
+        push_text(alert, now, mention),
     )
 
 
-def _title(alert: Alert) -> str:
-    if alert.closed_at is None:
-        return heading(alert.lead)
-    return ended_heading(alert, alert.closed_at, retracted=alert.retracted)
+def push_text(alert: Alert, now: datetime, mention: Mention | None = None) -> list[str]:
+    """Return the text of the alert's notification: its state first."""
+    called = f"{mention.name} " if mention else ""
+    first = f"{called}{state_title(alert, now)} (alert {alert.id})."
+    state = alert_state(alert, now)
+    rest = [f"{', '.join(map(plain, _leg_lines(alert)[:2]))}.", f"{plain(rank_text(alert))}."]
+    match state:
+        case AlertState.RESOLVED:
+            rest = [f"{_capitalized(time_open(alert, now))}."]
+        case AlertState.RETRACTED:
+            rest = [f"{_capitalized(plain(reason(alert.reason)))}."]
+        case AlertState.FIRING:
+            rule = f"{_capitalized(THIS_IS_A_TEST)}." if alert.is_drill else f"Rule {alert.lead.rule}."
+            rest = [*rest, rule, "Not acknowledged."]
+    return notification(first, *(text for text in rest if text != "."), limit=ALERT_PUSH_TEXT)
+
+
+def _status_line(alert: Alert, now: datetime) -> str:
+    """Return the alert's number, and who acted or since when."""
+    state = alert_state(alert, now)
+    what = f"since {fmt.instant(alert.opened_at)}"
+    if state is AlertState.ACKNOWLEDGED and alert.acknowledged:
+        what = f"by {user_mention(alert.acknowledged.by)} at {at_time(alert.acknowledged.at, now)}"
+    elif state is AlertState.SNOOZED and alert.snoozed and alert.snoozed.until:
+        what = f"by {user_mention(alert.snoozed.by)} until {at_time(alert.snoozed.until, now)}"
+    elif alert.closed_at:
+        what = fmt.instant(alert.closed_at) if state is AlertState.RETRACTED else time_open(alert, now)
+    return f"{STATE_EMOJI[state]} Alert #{alert.id} · {what}"
+
+
+def at_time(at: datetime, now: datetime) -> str:
+    """Return the time of day, with the date if that is another one in New York."""
+    same_day = at.astimezone(NEW_YORK).date() == now.astimezone(NEW_YORK).date()
+    return fmt.clock_time(at) if same_day else fmt.instant(at)
+
+
+def _body_lines(alert: Alert, now: datetime) -> list[str]:
+    """Return both legs and how unusual the value is; of a closed alert, how it ended."""
+    if alert_state(alert, now) is AlertState.RETRACTED:
+        return [f"Corrected prices: {reason(alert.reason)}."]
+    if alert.closed_at is not None:
+        return [*_leg_lines(alert), end_text(alert)]
+    hit, rule = alert.lead, parse_rule(alert.lead.rule)
+    rank = rank_text(alert)
+    spread = (
+        []
+        if rule.metric.name == "spread" or not rule.metric.is_divergence
+        else [f"Spread *{fmt.pp(hit.measurement.spread)}*"]
+    )
+    news = [f"{code(hit.rule)} {recovery(rule)}"] if is_recovering(hit, alert.side) else _widened(alert, now)
+    return [*_leg_lines(alert), ", ".join([*spread, *([rank] if rank else [])]), *news]
+
+
+def _widened(alert: Alert, now: datetime) -> list[str]:
+    widened, metric = alert.lead.widened, parse_rule(alert.lead.rule).metric
+    if widened is None:
+        return []
+    by = fmt.unsigned_value(widened.by, metric.unit)
+    return [f":chart_with_upwards_trend: {metric.widened} by *{by}* at {at_time(widened.at, now)}"]
 
 
 def _leg_lines(alert: Alert) -> list[str]:
-    """Return each leg's return over the leading window and its price; network alerts show mining figures first."""
-    measurement = alert.lead.measurement
-    legs = [
-        _leg(alert.pair.etf, measurement.etf_return, alert.etf),
-        _leg(alert.pair.crypto, measurement.crypto_return, alert.crypto),
-    ]
-    since = f"{'At the end, since' if alert.closed_at else 'Since'} the close of {fmt.day(measurement.anchor)}:"
-    if _is_network_alert(alert) and measurement.mining:
-        etf_time = "" if alert.etf.at == alert.crypto.at else f", its price of {fmt.moment(alert.etf.at)}"
-        return [since, *_mining_lines(measurement.mining), legs[1], f"{legs[0]}{etf_time}"]
-    return [since, *legs, f"Spread *{fmt.pp(measurement.spread)}*"]
-
-
-def _is_network_alert(alert: Alert) -> bool:
-    return parse_rule(alert.lead.rule).metric.needs_network
+    """Return each leg's return over the leading window and its price; mining alerts show mining figures first."""
+    measurement, metric = alert.lead.measurement, parse_rule(alert.lead.rule).metric
+    etf = _leg(alert.pair.etf, measurement.etf_return, alert.etf)
+    crypto = _leg(alert.pair.crypto, measurement.crypto_return, alert.crypto)
+    if metric.needs_network and measurement.mining:
+        return [*_mining_lines(measurement.mining), crypto, etf]
+    if metric.implied:
+        closed = f"{alert.pair.etf} closed at {fmt.price(alert.etf.price)}"
+        return [f"{fmt.name(alert.pair.crypto)} {fmt.price(alert.crypto.price)}", closed]
+    return [etf, crypto]
 
 
 def _mining_lines(economics: MiningEconomics) -> list[str]:
-    hashprice = (
-        f"{fmt.price(economics.hashprice)} a PH/s a day without fees, from {fmt.price(economics.hashprice_before)}"
-    )
-    difficulty = f"{fmt.difficulty(economics.difficulty)}, from {fmt.difficulty(economics.difficulty_before)}"
     return [
-        f"Hashprice *{fmt.percent(economics.hashprice_change)}* to {hashprice}",
-        f"Difficulty *{fmt.percent(economics.difficulty_change)}* to {difficulty}",
+        f"Hashprice *{fmt.percent(economics.hashprice_change)}* to {fmt.price(economics.hashprice)}/PH/s/day",
+        f"Difficulty *{fmt.percent(economics.difficulty_change)}* to {fmt.difficulty(economics.difficulty)}",
     ]
 
 
 def _leg(symbol: Symbol, change: float, stamp: PriceStamp) -> str:
-    return f"{fmt.title(symbol)} *{fmt.percent(change)}* to {fmt.price(stamp.price)}"
+    return f"{fmt.name(symbol)} *{fmt.percent(change)}* to {fmt.price(stamp.price)}"
 
 
-def _measured_lines(alert: Alert) -> list[str]:
-    """Return how unusual the leading rule's value is, or the correlation behind it."""
-    metric = parse_rule(alert.lead.rule).metric
-    fit = metric.fit and metric.fit(alert.lead.measurement)
-    if not fit:
-        return _rank_lines(alert)
-    legs = f"{fmt.title(alert.pair.etf)} and {fmt.name(alert.pair.crypto)}"
-    return [f"{legs} over {fmt.sessions(fit.pairs)}: {fmt.correlation(fit)}."]
+def end_text(alert: Alert) -> str:
+    """Return how a closed alert ended, in one line: ``Resolved by @dana: earnings``, ``Cleared: …``."""
+    why = alert.reason
+    if alert.closed_by is None:
+        return f"{_capitalized(reason(_of_only_rule(alert, why)))}."
+    who = user_mention(alert.closed_by)
+    if isinstance(why, Reason) and why.code is Code.ENDED_BY_HAND:
+        note = str(dict(why.params).get("note") or "")
+        shown = f": {clip(user_reason(note), NOTE_TEXT)}" if note else ""
+        return f"Resolved by {who}{shown}"
+    return f"{who} {user_reason(why)}."
 
 
-def _rank_lines(alert: Alert) -> list[str]:
-    """Return how unusual the value is: a rank over short windows, σ over long ones; nothing if it has neither."""
-    measurement, rank = alert.lead.measurement, parse_rule(alert.lead.rule).metric.rank
-    if rank is None:
-        return []
-    ranked = f"The {fmt.window(measurement.window)} {rank.noun}"
-    if not measurement.window.is_short:
-        sigma = rank.sigma(measurement)
-        return [] if sigma is None else [f"{ranked} is {fmt.sigma_phrase(sigma, measurement.sessions)}."]
-    value, percentile = rank.value(measurement), rank.percentile(measurement)
-    if percentile is None or value is None:
-        return [f"No percentile yet: {ranked.lower()} has too little history."]
-    z = rank.z(measurement)
-    z_note = "" if z is None else f", robust z {fmt.signed(z)}"
-    return [f"{ranked} is {fmt.percentile_phrase(percentile, above=value >= 0)}{z_note}."]
+def _of_only_rule(alert: Alert, why: Text) -> Text:
+    """Return the reason without the rule that it names, if that is the alert's only one."""
+    if len(alert.hits) > 1 or not isinstance(why, Reason) or why.code is not Code.OF_RULE:
+        return why
+    inner = dict(why.params).get("reason")
+    return inner if isinstance(inner, Reason) else why
 
 
-def _timing_lines(alert: Alert) -> list[str]:
-    opened = fmt.moment_utc(alert.opened_at)
-    if alert.closed_at is None:
-        return [f"Open since {opened}.", f"Why: {reason(alert.reason)}."]
+def _capitalized(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def _context_parts(alert: Alert, now: datetime) -> list[str]:
+    """Return the small print: since when, the rules, the base close, and the data quality with its time."""
+    state = alert_state(alert, now)
+    acted = state is not AlertState.FIRING and alert.acknowledged is not None and state is not AlertState.ACKNOWLEDGED
+    acknowledged = [f"acknowledged by {user_mention(alert.acknowledged.by)}"] if acted and alert.acknowledged else []
+    since = [] if state is AlertState.FIRING else [f"since {fmt.instant(alert.opened_at)}"]
+    uncounted = ["not counted in the rule's record"] if state is AlertState.RETRACTED else []
+    parts = [*acknowledged, *since, _rules_text(alert), *_base_parts(alert), *uncounted, _data_part(alert, now)]
+    return [_capitalized(parts[0]), *parts[1:]]
+
+
+def _rules_text(alert: Alert) -> str:
+    if alert.is_drill:
+        return THIS_IS_A_TEST
+    hits = [code(hit.rule) + _ended_note(alert, hit) for hit in alert.hits]
+    return f"{'rule' if len(hits) == 1 else 'rules'} {', '.join(fit_lines(hits, SHORT_LIST_TEXT, ' rules'))}"
+
+
+def _ended_note(alert: Alert, hit: RuleHit) -> str:
+    return f" {hit.ended.value}" if alert.closed_at is None and hit.ended not in (None, HitEnd.RESOLVED) else ""
+
+
+def _base_parts(alert: Alert) -> list[str]:
+    measurement, metric = alert.lead.measurement, parse_rule(alert.lead.rule).metric
+    parts = [f"vs {fmt.day_in(measurement.anchor, measurement.session.year)} close"] if metric.windowed else []
+    if measurement.crypto_since and metric.magnitude:
+        parts.append(f"high since {fmt.full_day(measurement.crypto_since)}")
+    return [*parts, *(["excludes fees"] if metric.needs_network else [])]
+
+
+def _data_part(alert: Alert, now: datetime) -> str:
+    """Return the data quality and the time of the prices; both times if the legs' differ."""
+    network = parse_rule(alert.lead.rule).metric.needs_network
+    oldest = alert.crypto.at if network else min(alert.etf.at, alert.crypto.at)
+    newest = max(alert.etf.at, alert.crypto.at)
+    as_of = f"as of {at_time(oldest, now)}"
+    if oldest != newest and not network:
+        older = alert.pair.etf if alert.etf.at < alert.crypto.at else alert.pair.crypto
+        newer = alert.pair.crypto if older == alert.pair.etf else alert.pair.etf
+        as_of = f"{fmt.name(older)} {as_of}, {fmt.name(newer)} as of {at_time(newest, now)}"
+    return f"{data_text(alert.trust)}, {as_of}"
+
+
+def _menu(alert: Alert) -> Block:
+    """Return the menu of rarer actions that apply to the alert's state."""
+    number = str(alert.id)
+    only = alert.hits[0].rule_id if len(alert.hits) == 1 else None
+    edit = {f"edit_rule:{only}": f"Edit rule {only}…"} if only is not None else {f"rules:{number}": "Edit rules…"}
+    is_open = alert.closed_at is None
+    options = {
+        f"chart:{number}": "Show chart",
+        **({f"resolve:{number}": "Resolve…"} if is_open else {}),
+        **({} if alert.is_drill else edit),
+        f"receipt:{number}": "Show receipt",
+        **({f"noise:{number}": "Mark as noise"} if is_open and not alert.is_drill else {}),
+    }
+    return overflow(MENU, options)
+
+
+def _buttons(alert: Alert, now: datetime) -> list[Block]:
+    """Return the buttons of the alert's state, at most three."""
+    number, state = str(alert.id), alert_state(alert, now)
+    named = f"alert {number}"
+    acknowledge = button("acknowledge", "Acknowledge", number, primary=True, names=f"Acknowledge {named}")
+    unacknowledge = button("unacknowledge", "Unacknowledge", number, names=f"Remove your acknowledgement of {named}")
+    details = button("details", "Details", number, names=f"Details of {named}")
+    match state:
+        case AlertState.RETRACTED:
+            return [details]
+        case AlertState.RESOLVED:
+            return [*([] if alert.is_drill else vote_buttons(alert)), details]
+        case AlertState.SNOOZED:
+            unsnooze = button("unsnooze", "Unsnooze", number, names=f"End the snooze of {named}")
+            return [unsnooze, unacknowledge if alert.acknowledged else acknowledge, details]
+        case _:
+            return [unacknowledge if alert.acknowledged else acknowledge, snooze_menu(alert), details]
+
+
+def vote_buttons(alert: Alert) -> list[Block]:
+    """Return the feedback buttons of a resolved alert."""
+    number = str(alert.id)
     return [
-        f"Open from {opened} to {fmt.moment_utc(alert.closed_at)}.",
-        f"Why it ended: {why_ended(alert.reason, alert.closed_by)}.",
+        button("useful", "Mark Useful", number, names=f"Mark alert {number} as useful"),
+        button("noise", "Mark Noise", number, names=f"Mark alert {number} as noise"),
     ]
 
 
-def _price_lines(alert: Alert, now: datetime) -> list[str]:
-    """Return the time of the prices, their age at `now` (a posted message doesn't update it), and the data quality."""
-    etf = f"{fmt.title(alert.pair.etf)} from {escape(alert.etf.source)}"
-    crypto = f"{fmt.name(alert.pair.crypto)} from {escape(alert.crypto.source)}"
-    price_time = alert.crypto.at if _is_network_alert(alert) else min(alert.etf.at, alert.crypto.at)
-    age = f"{fmt.duration(now - price_time)} old when this was written"
-    if alert.etf.at == alert.crypto.at:
-        return [f"Prices of {fmt.moment_utc(alert.etf.at)}, {age}: {etf}, {crypto}.", data_quality_line(alert.trust)]
-    at_etf, at_crypto = fmt.moment_utc(alert.etf.at), fmt.moment_utc(alert.crypto.at)
-    if _is_network_alert(alert):
-        return [f"Prices of {at_crypto}, {age}: {crypto}; {etf} of {at_etf}.", data_quality_line(alert.trust)]
-    return [f"Prices, {age}: {etf} of {at_etf}, {crypto} of {at_crypto}.", data_quality_line(alert.trust)]
-
-
-def _status_lines(alert: Alert, now: datetime) -> list[str]:
-    lines = []
-    if alert.acknowledged:
-        lines.append(f"Acknowledged by {user_mention(alert.acknowledged.by)}, {fmt.moment(alert.acknowledged.at)}.")
-    if alert.snoozed and alert.snoozed.until and alert.is_snoozed(now) and not alert.closed_at:
-        lines.append(f"Snoozed by {user_mention(alert.snoozed.by)} until {fmt.moment_utc(alert.snoozed.until)}.")
-    return lines
-
-
-def _buttons(alert: Alert) -> Block:
-    """Return the buttons that apply to the alert's state; a closed alert can still be inspected."""
-    number = str(alert.id)
-    rules = {hit.rule_id: hit.rule for hit in alert.hits}
-    inspect = [button("chart", "Chart", number), button("why", "Why", number), edit_button(rules)]
-    return actions(*(_vote_buttons(alert) if alert.closed_at else _action_buttons(alert)), *inspect)
-
-
-def _vote_buttons(alert: Alert) -> list[Block]:
-    """Return the feedback buttons of a closed alert; none if it was retracted, because bad prices caused it."""
-    number = str(alert.id)
-    return [] if alert.retracted else [button("useful", "Useful", number), button("noise", "Noise", number)]
-
-
-def _action_buttons(alert: Alert) -> list[Block]:
-    snooze = select_menu(
-        "snooze", "Snooze", {f"{alert.id}:{until.value}": _snooze_label(until) for until in SnoozeUntil}
-    )
-    resolve = button("resolve", "Resolve", str(alert.id), confirm=RESOLVE_CONFIRMATION)
-    if alert.acknowledged:
-        return [button("unacknowledge", "Unacknowledge", str(alert.id)), snooze, resolve]
-    return [button("acknowledge", "Acknowledge", str(alert.id), primary=True), snooze, resolve]
+def snooze_menu(alert: Alert) -> Block:
+    """Return the menu of snooze lengths."""
+    return select_menu("snooze", "Snooze", {f"{alert.id}:{until.value}": _snooze_label(until) for until in SnoozeUntil})
 
 
 def _snooze_label(until: SnoozeUntil) -> str:
     if until in DURATIONS:
         return fmt.duration(DURATIONS[until])
-    return "until the close" if until is SnoozeUntil.CLOSE else "until the next open"
-
-
-def chart_block(alert: Alert) -> Block | None:
-    """Return a chart of both legs up to the alert's prices; None if the alert has no chart."""
-    if alert.chart is None:
-        return None
-    return native_chart(_curve(alert, alert.chart), simulated=alert.simulated)
-
-
-def chart_summary(alert: Alert) -> list[str]:
-    """Return what the chart shows: each leg's return at its end, and the widest spread."""
-    if alert.chart is None:
-        return []
-    end, window = alert.chart.points[-1], fmt.over_window(alert.chart.window, alert.chart.points[-1].session)
-    legs = [(alert.pair.etf, end.etf), (alert.pair.crypto, end.crypto)]
-    moves = ", ".join(f"{fmt.name(symbol)} {fmt.percent(change)}" for symbol, change in legs)
-    return [f"{window[:1].upper()}{window[1:]}: {moves}; furthest apart {widest_spread(_curve(alert, alert.chart))}."]
-
-
-def _curve(alert: Alert, chart: AlertChart) -> IndexedReturns:
-    return IndexedReturns(pair=alert.pair, window=chart.window, points=chart.points)
+    return "Until close" if until is SnoozeUntil.CLOSE else "Until next open"

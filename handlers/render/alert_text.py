@@ -1,97 +1,154 @@
-"""Texts on alerts that several messages share: titles, thresholds, track record, attribution, and thread replies."""
+"""Texts on alerts that several messages share: states, headlines, thresholds, track record and attribution."""
 
-from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import Enum
 
 from handlers.render import fmt
-from handlers.render.markup import (
-    channel_link,
-    code,
-    escape,
-    escape_typed,
-    mark_simulated,
-    reason,
-    user_mention,
-    user_reason,
-)
-from handlers.render.message import Message, text_message
-from handlers.render.reasons import Text, sentence
-from services.alerting.alert import Alert, EntryKind, RuleHit, TimelineEntry
+from handlers.render.markup import code, escape, mark_simulated, plain, user_mention
+from handlers.render.message import clip
+from handlers.render.reasons import reason
+from services.alerting.alert import Alert, RuleHit
 from services.alerting.alert_news import is_recovering
 from services.core.prices import Pair
-from services.core.reason import Code, Reason
 from services.core.rows import complete
-from services.market.measure import Measurement
+from services.core.trust import Trust, Verdict
+from services.market.measure import Measurement, Window
 from services.market.metrics import Direction
 from services.research.attribution import Part
 from services.research.follow_up import FOLLOW_UP_SESSIONS, FollowUp
 from services.research.track_record import RECORD_SESSIONS, TrackRecord
 from services.rules.decide import Side
 from services.rules.grammar import parse_rule
-from services.rules.rule import Rule, print_duration
+from services.rules.rule import Rule
+
+PERCENT = 100
+CAUSE_TEXT = 110  # of the cause of degraded data in an alert
+SESSIONS_PER_YEAR = 252
 
 
-def heading(hit: RuleHit) -> str:
-    """Return what the rule measured: `WGMI 8.4 pp above bitcoin over 1 day`, or `WGMI closed …` with the date."""
-    measurement, metric = hit.measurement, parse_rule(hit.rule).metric
-    return metric.headline.format(
-        **_pair_fields(measurement.pair),
-        **_side_fields(Side.ABOVE if hit.value >= 0 else Side.BELOW),
-        etf_state=_etf_phrase(measurement),
-        spread=fmt.spread_phrase(measurement.pair, measurement.spread),
-        value=fmt.unsigned_value(hit.value, metric.unit),
-        signed=fmt.metric_value(hit.value, metric.unit),
-        window=_window_phrase(measurement),
-        since=f" since {fmt.full_day(measurement.crypto_since)}" if measurement.crypto_since else "",
+class AlertState(Enum):
+    """What an alert's header says first; a later member wins over an earlier one."""
+
+    FIRING = "Firing"
+    ACKNOWLEDGED = "Acknowledged"
+    SNOOZED = "Snoozed"
+    RESOLVED = "Resolved"
+    RETRACTED = "Retracted"
+
+
+STATE_EMOJI = complete(
+    "STATE_EMOJI",
+    AlertState,
+    {
+        AlertState.FIRING: ":red_circle:",
+        AlertState.ACKNOWLEDGED: ":eyes:",
+        AlertState.SNOOZED: ":zzz:",
+        AlertState.RESOLVED: ":white_check_mark:",
+        AlertState.RETRACTED: ":leftwards_arrow_with_hook:",
+    },
+)
+
+
+def alert_state(alert: Alert, now: datetime) -> AlertState:
+    """Return the state of an alert at `now`."""
+    if alert.closed_at is not None:
+        return AlertState.RETRACTED if alert.retracted else AlertState.RESOLVED
+    if alert.is_snoozed(now):
+        return AlertState.SNOOZED
+    return AlertState.FIRING if alert.acknowledged is None else AlertState.ACKNOWLEDGED
+
+
+def state_title(alert: Alert, now: datetime) -> str:
+    """Return the state and the headline: `Firing: WGMI 8.3 pp ahead of BTC over 1 session`."""
+    state = alert_state(alert, now)
+    match state:
+        case _ if alert.is_drill:
+            text = short_heading(alert.lead)
+        case AlertState.RESOLVED:
+            text = f"{short_heading(alert.lead)}, peak {alert_peak(alert)}"
+        case AlertState.RETRACTED:
+            text = f"{short_heading(alert.lead)}{_retracted_from(alert.lead)}"
+        case _:
+            text = heading(alert.lead)
+    return mark_alert(f"{state.value}: {text}", alert)
+
+
+def _retracted_from(hit: RuleHit) -> str:
+    if hit.corrected_from is None:
+        return ""
+    return f", not {fmt.unsigned_value(hit.corrected_from, parse_rule(hit.rule).unit)}"
+
+
+def mark_alert(text: str, alert: Alert) -> str:
+    """Return a title or line on an alert, marked if it is a test or on simulated prices."""
+    return mark_simulated(f"Test alert: {text}" if alert.is_drill else text, when=alert.simulated)
+
+
+def heading(hit: RuleHit, value: float | None = None) -> str:
+    """Return what the rule measured: `WGMI 8.4 pp ahead of BTC over 1 session`; of `value`, if there is one."""
+    measurement = hit.measurement
+    at_close = not measurement.live and measurement.window is Window.D1 and parse_rule(hit.rule).metric.windowed
+    if at_close and value is None:
+        closed = _headline(hit, etf=f"{measurement.pair.etf} closed", window="", value=hit.value)
+        return f"{closed}, {fmt.short_day(measurement.session)}"
+    window = fmt.over_window(measurement.window, measurement.session)
+    return _headline(hit, etf=measurement.pair.etf, window=window, value=hit.value if value is None else value)
+
+
+def short_heading(hit: RuleHit, value: float | None = None) -> str:
+    """Return what the rule measured without its window: `WGMI 8.4 pp ahead of BTC`."""
+    return _headline(hit, etf=hit.measurement.pair.etf, window="", value=hit.value if value is None else value)
+
+
+def _headline(hit: RuleHit, *, etf: str, window: str, value: float) -> str:
+    metric, pair = parse_rule(hit.rule).metric, hit.measurement.pair
+    text = metric.headline.format(
+        **{**_pair_fields(pair), "etf": etf},
+        **_side_fields(Side.ABOVE if value >= 0 else Side.BELOW),
+        spread=fmt.spread_phrase(pair, value),
+        value=fmt.unsigned_value(value, metric.unit),
+        signed=fmt.metric_value(value, metric.unit),
+        window=window,
     )
-
-
-def _etf_phrase(measurement: Measurement) -> str:
-    return str(measurement.pair.etf) if measurement.live else f"{measurement.pair.etf} closed"
-
-
-def _window_phrase(measurement: Measurement) -> str:
-    span = fmt.over_window(measurement.window, measurement.session)
-    return span if measurement.live else f"{span}, {fmt.day(measurement.session)}"
+    return text.rstrip()
 
 
 def alert_subject(alert: Alert) -> str:
-    """Return what an alert is about, independent of current prices: `WGMI above bitcoin`."""
+    """Return what an alert is about, independent of current prices: `WGMI ahead of BTC`."""
     phrase = parse_rule(alert.lead.rule).metric.phrase
     return phrase.format(**_pair_fields(alert.pair), **_side_fields(alert.side))
 
 
 def _pair_fields(pair: Pair) -> dict[str, str]:
-    return {"etf": pair.etf, "crypto": fmt.name(pair.crypto), "Crypto": fmt.title(pair.crypto)}
+    return {"etf": pair.etf, "crypto": fmt.name(pair.crypto)}
 
 
 def _side_fields(side: Side) -> dict[str, str]:
-    return {"side": side.value, "move": "up" if side is Side.ABOVE else "down"}
-
-
-def ended_heading(alert: Alert, ended_at: datetime, *, retracted: bool) -> str:
-    """Return how long an alert lasted, and its peak or, if it was retracted, why."""
-    lasted = fmt.duration(ended_at - alert.opened_at)
-    if retracted:
-        return f"Retracted after {lasted}: {alert_subject(alert)}, which the corrected close would not have fired"
-    return f"Resolved after {lasted}: {alert_subject(alert)}, peak {alert_peak(alert)}"
+    is_above = side is Side.ABOVE
+    return {"side": side.value, "move": "up" if is_above else "down", "ahead": "ahead of" if is_above else "behind"}
 
 
 def alert_peak(alert: Alert) -> str:
-    """Return the alert's peak in the unit and window that fired, with its window if the rule has one."""
-    peak, metric = alert.peak, parse_rule(alert.peak.rule).metric
-    window = f" {fmt.over_window(peak.window, peak.session)}" if metric.windowed else ""
-    return f"{fmt.metric_value(peak.value, metric.unit)}{window}"
+    """Return the alert's peak in the unit that fired, without its sign."""
+    return fmt.unsigned_value(alert.peak.value, parse_rule(alert.peak.rule).unit)
+
+
+def time_open(alert: Alert, until: datetime) -> str:
+    """Return how long an alert was open, or has been until `until`: `open 3 h 45 min`, or `opened just now`."""
+    lasted = (alert.closed_at or until) - alert.opened_at
+    return f"open {fmt.duration(lasted)}" if lasted >= timedelta(seconds=1) else "opened just now"
 
 
 def threshold_line(hit: RuleHit, side: Side) -> str:
     """Return a rule's value against its threshold, with its peak, any correction and its state."""
     rule = parse_rule(hit.rule)
+    share = f"{PERCENT * abs(hit.value) / rule.threshold:.0f}% of the threshold"
     original = hit.corrected_from
     parts = [
         f"{code(hit.rule)} at {fmt.metric_value(hit.value, rule.unit)}",
-        *([] if original is None else [f"corrected from {fmt.metric_value(original, rule.unit)}"]),
-        f"threshold {fmt.threshold(rule.threshold, rule.unit)}",
+        *([] if original is None else [f"was {fmt.metric_value(original, rule.unit)} before a correction"]),
+        f"threshold {fmt.threshold(rule.threshold, rule.unit)}" if rule.unit.is_level else share,
         f"peak {fmt.metric_value(hit.peak, rule.unit)}",
     ]
     return ", ".join([*parts, *_hit_status(hit, rule, side)])
@@ -102,10 +159,19 @@ def _hit_status(hit: RuleHit, rule: Rule, side: Side) -> list[str]:
         return ["retracted"]
     if not hit.active:
         return [hit_end(hit)]
-    if not is_recovering(hit, side):
-        return []
+    return [recovery(rule)] if is_recovering(hit, side) else []
+
+
+def recovery(rule: Rule) -> str:
+    """Return until when a recovering rule waits: `recovering, clears after 10 min under 4.8 pp`."""
+    return f"recovering, clears after {fmt.duration(rule.keep)} {_inside(rule)}"
+
+
+def _inside(rule: Rule) -> str:
     clear = fmt.threshold(rule.clear, rule.unit)
-    return [f"recovering: clears once it has been inside {clear} for {print_duration(rule.keep)}"]
+    if rule.unit.is_level:
+        return f"{'above' if rule.direction is Direction.BELOW else 'below'} {clear}"
+    return f"under {clear}"
 
 
 def hit_end(hit: RuleHit) -> str:
@@ -115,60 +181,109 @@ def hit_end(hit: RuleHit) -> str:
     return f"{hit.ended.value}{f' by {user_mention(hit.ended_by)}' if hit.ended_by else ''}"
 
 
-def why_ended(why: Text, by: str | None) -> str:
-    """Return the reason of an end or a change with who caused it, without a final period."""
-    if by is None:
-        return reason(why)
-    if isinstance(why, Reason) and why.code is Code.ENDED_BY_HAND:
-        note = dict(why.params).get("note")
-        note_text = f": {escape_typed(f'{note}').rstrip('.')}" if note else ""
-        return f"resolved by {user_mention(by)}{note_text}. Its rules fire again after they have cleared"
-    return f"{user_reason(why)} by {user_mention(by)}"
-
-
-DIRECTION_SIDES = complete(
-    "DIRECTION_SIDES",
-    Direction,
-    {
-        Direction.EITHER: "on either side",
-        Direction.ABOVE: "above",
-        Direction.BELOW: "below",
-    },
-)
+def fires_at(rule: Rule) -> str:
+    """Return the values at which a rule fires: `±8 pp`, `+8 pp or more`, `0.4 or less`, `60% or deeper`."""
+    threshold, metric = fmt.threshold(rule.threshold, rule.unit), rule.metric
+    if metric.magnitude is not None:
+        return f"{threshold} or {metric.magnitude.comparative}"
+    if rule.unit.is_level:
+        return f"{threshold} or {'less' if rule.direction is Direction.BELOW else 'more'}"
+    match rule.direction:
+        case Direction.EITHER:
+            return f"±{threshold}"
+        case Direction.ABOVE:
+            return f"{fmt.metric_value(rule.threshold, rule.unit)} or more"
+        case Direction.BELOW:
+            return f"{fmt.metric_value(-rule.threshold, rule.unit)} or less"
 
 
 def describe_rule(rule: Rule) -> str:
-    """Return when a rule fires and when it clears."""
-    firing = f"fires at {fmt.threshold(rule.threshold, rule.unit)}"
-    if rule.metric.signed or rule.unit.is_level:
-        firing = f"{firing} {DIRECTION_SIDES[rule.direction]}"
-    hold = "decided at each close" if rule.at_close else f"held {print_duration(rule.hold)}"
-    keep = f" for {print_duration(rule.keep)}" if rule.keep else ""
-    repeat = f", repeated every {print_duration(rule.repeat)} until acknowledged" if rule.repeat else ""
-    clears = "above" if rule.unit.is_level and rule.direction is Direction.BELOW else "below"
-    return f"{firing}, {hold}, clears {clears} {fmt.threshold(rule.clear, rule.unit)}{keep}{repeat}"
+    """Return when a rule fires and clears: `±8 pp · hold 5 min · clear 4.8 pp`."""
+    parts = [
+        fires_at(rule),
+        "at the close" if rule.at_close else f"hold {fmt.duration(rule.hold)}",
+        f"clear {fmt.threshold(rule.clear, rule.unit)}",
+        *([f"keep {fmt.duration(rule.keep)}"] if rule.keep else []),
+        *([f"repeat every {fmt.duration(rule.repeat)}"] if rule.repeat else []),
+    ]
+    return " · ".join(parts)
 
 
-def track_record_lines(alert: Alert) -> list[str]:
-    """Return the track record of the rule that leads the alert; nothing if there is none."""
-    record = alert.lead.track_record
-    if record is None:
-        return []
-    rule, span = code(alert.lead.rule), _history_length(record)
-    opposite = record.open_side is not None and record.open_side is not alert.side
+def clear_text(rule: Rule) -> str:
+    """Return when a rule clears: `clears under 4.8 pp`."""
+    keep = f" for {fmt.duration(rule.keep)}" if rule.keep else ""
+    return f"clears {_inside(rule)}{keep}"
+
+
+def rank_text(alert: Alert) -> str:
+    """Return how unusual the leading value is: `*99th percentile* of 252 sessions`; empty if that is unknown."""
+    measurement, metric = alert.lead.measurement, parse_rule(alert.lead.rule).metric
+    fit = metric.fit and metric.fit(measurement)
+    if fit:
+        phrase = fmt.correlation(fit)
+        return f"{phrase[:1].upper()}{phrase[1:]}"
+    rank = metric.rank
+    if rank is None:
+        return ""
+    if not measurement.window.is_short:
+        sigma = rank.sigma(measurement)
+        return "" if sigma is None else f"*{fmt.sigma(sigma)}* for {fmt.sessions(measurement.sessions)}"
+    percentile = rank.percentile(measurement)
+    return "" if percentile is None else percentile_text(percentile, widest=metric.is_divergence)
+
+
+def percentile_text(percentile: float, *, widest: bool) -> str:
+    """Return a percentile in bold with its base: `*99th percentile* of 252 sessions`, `*Widest* of 252 sessions`."""
+    phrase = fmt.percentile_phrase(percentile)
+    is_extreme = percentile >= PERCENT or percentile <= 0
+    shown = ("Widest" if widest else phrase.capitalize()) if is_extreme else phrase
+    return f"*{shown}* of {fmt.LOOKBACK}"
+
+
+def z_text(measurement: Measurement, rule: Rule) -> str:
+    """Return the robust z of a short window: `robust z +3.4`; empty if there is none."""
+    z = rule.metric.rank.z(measurement) if rule.metric.rank and measurement.window.is_short else None
+    return "" if z is None else f"robust z {fmt.signed(z)}"
+
+
+def data_text(trust: Trust) -> str:
+    """Return the data quality with its first cause: `Data OK`, or `:warning: Data degraded: WGMI from Yahoo only`."""
+    if trust.verdict is Verdict.OK:
+        return "Data OK"
+    causes = [reason(why) for why in trust.reasons]
+    more = f" (+{len(causes) - 1} more)" if len(causes) > 1 else ""
+    cause = f": {_shortened(causes[0])}{more}" if causes else ""
+    return f":warning: Data {trust.verdict.value}{cause}"
+
+
+def _shortened(cause: str) -> str:
+    return cause if len(plain(cause)) <= CAUSE_TEXT else clip(plain(cause), CAUSE_TEXT)
+
+
+def record_text(record: TrackRecord, rule: str, side: Side) -> str:
+    """Return which alert of its rule this is: ``Alert 23 of `1d 8pp` in 2 years, about 11 a year.``."""
+    opposite = record.open_side is not None and record.open_side is not side
     number = record.episodes + opposite + 1
-    was_open = ", besides one that was open when they began" if record.was_open else ""
-    ordinal = "first" if number == 1 else fmt.ordinal(number)
-    position = f"The {ordinal} episode of {rule} in {span}{was_open}, decided at closes."
-    lines = [position]
+    span = record_span(record)
+    if number == 1:
+        return f"First alert of {code(rule)} in {span}."
+    per_year = number * SESSIONS_PER_YEAR / record.sessions
+    rate = f", about {per_year:.0f} a year" if record.sessions >= SESSIONS_PER_YEAR else ""
+    return f"Alert {number} of {code(rule)} in {span}{rate}."
+
+
+def record_span(record: TrackRecord) -> str:
+    """Return the history of a track record: `2 years`, or `120 sessions` if it is shorter."""
+    return "2 years" if record.sessions >= RECORD_SESSIONS else fmt.sessions(record.sessions)
+
+
+def outcome_lines(record: TrackRecord) -> list[str]:
+    """Return what followed the earlier alerts of a rule."""
+    lines = []
     if record.median_length is not None:
-        ended_note, single = " that had ended" if opposite else "", record.episodes == 1
-        previous = (
-            f"one before{ended_note} lasted"
-            if single
-            else f"{record.episodes} before{ended_note} had a median length of"
-        )
-        lines.append(f"The {previous} {fmt.sessions(record.median_length)}.")
+        what = "The earlier one lasted" if record.episodes == 1 else "Median"
+        cleared = "" if record.episodes == 1 else " to clear"
+        lines.append(f"{what} {fmt.sessions(record.median_length)}{cleared}.")
     return [*lines, *([follow_up_line(record.follow_up, record.follow_up_since)] if record.follow_up else [])]
 
 
@@ -177,128 +292,53 @@ def follow_up_line(follow_up: FollowUp, since: date | None = None) -> str:
 
     `since` is the first session that it counts, for messages that do not say it elsewhere.
     """
-    counts = f"{follow_up.closed} of {follow_up.cases} earlier {'case' if follow_up.cases == 1 else 'cases'}"
-    counts += f" since {fmt.full_day(since)}" if since else ""
-    line = f"{fmt.sessions(FOLLOW_UP_SESSIONS)} later the gap had closed in {counts}"
+    cases = f"{follow_up.closed} of {follow_up.cases} separate {'case' if follow_up.cases == 1 else 'cases'}"
+    cases += f" since {fmt.full_day(since)}" if since else ""
+    line = f"The gap closed within {fmt.sessions(FOLLOW_UP_SESSIONS)} in {cases}"
     if follow_up.interval is None:
         return f"{line}."
-    low, high = (f"{100 * end:.0f}" for end in follow_up.interval)
-    line = f"{line} ({100 * follow_up.closed / follow_up.cases:.0f}%; {low}–{high}%)."
-    if follow_up.chance is None:
-        return line
-    verdict = " No clear difference." if follow_up.is_like_chance else ""
-    return f"{line} Chance alone: {100 * follow_up.chance:.0f}%.{verdict}"
+    low, high = (f"{PERCENT * end:.0f}" for end in follow_up.interval)
+    chance = "" if follow_up.chance is None else f"; chance {PERCENT * follow_up.chance:.0f}%"
+    verdict = " No clear difference from chance." if follow_up.chance is not None and follow_up.is_like_chance else ""
+    return f"{line} ({low}–{high}%{chance}).{verdict}"
 
 
-def _history_length(record: TrackRecord) -> str:
-    return "2 years" if record.sessions >= RECORD_SESSIONS else fmt.sessions(record.sessions)
+@dataclass(frozen=True, slots=True)
+class FactorPart:
+    """One part of a return attribution, as a row of a table or a phrase."""
+
+    name: str
+    part: Part
 
 
-def attribution_lines(alert: Alert) -> list[str]:
-    """Return the attribution of the ETF's return at the time the leading rule fired; nothing if unknown."""
+def attribution_parts(alert: Alert) -> list[FactorPart]:
+    """Return the parts of the ETF's return when the leading rule fired; none if they are unknown."""
     attribution = alert.lead.attribution
     if attribution is None:
         return []
-    period = fmt.over_window(attribution.window, attribution.session)
-    move = f"{fmt.title(alert.pair.etf)}'s {fmt.percent(attribution.etf_return)} {period}"
-    parts = [
-        f"{fmt.name(alert.pair.crypto)} {_part(attribution.crypto)}",
-        f"AI {_part(attribution.ai)} by {escape(attribution.proxy)} from {escape(attribution.source)}",
-        f"the rest {_part(attribution.residual)}",
+    return [
+        FactorPart(fmt.name(alert.pair.crypto), attribution.crypto),
+        FactorPart(f"AI ({escape(attribution.proxy)})", attribution.ai),
+        FactorPart("Residual", attribution.residual),
     ]
-    return [f"Of {move} when it fired: {', '.join(parts)}."]
 
 
-def _part(part: Part) -> str:
-    return fmt.pp_with_error(part.amount, part.error)
+def attribution_lines(alert: Alert) -> list[str]:
+    """Return the attribution of the ETF's return when the leading rule fired; nothing if it is unknown."""
+    attribution = alert.lead.attribution
+    if attribution is None:
+        return []
+    names = ["BTC factor", f"AI factor ({escape(attribution.proxy)})", "residual"]
+    if alert.pair.crypto != "BTC":
+        names[0] = f"{fmt.name(alert.pair.crypto)} factor"
+    parts = [
+        f"{label} {fmt.pp_with_error(row.part.amount, row.part.error)}"
+        for label, row in zip(names, attribution_parts(alert), strict=True)
+    ]
+    return [attribution_title(alert), " · ".join(parts)]
 
 
-def thread_reply(entry: TimelineEntry, alert: Alert) -> Message:
-    """Return a timeline entry as a thread reply, with its reason."""
-    return text_message(mark_simulated(_entry_text(entry, alert), when=alert.simulated))
-
-
-def _entry_text(entry: TimelineEntry, alert: Alert) -> str:
-    text = ENTRY_TEXTS[entry.kind]
-    return text(entry, alert) if callable(text) else f"{text} {_why(entry)}"
-
-
-def _why(entry: TimelineEntry) -> str:
-    return _sentence(why_ended(entry.reason, entry.by))
-
-
-def _who(entry: TimelineEntry) -> str:
-    return f" by {user_mention(entry.by)}" if entry.by else ""
-
-
-def _end_text(entry: TimelineEntry, alert: Alert) -> str:
-    end = ended_heading(alert, alert.closed_at or entry.at, retracted=entry.kind is EntryKind.RETRACTED)
-    return f"{end}. {_why(entry)}"
-
-
-def _change_text(entry: TimelineEntry, _alert: Alert) -> str:
-    return f"Changed in this channel: {escape_typed(sentence(entry.reason))}{_who(entry)}."
-
-
-def _acknowledged_text(entry: TimelineEntry, _alert: Alert) -> str:
-    return f"Acknowledged{_who(entry)}, {fmt.moment(entry.at)}."
-
-
-def _unacknowledged_text(entry: TimelineEntry, _alert: Alert) -> str:
-    return f"Acknowledgement removed{_who(entry)}."
-
-
-def _snoozed_text(entry: TimelineEntry, _alert: Alert) -> str:
-    until = f" until {fmt.moment_utc(entry.until)}" if entry.until else ""
-    return f"Snoozed{_who(entry)}{until}. Until then only the resolution is posted in this thread."
-
-
-def _worsened_text(entry: TimelineEntry, _alert: Alert) -> str:
-    return f"Worsened {reason(entry.reason)}."
-
-
-def _repeated_text(entry: TimelineEntry, alert: Alert) -> str:
-    lasted = fmt.duration(entry.at - alert.opened_at)
-    return f"Still open after {lasted}: {reason(entry.reason)}. Not acknowledged yet."
-
-
-def _mention_text(entry: TimelineEntry, alert: Alert) -> str:
-    """Return a reminder or an escalation, readable without the rest of the thread.
-
-    It mentions no one if the alert has been closed or acknowledged.
-    """
-    is_open = alert.closed_at is None and alert.acknowledged is None
-    mention = f"{entry.mention.text}: " if entry.mention and is_open else ""
-    label = "Reminder" if entry.kind is EntryKind.REMINDED else "Escalated"
-    channel_note = f" Also posted in {channel_link(entry.to.id)}." if entry.to else ""
-    state = f"{alert_subject(alert)}, peak {alert_peak(alert)}, {reason(entry.reason)}"
-    return f"{mention}{label}: {state}. Acknowledge it to stop these messages.{channel_note}"
-
-
-# A sentence that the reason follows, or what writes the whole text.
-ENTRY_TEXTS: Mapping[EntryKind, str | Callable[[TimelineEntry, Alert], str]] = complete(
-    "ENTRY_TEXTS",
-    EntryKind,
-    {
-        EntryKind.FIRED: "Fired.",
-        EntryKind.JOINED: "Another rule fired.",
-        EntryKind.LEFT: "One rule less keeps this alert open.",
-        EntryKind.CORRECTED: "A close was corrected.",
-        EntryKind.WORSENED: _worsened_text,
-        EntryKind.REPEATED: _repeated_text,
-        EntryKind.EDITED: "A rule was changed.",
-        EntryKind.PAUSED: "One rule less keeps this alert open.",
-        EntryKind.CHANGED: _change_text,
-        EntryKind.ACKNOWLEDGED: _acknowledged_text,
-        EntryKind.UNACKNOWLEDGED: _unacknowledged_text,
-        EntryKind.SNOOZED: _snoozed_text,
-        EntryKind.REMINDED: _mention_text,
-        EntryKind.ESCALATED: _mention_text,
-        EntryKind.RESOLVED: _end_text,
-        EntryKind.RETRACTED: _end_text,
-    },
-)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+def attribution_title(alert: Alert) -> str:
+    """Return the heading of an attribution: `*What drove WGMI's +3.1%*`; empty if it is unknown."""
+    attribution = alert.lead.attribution
+    return f"*What drove {alert.pair.etf}'s {fmt.percent(attribution.etf_return)}*" if attribution else ""

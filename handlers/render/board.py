@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from handlers.render import fmt, market
-from handlers.render.alert_text import heading
-from handlers.render.markup import channel_link, code, escape, mark_simulated, reason, user_mention
+from handlers.render.alert_text import STATE_EMOJI, alert_state, data_text, mark_alert, short_heading
+from handlers.render.markup import channel_link, code, escape, mark_simulated, plain, user_mention
 from handlers.render.message import (
     PROBLEMS_SHOWN,
     SHORT_LIST_TEXT,
@@ -18,32 +18,37 @@ from handlers.render.message import (
     fit_lines,
     fit_newest_lines,
     header,
+    notification,
     section,
 )
-from handlers.render.reasons import sentence
+from handlers.render.reasons import reason
 from services.alerting.alert import Alert
+from services.alerting.channel_settings import MuteWhile
 from services.alerting.ports import ChannelRule
 from services.alerting.quiet_hours import Mute
 from services.channels.commands import Board
 from services.channels.source_status import RefusedKey
-from services.core.prices import Pair
+from services.core.prices import WGMI_BTC, Pair
 from services.core.rows import complete
+from services.core.text import counted
 from services.delivery.ports import DeliveryProblem
 from services.market.measure import BETA_SESSIONS, Measurement, NotMeasured, Window
 from services.rules.decide import RuleStatus
+from services.rules.market_view import MarketView
 from services.rules.rule import DEFAULT_RULES
 
 DELIVERY_PROBLEMS_SHOWN = 5
+ALERTS_NAMED = 3  # in a notification
 STATUS_NOTES = complete(
     "STATUS_NOTES",
     RuleStatus,
     {
         RuleStatus.OK: "",
-        RuleStatus.PENDING: " (past it, not yet held)",
-        RuleStatus.FIRING: " (firing)",
-        RuleStatus.RECOVERING: " (firing, recovering)",
-        RuleStatus.NODATA: " (no usable prices)",
-        RuleStatus.ERROR: " (cannot be evaluated)",
+        RuleStatus.PENDING: " Pending",
+        RuleStatus.FIRING: " Firing",
+        RuleStatus.RECOVERING: " Recovering",
+        RuleStatus.NODATA: " No data",
+        RuleStatus.ERROR: " Error",
     },
 )
 
@@ -52,97 +57,120 @@ def board_message(board: Board, now: datetime, *, shared_by: str | None = None) 
     """Return the board; if it is shared, it names who shared it and has no buttons."""
     view = board.view
     title = mark_simulated(market.headline(view), when=view.simulated)
-    state = [market.market_line(view.market), market.live_line(view)]
-    caveats, drawdowns = (
-        [*market.unmeasured_lines(view.current), *market.origin_warnings(view.current)],
-        market.drawdown_lines(view),
-    )
-    prices = [*market.price_lines(view, now), market.data_quality_line(view.current.trust)]
-    problems = market.problem_lines(view, PROBLEMS_SHOWN)
-    channel_lines = [*_alert_lines(board.alerts), _rules_line(board.rules, now), *_quiet_lines(board)]
-    delivery_problems = [*delivery_problem_lines(board.delivery_problems), *map(_refused_key_line, board.refused_keys)]
-    shared_note = [f"Shared by {user_mention(shared_by)}, {fmt.moment(now)}."] if shared_by else []
+    here = [*_alert_lines(board.alerts, now), _rules_line(board.rules, now), *_quiet_lines(board)]
+    troubles = [*delivery_problem_lines(board.delivery_problems), *map(_refused_key_line, board.refused_keys)]
+    shared_note = [f"Shared by {user_mention(shared_by)}, {fmt.instant(now)}."] if shared_by else []
     return compose(
         [
             header(title),
-            section(*state),
-            market.windows_table(view.current, view.pair),
-            context(market.RANK_NOTE, *caveats),
-            section(*drawdowns),
-            context(*prices, *problems),
-            section(*channel_lines),
-            section(*delivery_problems),
-            context(*shared_note) if shared_note else _buttons(board.rules),
+            section(*market.now_lines(view)),
+            market.windows_table(tuple(view.current.measurements.values()), view.pair),
+            section(*here, *market.drawdown_lines(view)),
+            section(*troubles),
+            context(*shared_note) if shared_note else _buttons(board.rules, view.pair),
+            context(_context_line(view), *_caveats(view)),
         ],
-        [
-            title,
-            *state,
-            *market.windows_text(view.current, view.pair),
-            *caveats,
-            *drawdowns,
-            *prices,
-            *problems,
-            *channel_lines,
-            *delivery_problems,
-            *shared_note,
-        ],
+        notification(
+            f"{title}.", market.windows_summary(view.current), _alerts_summary(board.alerts), *_data_push(view)
+        ),
     )
+
+
+def _data_push(view: MarketView) -> list[str]:
+    return [f"{plain(data_text(view.current.trust))}."]
+
+
+def _context_line(view: MarketView) -> str:
+    parts = [
+        market.market_text(view.market),
+        *market.basis_parts(view),
+        *market.source_parts(view),
+        *(market.gap_basis(view.gap) if view.gap and not view.market.is_open else []),
+        data_text(view.current.trust),
+        "windows in sessions",
+        *market.drawdown_basis(view),
+    ]
+    return " · ".join(parts)
+
+
+def _caveats(view: MarketView) -> list[str]:
+    return [
+        *market.unmeasured_lines(view.current),
+        *market.origin_warnings(view.current),
+        *market.problem_lines(view, PROBLEMS_SHOWN),
+    ]
+
+
+def _alerts_summary(alerts: Sequence[Alert]) -> str:
+    if not alerts:
+        return "No open alerts."
+    waiting = sum(alert.acknowledged is None for alert in alerts)
+    numbers = ", ".join(f"#{alert.id}" for alert in alerts[:ALERTS_NAMED])
+    return f"{counted(len(alerts), 'open alert')} ({numbers}), {waiting} not acknowledged."
 
 
 def _quiet_lines(board: Board) -> list[str]:
     mute = [] if board.mute is None else [mute_line(board.mute)]
     if board.silence is None:
         return mute
-    return [
-        f"Silent until {fmt.moment_utc(board.silence.until)}: {sentence(board.silence.reason)}. A digest follows then.",
-        *mute,
-    ]
+    until = f":zzz: Nothing is posted until {fmt.instant(board.silence.until)}: {reason(board.silence.reason)}."
+    return [f"{until} A digest follows.", *mute]
 
 
 def mute_line(mute: Mute) -> str:
     """Return who muted the channel, and until when."""
     by = "" if mute.by is None else f" by {user_mention(mute.by)}"
-    until = "" if mute.until is None else f" until {fmt.moment_utc(mute.until)}"
-    state = "" if mute.state is None else f" while the market is {mute.state.value}"
+    until = "" if mute.until is None else f" until {fmt.instant(mute.until)}"
+    state = "" if mute.state is None else f" while the market is {'closed' if mute.state is MuteWhile.SHUT else 'open'}"
     both = " and" if until and state else ""
-    return f"Muted{by}{until}{both}{state}. `/minerpulse mute off` ends it."
+    return f":mute: Muted{by}{until}{both}{state}. `/minerpulse mute off` ends it."
 
 
-def _alert_lines(alerts: Sequence[Alert]) -> list[str]:
-    return fit_newest_lines(
-        [_alert_line(alert) for alert in alerts], SHORT_LIST_TEXT, " open alerts, which began before"
-    )
+def _alert_lines(alerts: Sequence[Alert], now: datetime) -> list[str]:
+    """Return the open alerts, newest last; or that there is none."""
+    if not alerts:
+        return ["No open alerts"]
+    return fit_newest_lines([alert_line(alert, now) for alert in alerts], SHORT_LIST_TEXT, " earlier open alerts")
 
 
-def _alert_line(alert: Alert) -> str:
-    acknowledgement = f", acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else ""
-    return f"Open alert: {heading(alert.lead)}, since {fmt.moment(alert.opened_at)}{acknowledgement}."
+def alert_line(alert: Alert, now: datetime) -> str:
+    """Return an open alert in one line: its number, state, since when, and who has acknowledged it."""
+    state = alert_state(alert, now)
+    number = fmt.alert_link(alert.id, alert.permalink)
+    acknowledged = f"by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else "not acknowledged"
+    since = f"since {fmt.instant(alert.opened_at)}"
+    what = f"{mark_alert(short_heading(alert.lead), alert)}"
+    return f"{STATE_EMOJI[state]} {number} {state.value}: {what}, {since}, {acknowledged}"
 
 
 def _rules_line(rules: Sequence[ChannelRule], now: datetime) -> str:
     if not rules:
-        return f"No alerts in this channel yet. The default rules are {', '.join(map(code, DEFAULT_RULES))}."
+        return f"No rules here, so nothing is monitored. Start Alerts adds {', '.join(map(code, DEFAULT_RULES))}."
     shown = fit_lines(
         [f"{code(str(channel_rule.rule))}{_status_note(channel_rule, now)}" for channel_rule in rules], SHORT_LIST_TEXT
     )
-    return f"Rules here: {', '.join(shown)}."
+    return f"Rules: {', '.join(shown)}"
 
 
 def _status_note(channel_rule: ChannelRule, now: datetime) -> str:
-    return " (paused)" if channel_rule.paused_at else STATUS_NOTES[channel_rule.state.status(now)]
+    return " Paused" if channel_rule.paused_at else STATUS_NOTES[channel_rule.state.status(now)]
 
 
-def _buttons(rules: Sequence[ChannelRule]) -> Block:
-    common = [button("refresh", "Refresh", "board"), button("share", "Share", "board")]
+def _buttons(rules: Sequence[ChannelRule], pair: Pair) -> Block:
+    market = "" if pair == WGMI_BTC else f"{pair}"  # of the board, which the buttons keep
+    refresh, share = (
+        button("refresh", "Refresh", market or "board"),
+        button("share", "Share to Channel", market or "board"),
+    )
     if rules:
-        return actions(*common)
-    return actions(button("start", "Start alerts here", "board", primary=True), *common)
+        return actions(refresh, button("board_chart", "Show Chart", f"{market} 20d".strip()), share)
+    return actions(button("start", "Start Alerts", "board", primary=True), refresh, share)
 
 
 def _refused_key_line(refused: RefusedKey) -> str:
     variables = " and ".join(map(code, refused.variables))
     return (
-        f"*Source*: {escape(refused.source)} refuses its API key; it may be wrong or expired. "
+        f":warning: {escape(refused.source)} refuses its API key; it may be wrong or expired. "
         f"Your MinerPulse administrator can set a new one in {variables}."
     )
 
@@ -151,14 +179,14 @@ def delivery_problem_lines(problems: Sequence[DeliveryProblem]) -> list[str]:
     """Return one line per channel with undelivered messages; nothing if all is delivered."""
     lines = [_delivery_problem_line(problem) for problem in problems[:DELIVERY_PROBLEMS_SHOWN]]
     hidden = len(problems) - DELIVERY_PROBLEMS_SHOWN
-    return [*lines, *([f"{hidden} more like these: `minerpulse doctor` lists them."] if hidden > 0 else [])]
+    return [*lines, *([f"{hidden} more channels: `minerpulse doctor` lists them."] if hidden > 0 else [])]
 
 
 def _delivery_problem_line(problem: DeliveryProblem) -> str:
     count = f"{problem.messages} message{'' if problem.messages == 1 else 's'}"
-    state = "given up" if problem.dead_lettered else "waiting to be delivered"
-    channel, since = channel_link(problem.channel.id), fmt.moment_utc(problem.since)
-    return f"*Not delivered* in {channel}: {count} {state} since {since}. {reason(problem.problem)}."
+    state = "failed" if problem.dead_lettered else "retrying"
+    channel, since = channel_link(problem.channel.id), fmt.instant(problem.since)
+    return f":warning: *Delivery {state}* in {channel}: {count} since {since}. {reason(problem.problem)}."
 
 
 def status_message(board: Board, window: Window, now: datetime) -> Message:
@@ -166,50 +194,48 @@ def status_message(board: Board, window: Window, now: datetime) -> Message:
     view = board.view
     measurement = view.current.measurements[window]
     title = mark_simulated(_title(view.pair, window, measurement), when=view.simulated)
-    state = [market.market_line(view.market), market.live_line(view)]
-    lines = [] if isinstance(measurement, NotMeasured) else [*_move_lines(measurement), _rank_line(measurement)]
-    rules_here = [code(str(channel_rule.rule)) for channel_rule in board.rules if channel_rule.rule.window is window]
-    rules = f"Rules here over this window: {', '.join(fit_lines(rules_here, SHORT_LIST_TEXT)) or 'none'}."
-    prices = [
-        *market.price_lines(view, now),
-        market.data_quality_line(view.current.trust),
-        *market.problem_lines(view, PROBLEMS_SHOWN),
+    lines = [reason(measurement.reason)] if isinstance(measurement, NotMeasured) else _status_lines(measurement)
+    rules_here = [
+        f"{code(str(channel_rule.rule))}{_status_note(channel_rule, now)}"
+        for channel_rule in board.rules
+        if channel_rule.rule.window is window
     ]
+    rules = f"Rules over this window: {', '.join(fit_lines(rules_here, SHORT_LIST_TEXT)) or 'none'}"
+    small = [market.market_text(view.market), *market.basis_parts(view), *market.source_parts(view)]
     return compose(
-        [header(title), section(*lines), section(rules), section(*state), context(*prices)],
-        [title, *lines, rules, *state, *prices],
+        [
+            header(title),
+            section(*lines),
+            section(rules),
+            context(" · ".join([*small, data_text(view.current.trust)]), *market.problem_lines(view, PROBLEMS_SHOWN)),
+        ],
+        notification(f"{title}.", *(f"{plain(line)}." for line in lines[:2]), *_data_push(view)),
     )
 
 
 def _title(pair: Pair, window: Window, measurement: Measurement | NotMeasured) -> str:
     if isinstance(measurement, NotMeasured):
-        return f"No spread of {pair.etf} {fmt.over_window(window)}: {reason(measurement.reason)}"
-    day = "" if measurement.live else f" to the close of {fmt.day(measurement.session)}"
-    return (
-        f"{pair.etf} {fmt.spread_phrase(pair, measurement.spread)} {fmt.over_window(window, measurement.session)}{day}"
-    )
+        return f"{pair.etf} and {fmt.name(pair.crypto)}: no spread {fmt.over_window(window)}"
+    day = "" if measurement.live else f", {fmt.short_day(measurement.session)}"
+    spread = fmt.spread_phrase(pair, measurement.spread)
+    return f"{pair.etf} {spread} {fmt.over_window(window, measurement.session)}{day}"
 
 
-def _move_lines(measurement: Measurement) -> list[str]:
+def _status_lines(measurement: Measurement) -> list[str]:
     returns = measurement.etf_return, measurement.crypto_return, measurement.spread
-    lines = market.move_lines(measurement.pair, measurement.anchor, *returns)
+    lines = [*market.move_lines(measurement.pair, measurement.anchor, *returns), _rank_line(measurement)]
     if measurement.beta is None or measurement.residual is None:
-        return [*lines, "Beta: too little history."]
+        return [*lines, "No residual: not enough history for a beta"]
     correlation = measurement.beta_correlation
-    fit = [f"with {fmt.correlation(correlation)}"] if correlation else []
-    beta = ", ".join(
-        [f"{fmt.beta(measurement.beta, measurement.beta_error)} to {fmt.name(measurement.pair.crypto)}", *fit]
-    )
-    return [
-        *lines,
-        f"{beta}, from the {BETA_SESSIONS} sessions before.",
-        f"Residual: *{fmt.pp(measurement.residual)}*.",
-    ]
+    fit = [fmt.correlation(correlation)] if correlation else []
+    beta = ", ".join([fmt.beta(measurement.beta, measurement.beta_error), *fit])
+    base = f"over the {fmt.sessions(BETA_SESSIONS)} before the window"
+    return [*lines, f"Residual *{fmt.pp(measurement.residual)}* with {beta}, {base}"]
 
 
 def _rank_line(measurement: Measurement) -> str:
     rank = market.rank_phrase(measurement)
     if rank is None:
-        return f"How unusual it is: {market.missing_rank(measurement)}."
+        return f"No rank: {market.missing_rank(measurement)}"
     z = "" if measurement.z is None or not measurement.window.is_short else f", robust z {fmt.signed(measurement.z)}"
-    return f"The spread is {rank}{z}."
+    return f"*{rank[:1].upper()}{rank[1:]}*{z}"

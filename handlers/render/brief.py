@@ -2,17 +2,27 @@
 
 from typing import assert_never
 
-from handlers.render import fmt
-from handlers.render.alert_text import alert_peak, alert_subject, heading
-from handlers.render.market import data_quality_line, gap_lines, price_line, rank_phrase
-from handlers.render.markup import escape, mark_simulated, reason, user_mention
-from handlers.render.message import Message, compose, context, header, section
+from handlers.render import fmt, market
+from handlers.render.alert_text import (
+    STATE_EMOJI,
+    AlertState,
+    alert_peak,
+    alert_state,
+    alert_subject,
+    data_text,
+    mark_alert,
+    short_heading,
+    time_open,
+)
+from handlers.render.markup import escape, mark_simulated, plain, user_mention
+from handlers.render.message import Message, compose, context, header, notification, section
 from handlers.render.power import power_lines, power_notes
+from handlers.render.reasons import reason
 from services.alerting.alert import Alert
 from services.alerting.channel_settings import Occasion
 from services.alerting.notice import Brief, DayKind, SpecialDay
 from services.core.text import counted
-from services.market.measure import Measurement
+from services.market.measure import Measurement, Window
 
 ALERTS_SHOWN = 10
 PROBLEMS_SHOWN = 4
@@ -21,122 +31,144 @@ PROBLEMS_SHOWN = 4
 def brief_message(brief: Brief) -> Message:
     """Return a brief with the data stored in it."""
     title = mark_simulated(_title(brief), when=brief.simulated)
-    move = ["*What moved*", *_move_lines(brief)]
-    unusual = ["*What is unusual*", *_unusual_lines(brief)]
-    alerts = ["*Alerts*", *_alert_lines(brief)]
-    watch = ["*What to watch*", *_watch_lines(brief)]
-    notes = [
-        *_price_lines(brief),
-        data_quality_line(brief.trust),
-        *(f"Problem: {reason(problem)}." for problem in brief.problems[:PROBLEMS_SHOWN]),
-        *power_notes(brief.power),
-    ]
-    power = ["*What mining takes*", *power_lines(brief.power)] if brief.occasion is Occasion.WEEKLY else []
-    parts = [move, unusual, alerts, power, watch]
+    legs, alerts = _leg_lines(brief), _alert_lines(brief)
+    power = ["*Bitcoin network*", *power_lines(brief.power)] if brief.occasion is Occasion.WEEKLY else []
+    small = [" · ".join([*_source_parts(brief), data_text(brief.trust)])]
+    problems = [f"Problem: {reason(problem)}." for problem in brief.problems[:PROBLEMS_SHOWN]]
     return compose(
-        [header(title), *(section(*part) for part in parts), context(*notes)],
-        [title, *(line for part in parts for line in part), *notes],
+        [
+            header(title),
+            section(*legs),
+            market.windows_table(brief.measurements, brief.pair) if brief.measurements else None,
+            section(*_unusual_lines(brief)),
+            section(*alerts),
+            section(*power),
+            section(*_next_lines(brief)),
+            context(*small, *problems, *power_notes(brief.power)),
+        ],
+        notification(
+            f"{title}.",
+            f"{plain(', '.join(legs)).rstrip('.')}.",
+            _alerts_summary(brief),
+            f"{plain(data_text(brief.trust))}.",
+        ),
     )
 
 
 def _title(brief: Brief) -> str:
-    day, pair = fmt.day(brief.session), f"{brief.pair.etf} and {fmt.name(brief.pair.crypto)}"
+    """Return when the brief is of, and the spread of its shortest window."""
+    day = fmt.short_day(brief.session)
     match brief.occasion:
         case Occasion.OPEN:
-            return f"Before the open of {day}: {pair}"
+            when = f"Before the {day} open"
         case Occasion.CLOSE:
-            return f"At the close of {day}: {pair}"
+            when = f"{day} close"
         case Occasion.WEEKLY:
-            return f"The week to {day}: {pair}"
+            when = f"Week to {day}"
         case Occasion.NOW:
-            return f"{pair}, {fmt.moment(brief.at)}"
+            when = "Now"
         case _:
             assert_never(brief.occasion)
+    first = _first(brief)
+    if first is None:
+        return f"{when}: no spread for {brief.pair}"
+    window = "" if first.window is Window.D1 else f" {fmt.over_window(first.window, first.session)}"
+    return f"{when}: {brief.pair.etf} {fmt.spread_phrase(brief.pair, first.spread)}{window}"
 
 
-def _move_lines(brief: Brief) -> list[str]:
-    lines = [_window_line(measurement) for measurement in brief.measurements] or [
-        "No window can be measured: a price is missing."
+def _first(brief: Brief) -> Measurement | None:
+    week = [measurement for measurement in brief.measurements if measurement.window is Window.D5]
+    if brief.occasion is Occasion.WEEKLY and week:
+        return week[0]
+    return next(iter(brief.measurements), None)
+
+
+def _leg_lines(brief: Brief) -> list[str]:
+    """Return both legs over the window of the title; before the open, the gap that bitcoin's move implies."""
+    first = _first(brief)
+    if first is None:
+        return ["No window can be measured: a price is missing."]
+    legs = [(brief.pair.etf, first.etf_return, brief.etf), (brief.pair.crypto, first.crypto_return, brief.crypto)]
+    lines = [
+        f"{fmt.name(symbol)} *{fmt.percent(change)}*" + (f" to {fmt.price(stamp.price)}" if stamp else "")
+        for symbol, change, stamp in legs
     ]
-    if brief.gap is None or brief.crypto is None:
+    if brief.gap is None:
         return lines
-    return [*lines, *gap_lines(brief.gap, brief.pair)]
-
-
-def _window_line(measurement: Measurement) -> str:
-    etf = f"{fmt.title(measurement.pair.etf)} {fmt.percent(measurement.etf_return)}"
-    crypto = f"{fmt.name(measurement.pair.crypto)} {fmt.percent(measurement.crypto_return)}"
-    span = fmt.over_window(measurement.window, measurement.session)
-    when = f"{span[:1].upper()}{span[1:]} to {'now' if measurement.live else fmt.day(measurement.session)}"
-    return f"{when}: {etf}, {crypto}, spread *{fmt.pp(measurement.spread)}*."
+    move = f"{fmt.name(brief.pair.crypto)} *{fmt.percent(brief.gap.move)}* since {brief.pair.etf}'s close"
+    return [*lines, move, market.implied_gap_line(brief.gap, brief.pair)]
 
 
 def _unusual_lines(brief: Brief) -> list[str]:
     """Return the unusual spreads, and of how many; of several, each must be more unusual than one alone."""
     if not brief.readings:
-        return ["Unknown: there is too little history."]
-    looked_at = f"{counted(brief.readings, 'spread')} looked at"
+        return ["*Unusual:* unknown, not enough history"]
+    checked = f"{counted(brief.readings, 'spread')} checked"
     if not brief.unusual:
-        return [f"Nothing: {looked_at}."]
-    lines = [
-        f"The {fmt.window(measurement.window)} spread is {rank_phrase(measurement)}." for measurement in brief.unusual
-    ]
-    return [*lines, f"Unusual: {len(lines)} of {looked_at}."]
+        return [f"*Unusual:* none of {checked}"]
+    lines = [f"{fmt.window(found.window)} spread, {market.rank_phrase(found)}" for found in brief.unusual]
+    return [f"*Unusual:* {'; '.join(lines)} ({len(lines)} of {checked})"]
 
 
 def _alert_lines(brief: Brief) -> list[str]:
-    since = fmt.moment(brief.since)
     if not brief.alerts:
-        return [f"None since {since}."]
-    open_alerts = [alert for alert in brief.alerts if alert.closed_at is None]
-    ended_alerts = [alert for alert in brief.alerts if alert.closed_at is not None]
-    lines = [*map(_open_alert_line, open_alerts), *map(_ended_alert_line, ended_alerts)]
+        return [f"*Alerts:* none since {fmt.instant(brief.since)}"]
+    waiting = [alert for alert in brief.alerts if alert.closed_at is None]
+    ended = [alert for alert in brief.alerts if alert.closed_at is not None]
+    lines = [_alert_line(alert, brief) for alert in [*waiting, *ended]]
     hidden = len(lines) - ALERTS_SHOWN
-    return [*lines[:ALERTS_SHOWN], *([f"… and {hidden} more: `/minerpulse history`"] if hidden > 0 else [])]
+    more = [f"… and {hidden} more: `/minerpulse history`"] if hidden > 0 else []
+    return ["*Alerts*", *lines[:ALERTS_SHOWN], *more]
 
 
-def _open_alert_line(alert: Alert) -> str:
-    acknowledgement = (
-        f"acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else "not acknowledged"
-    )
-    peak, since = alert_peak(alert), fmt.moment(alert.opened_at)
-    return f"Open: {heading(alert.lead)}, peak {peak}, since {since}, {acknowledgement}."
+def _alert_line(alert: Alert, brief: Brief) -> str:
+    """Return an alert in one line: its number, state, size, how long it was open, and who has acknowledged it."""
+    state = alert_state(alert, brief.at)
+    what = short_heading(alert.lead) if alert.closed_at is None else alert_subject(alert)
+    acknowledged = f", acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else ""
+    missing = ", not acknowledged" if state is AlertState.FIRING else ""
+    number = fmt.alert_link(alert.id, alert.permalink)
+    marked = mark_alert(what, alert)
+    handled = f"{time_open(alert, brief.at)}{acknowledged}{missing}"
+    return f"{STATE_EMOJI[state]} {number} {state.value}: {marked}, peak {alert_peak(alert)}, {handled}"
 
 
-def _ended_alert_line(alert: Alert) -> str:
-    lasted = fmt.duration((alert.closed_at or alert.opened_at) - alert.opened_at)
-    outcome = "retracted" if alert.retracted else "ended"
-    acknowledgement = f", acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else ""
-    peak, since = alert_peak(alert), fmt.moment(alert.opened_at)
-    result = f"{outcome.capitalize()} after {lasted}: {alert_subject(alert)}"
-    return f"{result}, peak {peak}, from {since}{acknowledgement}."
+def _alerts_summary(brief: Brief) -> str:
+    waiting = [f"#{alert.id}" for alert in brief.alerts if alert.closed_at is None]
+    if waiting:
+        return f"{counted(len(waiting), 'open alert')} ({', '.join(waiting[:3])})."
+    return "No open alerts."
 
 
-def _watch_lines(brief: Brief) -> list[str]:
-    return [*(_day_line(day) for day in brief.special_days), _retarget_line(brief)]
+def _next_lines(brief: Brief) -> list[str]:
+    return [f"*Next:* {_retarget_text(brief)}", *(_day_line(day) for day in brief.special_days)]
 
 
 def _day_line(day: SpecialDay) -> str:
     match day.kind:
         case DayKind.SHUT:
-            return f"{fmt.day(day.day)}: New York is shut."
+            return f"{fmt.day(day.day)}: US market closed"
         case DayKind.HALF:
-            closes = f", closes {fmt.time_utc(day.closes_at)}" if day.closes_at else ""
-            return f"{fmt.day(day.day)}: half-day{closes}."
+            closes = f", {fmt.clock_time(day.closes_at)}" if day.closes_at else ""
+            return f"{fmt.day(day.day)}: early close{closes}"
         case _:
             assert_never(day.kind)
 
 
-def _retarget_line(brief: Brief) -> str:
+def _retarget_text(brief: Brief) -> str:
     if brief.retarget is None:
-        return "The next retarget of the difficulty is not known."
+        return "difficulty retarget unknown"
     retarget = brief.retarget
-    when = f"{fmt.full_moment(retarget.at)}, in {fmt.duration(retarget.at - brief.at)}"
-    source = f"as {escape(brief.network)} estimates it"
-    return f"Next retarget of the difficulty: {fmt.percent(retarget.change)}, about {when}, {source}."
+    return f"difficulty retarget {fmt.percent(retarget.change)} (estimate), {fmt.instant(retarget.at)}"
 
 
-def _price_lines(brief: Brief) -> list[str]:
-    live = any(measurement.live for measurement in brief.measurements)
+def _source_parts(brief: Brief) -> list[str]:
     legs = [(brief.pair.etf, brief.etf), (brief.pair.crypto, brief.crypto)]
-    return [price_line(symbol, stamp, brief.at, live=live) for symbol, stamp in legs]
+    known = [
+        f"{fmt.name(symbol)} {fmt.price(stamp.price)}, {escape(stamp.source)}, {fmt.instant(stamp.at)}"
+        if stamp
+        else f"no {fmt.name(symbol)} price"
+        for symbol, stamp in legs
+    ]
+    network = [f"retarget from {escape(brief.network)}"] if brief.retarget else []
+    return [*known, *network]

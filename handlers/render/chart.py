@@ -1,13 +1,14 @@
 """A chart of both legs since a window's start, and the same as text and alt text."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
+from html import unescape
 
 from handlers.render import fmt
-from handlers.render.market import data_quality_line, left_out_summary, move_lines
-from handlers.render.markup import mark_simulated, reason
+from handlers.render.market import data_quality, data_quality_line, left_out_summary
+from handlers.render.markup import NBSP, mark_simulated, plain
 from handlers.render.message import (
     CHART_POINTS,
     CHART_TITLE,
@@ -18,18 +19,21 @@ from handlers.render.message import (
     context,
     header,
     line_chart,
+    notification,
     section,
     text_message,
 )
-from handlers.render.picture import ColorRole, Curve, Level, Marker, Panel, Picture, alt_text
+from handlers.render.picture import ColorRole, Curve, FiringSpan, Level, Panel, Picture, alt_text
+from handlers.render.reasons import reason
 from services.channels.charts import ChartResult
 from services.core.rows import complete
 from services.market.align import Aligned
 from services.market.chart_points import Point, common_rows, downsample
-from services.market.measure import NotMeasured
+from services.market.measure import NotMeasured, Window
 from services.market.metrics import Direction, Metric
 from services.rules.chart_series import IndexedReturns, RuleEvent, RuleSeries, indexed_returns_over, replayed_series
 from services.rules.decide import Change
+from services.rules.market_view import MarketView
 from services.rules.replay import Replay
 from services.rules.rule import Rule
 
@@ -40,14 +44,20 @@ def chart_message(result: ChartResult, now: datetime) -> Message:
     if isinstance(curve, NotMeasured):
         text = f"No chart of {view.pair.etf} {fmt.over_window(curve.window)}: {reason(curve.reason)}."
         return text_message(mark_simulated(text, when=view.simulated))
-    end = curve.points[-1]
-    title = mark_simulated(_title(curve, end), when=view.simulated)
-    moves = move_lines(curve.pair, curve.points[0].session, end.etf, end.crypto, end.etf - end.crypto)
-    widest = f"Furthest apart here: {widest_spread(curve)}."
-    prices = [_as_of(end, now), data_quality_line(view.current.trust), *_left_out(result, curve)]
+    first, end = curve.points[0], curve.points[-1]
+    title = mark_simulated(_title(curve), when=view.simulated)
+    since = f"Since the close of {fmt.day_in(first.session, end.session.year)}:"
+    moves = f"{_moves(curve)}. Widest spread {widest_spread(curve)}."
+    as_of = f"as of {fmt.instant(end.at)}" if end.live else f"close of {fmt.day_in(end.session, now.year)}"
+    prices = " · ".join([*_sources(view), as_of, data_quality_line(view.current.trust)])
     return compose(
-        [header(title), native_chart(curve, simulated=view.simulated), section(*moves, widest), context(*prices)],
-        [title, *moves, widest, *prices],
+        [
+            header(title),
+            native_chart(curve, simulated=view.simulated),
+            section(f"*{since}* {moves}"),
+            context(prices, *_left_out(result, curve)),
+        ],
+        notification(f"{title}.", f"{since} {moves}", f"{data_quality(view.current.trust)}."),
     )
 
 
@@ -59,11 +69,22 @@ def chart_picture(result: ChartResult) -> Picture | None:
     curve, view = result.curve, result.view
     if isinstance(curve, NotMeasured):
         return None
-    end = curve.points[-1]
-    footer = [_as_of(end), data_quality_line(view.current.trust), *_left_out(result, curve)]
-    return curve_picture(
-        curve, mark_simulated(_title(curve, end), when=view.simulated), footer, simulated=view.simulated
+    prices = " · ".join([*_sources(view), _as_of(curve.points[-1]), data_quality(view.current.trust)])
+    title = mark_simulated(_title(curve), when=view.simulated)
+    return curve_picture(curve, title, [f"{prices}.", *_left_out(result, curve)], simulated=view.simulated)
+
+
+def _sources(view: MarketView) -> list[str]:
+    """Return the sources of each leg's closes and of its last price."""
+    closes, last = view.history.closes, view.current
+    legs = (
+        (view.pair.etf, closes.etf_source, last.etf),
+        (view.pair.crypto, closes.crypto_source, last.crypto),
     )
+    return [
+        f"{symbol} {' + '.join(dict.fromkeys([source, *([stamp.source] if stamp else [])]))}"
+        for symbol, source, stamp in legs
+    ]
 
 
 def _left_out(result: ChartResult, curve: IndexedReturns) -> list[str]:
@@ -74,46 +95,60 @@ def _left_out(result: ChartResult, curve: IndexedReturns) -> list[str]:
 
 def native_chart(curve: IndexedReturns, *, simulated: bool) -> Block:
     """Return both legs as a Slack chart block, thinned to Slack's limit of 20 points."""
-    etf, crypto = fmt.title(curve.pair.etf), fmt.title(curve.pair.crypto)
-    title = f"{etf} and {fmt.name(curve.pair.crypto)} {_span(curve)}, in %"
-    points = downsample(curve.points, CHART_POINTS)
-    labels = [_label(point) for point in points]
+    pair, points = curve.pair, downsample(curve.points, CHART_POINTS)
+    first, end = points[0].session, points[-1].session
+    label = fmt.short_day if first.year == end.year else fmt.full_day
     series = {
-        etf: [round(100 * point.etf, 1) for point in points],
-        crypto: [round(100 * point.crypto, 1) for point in points],
+        str(pair.etf): [round(100 * point.etf, 1) for point in points],
+        str(pair.crypto): [round(100 * point.crypto, 1) for point in points],
     }
-    return line_chart(clip(mark_simulated(title, when=simulated), CHART_TITLE), labels, series, x_label="Session")
+    return line_chart(
+        clip(mark_simulated(_subject(curve), when=simulated), CHART_TITLE),
+        [label(point.session) for point in points],
+        series,
+        x_label="Session",
+        y_label=f"Return since {label(first)} (%)",
+    )
 
 
-def _label(point: Point) -> str:
-    """Return a label that is unique among the points of a year."""
-    if point.live:
-        return f"{fmt.short_day(point.session)} {fmt.time(point.at)}"
-    return fmt.short_day(point.session)
+def _subject(curve: IndexedReturns) -> str:
+    """Return what is charted: `WGMI and BTC, last 20 sessions`."""
+    legs, end = f"{curve.pair.etf} and {curve.pair.crypto}", curve.points[-1].session
+    match curve.window:
+        case None:
+            return f"{legs} since {fmt.full_day(curve.points[0].session)}"
+        case Window.YTD:
+            return f"{legs}, {end.year} to date"
+        case _:
+            return f"{legs}, last {fmt.window_name(curve.window)}"
 
 
-def _title(curve: IndexedReturns, end: Point) -> str:
-    day = "" if end.live else f" to the close of {fmt.day(end.session)}"
-    return f"{curve.pair.etf} {fmt.spread_phrase(curve.pair, end.etf - end.crypto)} {_span(curve)}{day}"
+def _title(curve: IndexedReturns) -> str:
+    first, end = curve.points[0].session, curve.points[-1]
+    span = fmt.over_window(curve.window, end.session) if curve.window else f"since {fmt.full_day(first)}"
+    return f"{curve.pair.etf} {fmt.spread_phrase(curve.pair, end.etf - end.crypto)} {span}"
 
 
-def _span(curve: IndexedReturns) -> str:
-    first, end = curve.points[0].session, curve.points[-1].session
-    return fmt.over_window(curve.window, end) if curve.window else f"since {fmt.full_day(first)}"
+def _moves(curve: IndexedReturns) -> str:
+    end = curve.points[-1]
+    return f"{curve.pair.etf} {fmt.percent(end.etf)}, {curve.pair.crypto} {fmt.percent(end.crypto)}"
 
 
 def widest_spread(curve: IndexedReturns) -> str:
     """Return the widest spread among the drawn points, with its session."""
     complete = [point for point in curve.points if point.complete]
     widest = max(complete, key=lambda point: abs(point.etf - point.crypto))
-    return f"{fmt.pp(widest.etf - widest.crypto)}, {fmt.day(widest.session)}"
+    return f"{fmt.pp(widest.etf - widest.crypto)}, {_date(curve, widest.session)}"
 
 
-def _as_of(end: Point, now: datetime | None = None) -> str:
-    if end.live:
-        age = f", {fmt.duration(now - end.at)} old" if now else ""
-        return f"Live, both legs at {fmt.time_utc(end.at)}{age}."
-    return f"Session closes; bitcoin at the ETF's own close. Last: {fmt.moment(end.at)}."
+def _date(curve: IndexedReturns, day: date) -> str:
+    """Return a date in a chart's period, with its year if it isn't that of the end."""
+    return fmt.short_day(day) if day.year == curve.points[-1].session.year else fmt.full_day(day)
+
+
+def _as_of(end: Point) -> str:
+    day = fmt.full_day(end.session).replace(" ", NBSP)
+    return f"as of {day}, {fmt.plain_time(end.at)}" if end.live else f"close of {day}, {fmt.plain_time(end.at)}"
 
 
 INDEX_BASE = 100.0
@@ -124,27 +159,30 @@ DIRECTION_SIDES = complete(
     "DIRECTION_SIDES", Direction, {Direction.EITHER: (1, -1), Direction.ABOVE: (1,), Direction.BELOW: (-1,)}
 )
 RULES_NAMED = 2
-MARKER_KEY = "▲\N{NO-BREAK SPACE}fired  ○\N{NO-BREAK SPACE}resolved"
 
 
 def curve_picture(curve: IndexedReturns, title: str, footer: Sequence[str], *, simulated: bool) -> Picture:
-    """Return a picture of both legs, with one panel per rule series."""
+    """Return a picture of both legs, with one panel per rule series; the title and the footer may have markup."""
+    title, note = _plain(title), _plain(" ".join(footer))
     days = tuple(point.session for point in curve.points)
-    all_series = [_with_events_on(series, frozenset(days)) for series in curve.series]
     return Picture(
         title=title,
         days=days,
-        panels=(_legs_panel(curve), *(_rule_panel(curve, series) for series in all_series)),
-        footer=" ".join(footer),
+        panels=(_legs_panel(curve), *(_rule_panel(curve, series) for series in curve.series)),
+        footer=note,
         alt=alt_text(
             f"{title}.",
             _moves_alt_text(curve),
-            *(_series_alt_text(curve, series) for series in all_series),
+            *(_series_alt_text(curve, series) for series in curve.series),
             gap_note(curve.points),
-            *footer,
+            note,
         ),
         simulated=simulated,
     )
+
+
+def _plain(text: str) -> str:
+    return unescape(plain(text))
 
 
 def replay_picture(closes: Aligned, outcome: Replay) -> Picture:
@@ -156,12 +194,8 @@ def replay_picture(closes: Aligned, outcome: Replay) -> Picture:
     first, end = curve.points[0], curve.points[-1]
     spread = fmt.spread_phrase(closes.pair, end.etf - end.crypto)
     title = f"{closes.pair.etf} {spread}, {fmt.full_day(first.session)} to {fmt.full_day(end.session)}"
-    footer = [f"Rules decided at each session's close, with no hold; {closes.etf_source} and {closes.crypto_source}."]
-    return curve_picture(curve, title, footer, simulated=False)
-
-
-def _with_events_on(series: RuleSeries, days: frozenset[date]) -> RuleSeries:
-    return replace(series, events=tuple(event for event in series.events if event.session in days))
+    sources = f"{closes.pair.etf} {closes.etf_source} · {closes.pair.crypto} {closes.crypto_source} · {_as_of(end)}."
+    return curve_picture(curve, title, [sources, "Rules evaluated at each close, no hold."], simulated=False)
 
 
 def gap_note(points: Sequence[Point]) -> str:
@@ -169,38 +203,43 @@ def gap_note(points: Sequence[Point]) -> str:
     missing = sum(not point.complete for point in points)
     if not missing:
         return ""
-    return f"{missing} of {fmt.sessions(len(points))} {'has' if missing == 1 else 'have'} a price missing: a gap."
+    return f"{missing} of {fmt.sessions(len(points))} {'has' if missing == 1 else 'have'} no price."
 
 
 def _legs_panel(curve: IndexedReturns) -> Panel:
-    start = fmt.full_day(curve.points[0].session)
-    etf, crypto = fmt.title(curve.pair.etf), fmt.title(curve.pair.crypto)
     return Panel(
-        title=f"{etf} and {fmt.name(curve.pair.crypto)}",
-        subtitle=f"both 100 at the close of {start}",
+        title=_subject(curve),
+        subtitle=f"Both {INDEX_BASE:.0f} at the close of {fmt.full_day(curve.points[0].session)}",
         baseline=INDEX_BASE,
         curves=(
-            _leg_curve(ColorRole.ETF, etf, [point.etf for point in curve.points]),
-            _leg_curve(ColorRole.CRYPTO, crypto, [point.crypto for point in curve.points]),
+            _leg_curve(ColorRole.ETF, curve.pair.etf, [point.etf for point in curve.points]),
+            _leg_curve(ColorRole.CRYPTO, curve.pair.crypto, [point.crypto for point in curve.points]),
         ),
+        indexed=True,
     )
 
 
 def _leg_curve(role: ColorRole, name: str, returns: Sequence[float]) -> Curve:
     levels = tuple(INDEX_BASE * (1 + change) for change in returns)
-    return Curve(role=role, values=levels, label=f"{name}\n{fmt.index_level(levels[-1])}")
+    return Curve(role=role, values=levels, label=f"{name}\n{fmt.percent(returns[-1])}")
 
 
 def _rule_panel(curve: IndexedReturns, series: RuleSeries) -> Panel:
     scale = _scale(series)
-    values = tuple(scale * value for value in series.values)
+    levels_text = _levels_text(series.rules)
     return Panel(
         title=_series_name(curve, series),
-        subtitle="  ".join([_levels_text(series.rules), MARKER_KEY if series.events else ""]).strip(),
+        subtitle=levels_text[:1].upper() + levels_text[1:],
         baseline=0.0,
-        curves=(Curve(role=ColorRole.METRIC, values=values, label=_last_value(series)),),
+        curves=(
+            Curve(
+                role=ColorRole.METRIC,
+                values=tuple(scale * value for value in series.values),
+                label=_last_value(series),
+            ),
+        ),
         levels=tuple(level for rule in series.rules for level in _levels_of(rule, scale)),
-        markers=_markers(curve, values, series.events),
+        firings=tuple(_firings([point.session for point in curve.points], series.events)),
     )
 
 
@@ -211,7 +250,7 @@ def _scale(series: RuleSeries) -> float:
 def _series_name(curve: IndexedReturns, series: RuleSeries) -> str:
     metric = series.metric
     return metric.chart.format(
-        window=_window_label(series), Crypto=fmt.title(curve.pair.crypto), name=metric.name, unit=metric.unit.name
+        window=_window_label(series), crypto=curve.pair.crypto, name=metric.name, unit=metric.unit.name
     ).strip()
 
 
@@ -248,22 +287,35 @@ def _levels_of(rule: Rule, scale: float) -> list[Level]:
     return [Level(fires=sign * scale * rule.threshold, clears=sign * scale * rule.clear) for sign in sides]
 
 
-def _markers(curve: IndexedReturns, values: Sequence[float], events: Sequence[RuleEvent]) -> tuple[Marker, ...]:
-    """Return a marker per event on the curve, or at zero where the curve has a gap."""
-    positions = {point.session: position for position, point in enumerate(curve.points)}
-    placed = [(positions[event.session], event.change) for event in events]
-    return tuple(
-        Marker(index=position, value=values[position] if math.isfinite(values[position]) else 0.0, change=change)
-        for position, change in placed
-    )
+def _firings(days: Sequence[date], events: Sequence[RuleEvent]) -> Iterator[FiringSpan]:
+    """Return when at least one rule was firing, in a chart's days.
+
+    What fired before the first known event, or never resolved, reaches to the end of the chart.
+    """
+    for first, last in _firing_periods(events, days):
+        start, end = bisect_left(days, first), bisect_right(days, last) - 1
+        if start <= end:
+            yield FiringSpan(first=start, last=end)
+
+
+def _firing_periods(events: Sequence[RuleEvent], days: Sequence[date]) -> Iterator[tuple[date, date]]:
+    firing, since = 0, days[0]
+    for event in sorted(events, key=lambda event: (event.session, event.change is Change.RESOLVED)):
+        if event.change is Change.FIRING:
+            since = since if firing else event.session
+            firing += 1
+        else:
+            firing = max(0, firing - 1)
+            if not firing:
+                yield since, event.session
+    if firing:
+        yield since, days[-1]
 
 
 def _moves_alt_text(curve: IndexedReturns) -> str:
-    end, pair = curve.points[-1], curve.pair
-    etf, crypto = fmt.percent(end.etf), fmt.percent(end.crypto)
-    since = fmt.full_day(curve.points[0].session)
-    moves = f"{fmt.title(pair.etf)} {etf}, {fmt.name(pair.crypto)} {crypto}, {fmt.pp(end.etf - end.crypto)} apart"
-    return f"From the close of {since} to {fmt.full_day(end.session)}: {moves}."
+    first, end = curve.points[0], curve.points[-1]
+    period = f"From the close of {fmt.full_day(first.session)} to {fmt.full_day(end.session)}"
+    return f"{period}: {_moves(curve)}, spread {fmt.pp(end.etf - end.crypto)}."
 
 
 def _series_alt_text(curve: IndexedReturns, series: RuleSeries) -> str:
@@ -273,11 +325,12 @@ def _series_alt_text(curve: IndexedReturns, series: RuleSeries) -> str:
         return f"{name}: too little history."
     between = f"between {_value_text(min(known), series.metric)} and {_value_text(max(known), series.metric)}"
     levels = f" A rule {levels_text}." if (levels_text := _levels_text(series.rules)) else ""
-    return f"{name} now {_last_value(series)}, {between}.{levels}{_firings_text(series)}"
+    return f"{name} at the end: {_last_value(series)}, {between}.{levels}{_firings_text(curve, series)}"
 
 
-def _firings_text(series: RuleSeries) -> str:
-    fired = [event.session for event in series.events if event.change is Change.FIRING]
+def _firings_text(curve: IndexedReturns, series: RuleSeries) -> str:
+    days = {point.session for point in curve.points}
+    fired = [event.session for event in series.events if event.change is Change.FIRING and event.session in days]
     if not fired:
         return ""
     times = "once" if len(fired) == 1 else f"{len(fired)} times, last"

@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from handlers.render.markup import MINUS, escape
+from handlers.render.markup import DATE_PREFIX, MINUS, NBSP, escape
 from services.core.prices import Pair, Symbol
 from services.core.statistics import LOOKBACK_SESSIONS
 from services.core.text import counted
+from services.core.trust import Verdict
 from services.market.measure import Correlation, Window
 from services.market.metrics import Unit
 
 NEW_YORK = ZoneInfo("America/New_York")
 
 NO_VALUE = "–"  # in an empty table cell
+LOOKBACK = f"{LOOKBACK_SESSIONS}{NBSP}sessions"  # that a percentile compares with
 BLOCK_BARS, NO_BAR = "▁▂▃▄▅▆▇█", "·"
 PERCENT_MAX = 100.0
 MIN_P, WHOLE_P = 0.001, 0.01  # a smaller p-value is not written out; from the second one on, two decimals suffice
@@ -27,7 +29,7 @@ _ORDINALS = {1: "st", 2: "nd", 3: "rd"}
 
 def pp(fraction: float) -> str:
     """Return a difference of returns in percentage points: 0.084 is `+8.4 pp`."""
-    return f"{signed(100 * fraction)} pp"
+    return f"{signed(100 * fraction)}{NBSP}pp"
 
 
 def pp_with_error(fraction: float, error: float | None) -> str:
@@ -45,11 +47,11 @@ def percent(fraction: float) -> str:
     return f"{signed(100 * fraction)}%"
 
 
-def signed(number: float) -> str:
-    """Return one decimal with its sign; what rounds to zero has none."""
-    rounded = round(number, 1)
+def signed(number: float, decimals: int = 1) -> str:
+    """Return a number with its sign; what rounds to zero has none."""
+    rounded = round(number, decimals)
     sign = "+" if rounded > 0 else MINUS if rounded < 0 else ""
-    return f"{sign}{unsigned(rounded)}"
+    return f"{sign}{abs(rounded):,.{decimals}f}"
 
 
 def decimal(number: float) -> str:
@@ -86,19 +88,24 @@ def unsigned(number: float) -> str:
     return f"{abs(number):,.1f}"
 
 
-def metric_value(value: float, unit: Unit) -> str:
-    """Return a metric's value in its unit; a level has two decimals, and no sign if positive."""
-    return unit.written.format(ratio(value) if unit.is_level else signed(unit.scale * value))
+def metric_value(value: float, unit: Unit, decimals: int = 1) -> str:
+    """Return a metric's value in its unit; a level has at least two decimals, and no sign if positive."""
+    number = signed(unit.scale * value, max(decimals, 2) if unit.is_level else decimals)
+    return _in_unit(number.removeprefix("+") if unit.is_level else number, unit)
 
 
 def unsigned_value(value: float, unit: Unit) -> str:
     """Return a metric's value in its unit, without its sign; a level keeps it."""
-    return unit.written.format(ratio(value) if unit.is_level else unsigned(unit.scale * value))
+    return _in_unit(ratio(value) if unit.is_level else unsigned(unit.scale * value), unit)
 
 
 def threshold(value: float, unit: Unit) -> str:
     """Return a threshold in its unit, with no more digits than were typed: 0.08 is `8 pp`."""
-    return unit.written.format(f"{unit.scale * value:.6g}")
+    return _in_unit(f"{unit.scale * value:.6g}".replace("-", MINUS), unit)
+
+
+def _in_unit(number: str, unit: Unit) -> str:
+    return unit.written.format(number).replace(" pp", f"{NBSP}pp")
 
 
 def price(dollars: float) -> str:
@@ -140,40 +147,40 @@ def electricity(dollars: float) -> str:
 
 
 def name(symbol: Symbol) -> str:
-    """Return a leg's name: `bitcoin`, or any other symbol itself."""
-    return "bitcoin" if symbol == "BTC" else escape(symbol)
-
-
-def title(symbol: Symbol) -> str:
-    """Return a leg's name for the start of a line."""
-    return "Bitcoin" if symbol == "BTC" else escape(symbol)
+    """Return a leg's name: its symbol."""
+    return escape(symbol)
 
 
 def spread_phrase(pair: Pair, spread: float) -> str:
-    """Return the spread in words: `8.4 pp above bitcoin`."""
+    """Return the spread in words: `8.4 pp ahead of BTC`."""
     points = unsigned(100 * spread)
     if points == unsigned(0):
         return f"level with {name(pair.crypto)}"
-    return f"{points} pp {'above' if spread > 0 else 'below'} {name(pair.crypto)}"
+    return f"{points}{NBSP}pp {'ahead of' if spread > 0 else 'behind'} {name(pair.crypto)}"
 
 
 def window(span: Window) -> str:
-    """Return a window as an adjective: `5-day`."""
-    return "year-to-date" if span is Window.YTD else f"{span.value.removesuffix('d')}-day"
+    """Return a window as an adjective: `5-session`."""
+    return "year-to-date" if span is Window.YTD else f"{span.value.removesuffix('d')}-session"
+
+
+def window_name(span: Window) -> str:
+    """Return a window as a choice: `5 sessions`, `Year to date`."""
+    return "Year to date" if span is Window.YTD else sessions(int(span.value.removesuffix("d")))
 
 
 def over_window(span: Window, end: date | None = None) -> str:
-    """Return a window as a period: `over 5 days`, or `in 2026` for a year to date with an end."""
+    """Return a window as a period: `over 5 sessions`, or `in 2026` for a year to date with an end."""
     if span is Window.YTD:
         return f"in {end.year}" if end else "this year"
-    count = span.value.removesuffix("d")
-    return f"over {count} day{'' if count == '1' else 's'}"
+    return f"over {sessions(int(span.value.removesuffix('d')))}"
 
 
-def percentile_phrase(percentile: float, *, above: bool) -> str:
-    """Return how far out a spread is on its own side: `larger than 97% of the last 252 sessions`."""
-    beyond = whole_percent(percentile if above else PERCENT_MAX - percentile)
-    return f"{'larger' if above else 'lower'} than {beyond} of the last {LOOKBACK_SESSIONS} sessions"
+def percentile_phrase(percentile: float) -> str:
+    """Return where a value ranks: `99th percentile`, or `highest` or `lowest` beyond all before."""
+    if percentile >= PERCENT_MAX:
+        return "highest"
+    return "lowest" if percentile <= 0 else f"{percentile_cell(percentile)} percentile"
 
 
 def sigma(value: float) -> str:
@@ -182,7 +189,7 @@ def sigma(value: float) -> str:
 
 
 def sigma_phrase(value: float, count: int) -> str:
-    """Return a volatility-scaled move with the sessions that it covers: `+1.5σ for 3 sessions`."""
+    """Return a volatility-scaled move with the sessions that it covers: `+1.5σ for 60 sessions`."""
     return f"{sigma(value)} for {sessions(count)}"
 
 
@@ -192,12 +199,17 @@ def whole_percent(percent: float) -> str:
 
 
 def percentile_cell(percentile: float) -> str:
-    """Return a percentile for a table cell: `93rd`, or a word if it is outside all values before."""
+    """Return a percentile for a table cell: `93rd`, or `top` or `low` if it is outside all values before."""
     if percentile >= PERCENT_MAX:
-        return "highest"
+        return "top"
     if percentile <= 0:
-        return "lowest"
+        return "low"
     return ordinal(min(99, max(1, int(percentile))))
+
+
+def verdict(value: Verdict) -> str:
+    """Return a data quality after the word `Data`: `OK`, `degraded`."""
+    return "OK" if value is Verdict.OK else value.value
 
 
 def ordinal(number: int) -> str:
@@ -207,63 +219,71 @@ def ordinal(number: int) -> str:
 
 def sessions(count: float) -> str:
     """Return a number of sessions: `1 session`, `2.5 sessions`."""
-    return counted(count, "session")
+    return counted(count, "session").replace(" ", NBSP)
 
 
 def duration(span: timedelta) -> str:
-    """Return a duration or an age: `45 s`, `3 min`, `2 h 10 min`, `3 days 4 h`."""
+    """Return a duration: `45 s`, `3 min`, `2 h 10 min`, `3 days 4 h`."""
     seconds = int(span.total_seconds())
     if seconds < MINUTE:
-        return f"{max(0, seconds)} s"
+        return f"{max(0, seconds)}{NBSP}s"
     if seconds < HOUR:
-        return f"{seconds // MINUTE} min"
+        return f"{seconds // MINUTE}{NBSP}min"
     if seconds < DAYS_FROM:
         minutes = seconds % HOUR // MINUTE
-        return f"{seconds // HOUR} h {minutes} min" if minutes else f"{seconds // HOUR} h"
+        return f"{seconds // HOUR}{NBSP}h {minutes}{NBSP}min" if minutes else f"{seconds // HOUR}{NBSP}h"
     hours = seconds % DAY // HOUR
-    return f"{seconds // DAY} days {hours} h" if hours else f"{seconds // DAY} days"
+    return f"{seconds // DAY}{NBSP}days {hours}{NBSP}h" if hours else f"{seconds // DAY}{NBSP}days"
 
 
-def time_utc(at: datetime) -> str:
-    """Return a time today: `15:42 New York (20:42 UTC)`."""
-    return f"{at.astimezone(NEW_YORK):%H:%M} New York ({at:%H:%M} UTC)"
+def age(span: timedelta) -> str:
+    """Return an age: `4 s old`, `3 min old`, or `just now`."""
+    return f"{duration(span)} old" if span >= timedelta(seconds=1) else "just now"
 
 
-def moment(at: datetime) -> str:
-    """Return a date and time: `Fri 20 Nov 15:42 New York`."""
-    local = at.astimezone(NEW_YORK)
-    return f"{day(local)} {local:%H:%M} New York"
+def instant(at: datetime) -> str:
+    """Return a date token that Slack shows in the reader's time zone, as in `today at 10:35 AM`; for mrkdwn only."""
+    return f"<!{DATE_PREFIX}{int(at.timestamp())}^{{date_short_pretty}} at {{time}}|{plain_instant(at)}>"
 
 
-def moment_utc(at: datetime) -> str:
-    """Return a date and time with UTC: `Fri 20 Nov 15:42 New York (20:42 UTC)`."""
-    return f"{moment(at)} ({at:%H:%M} UTC)"
+def clock_time(at: datetime) -> str:
+    """Return a date token of the time alone, as in `10:35 AM`; for mrkdwn only."""
+    return f"<!{DATE_PREFIX}{int(at.timestamp())}^{{time}}|{plain_time(at)}>"
 
 
-def full_moment(at: datetime) -> str:
-    """Return a date and time with year and UTC: `Fri 20 Nov 2026 15:42 New York (20:42 UTC)`."""
-    local = at.astimezone(NEW_YORK)
-    return f"{local:%a} {full_day(local)} {local:%H:%M} New York ({at:%H:%M} UTC)"
+def plain_instant(at: datetime) -> str:
+    """Return a date and time in New York: `Nov 17, 10:35 AM ET`."""
+    return f"{short_day(at.astimezone(NEW_YORK))}, {plain_time(at)}"
+
+
+def plain_time(at: datetime) -> str:
+    """Return a time in New York: `10:35 AM ET`."""
+    return f"{at.astimezone(NEW_YORK):%-I:%M %p} ET"
 
 
 def day(on: date) -> str:
-    """Return a date without its year: `Fri 20 Nov`."""
-    return f"{on:%a} {on.day} {on:%b}"
+    """Return a session's date without its year: `Mon Nov 16`."""
+    return f"{on:%a} {short_day(on)}"
 
 
 def short_day(on: date) -> str:
-    """Return a date without its weekday, with a two-digit year: `20 Nov 26`."""
-    return f"{on.day} {on:%b} {on:%y}"
-
-
-def time(at: datetime) -> str:
-    """Return the time of day in New York: `15:42`."""
-    return f"{at.astimezone(NEW_YORK):%H:%M}"
+    """Return a date without weekday and year: `Nov 16`."""
+    return f"{on:%b} {on.day}"
 
 
 def full_day(on: date) -> str:
-    """Return a date with its year: `20 Nov 2026`."""
-    return f"{on.day} {on:%b} {on.year}"
+    """Return a date with its year: `Nov 16, 2026`."""
+    return f"{short_day(on)}, {on.year}"
+
+
+def day_in(on: date, year: int) -> str:
+    """Return a session's date, with its year if it is another one: `Mon Nov 16`, `Nov 16, 2025`."""
+    return day(on) if on.year == year else full_day(on)
+
+
+def alert_link(number: int, permalink: str = "") -> str:
+    """Return an alert's number, as a link if its permalink is known."""
+    return f"<{permalink}|#{number}>" if permalink else f"#{number}"
 
 
 def index_level(level: float) -> str:

@@ -1,23 +1,10 @@
-"""Slack modals, their input fields, which dispatch every change, and the buttons that open the rule editor."""
+"""Slack modals, and their input fields, which dispatch every change."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from handlers.render.message import (
-    FORM_TITLE,
-    OPTION_TEXT,
-    OPTION_VALUE,
-    OPTIONS,
-    OPTIONS_TEXT,
-    Block,
-    Message,
-    button,
-    clip,
-    plain_text,
-    select_menu,
-)
+from handlers.render.message import FORM_TITLE, Block, Message, clip, plain_text
 
-ADD_LABEL, EDIT_LABEL = "Add a rule", "Edit rule"
 FIELD_PREFIX = "draft_"  # prefix of every field's action_id
 
 
@@ -76,14 +63,6 @@ def select_field(name: str, label: str, options: Mapping[str, str], selected: st
     return _input(name, label, element, hint=hint)
 
 
-def checkbox_field(name: str, label: str, value: str, text: str, selected: str) -> Block:
-    """Return a single checkbox."""
-    element: Block = {"type": "checkboxes", "action_id": f"{FIELD_PREFIX}{name}", "options": [_option(value, text)]}
-    if selected:
-        element["initial_options"] = [_option(value, text)]
-    return _input(name, label, element, optional=True)
-
-
 def _input(name: str, label: str, element: Block, *, hint: str = "", optional: bool = False) -> Block:
     block: Block = {
         "type": "input",
@@ -98,33 +77,3 @@ def _input(name: str, label: str, element: Block, *, hint: str = "", optional: b
 
 def _option(value: str, text: str) -> Block:
     return {"text": plain_text(text), "value": value}
-
-
-def add_button() -> Block:
-    """Return the button that opens an editor for a new rule."""
-    return button("add_rule", ADD_LABEL, "rule")
-
-
-def edit_button(rules: Mapping[int, str]) -> Block | None:
-    """Return a button for one rule, a menu for several, or None for none.
-
-    `rules` has the rule text by id; each value carries both.
-    """
-    labels = {f"{number}:{text}": clip(f"{number}: {text}", OPTION_TEXT) for number, text in rules.items()}
-    match list(labels):
-        case []:
-            return None
-        case [only]:
-            return button("edit_rule", EDIT_LABEL, only)
-        case values:
-            options = dict(_options_within_limits(values, labels))
-            return select_menu("edit_rule", EDIT_LABEL, options) if options else None
-
-
-def _options_within_limits(values: list[str], labels: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the options that Slack accepts in one menu; other rules are edited by their id."""
-    remaining = OPTIONS_TEXT
-    for value in values[:OPTIONS]:
-        remaining -= len(value) + len(labels[value])
-        if remaining >= 0 and len(value) <= OPTION_VALUE:
-            yield value, labels[value]

@@ -1,6 +1,7 @@
-"""A self-contained HTML page of message blocks and pictures, without external resources."""
+"""A self-contained HTML page of text, tables and charts: no external resources, and a policy that allows none."""
 
 import base64
+import hashlib
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +10,38 @@ from typing import ClassVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from handlers.render.markup import plain
 from handlers.render.message import Block, Message
+from handlers.render.picture import THEMES, ColorRole, ColorScheme, Theme
+from handlers.render.svg_chart import Chart, Sparkline
 
 TEMPLATE_FOLDER = Path(__file__).parent
+ROWS_SHOWN = 8  # of a long table, until its button is pressed; page.css hides the others
 _TEMPLATES = Environment(
-    loader=FileSystemLoader(TEMPLATE_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    loader=FileSystemLoader(TEMPLATE_FOLDER),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
 )
+_TEMPLATES.policies["json.dumps_kwargs"] = {"ensure_ascii": False, "separators": (",", ":")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A cell whose text doesn't sort as it reads, such as a date; `key` is what it sorts by."""
+
+    kind: ClassVar = "cell"
+    text: str
+    key: str
+
+
+TableCell = str | Cell | Sparkline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HtmlTable:
-    """A table with a caption; on a phone each row is a block, with its header before each cell.
+    """A table with a caption; each column of texts sorts.
 
     Cells hold numbers, or sentences if `text_cells` is set.
     """
@@ -27,37 +49,29 @@ class HtmlTable:
     kind: ClassVar = "table"
     caption: str
     header: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[TableCell]]
     text_cells: bool = False
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PagePicture:
-    """A picture as light and dark PNG bytes, with its alt text."""
-
-    kind: ClassVar = "picture"
-    light: bytes
-    dark: bytes
-    alt: str
+    @property
+    def is_long(self) -> bool:
+        """Whether the table shows a part of its rows until a button is pressed."""
+        return len(self.rows) > ROWS_SHOWN
 
     @property
-    def light_uri(self) -> str:
-        """The picture for a light page and for print, as a data URI."""
-        return _data_uri(self.light)
-
-    @property
-    def dark_uri(self) -> str:
-        """The picture for a dark page, as a data URI."""
-        return _data_uri(self.dark)
+    def sortable(self) -> list[bool]:
+        """Whether each column sorts: it has several rows, and no pictures."""
+        columns = zip(*self.rows, strict=True) if len(self.rows) > 1 else [()] * len(self.header)
+        return [bool(column) and not any(isinstance(cell, Sparkline) for cell in column) for column in columns]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paragraph:
-    """A paragraph, in small print if `small` is set."""
+    """Lines of text, in small print if `small` is set; what the reader must see first has `finding`."""
 
     kind: ClassVar = "lines"
     lines: Sequence[str]
     small: bool = False
+    finding: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +83,14 @@ class Heading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CollapsedTable:
-    """A long table that opens on a click."""
+class Definitions:
+    """Terms with their meanings."""
 
-    kind: ClassVar = "folded"
-    table: HtmlTable
+    kind: ClassVar = "definitions"
+    terms: Sequence[tuple[str, str]]
 
 
-PagePart = HtmlTable | PagePicture | Paragraph | Heading | CollapsedTable
+PagePart = HtmlTable | Chart | Paragraph | Heading | Definitions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +117,38 @@ class Page:
 
 
 def render_html(page: Page) -> bytes:
-    """Return the page as UTF-8 HTML; all values are escaped."""
-    return _TEMPLATES.get_template("page.html").render(page=page).encode()
+    """Return the page as UTF-8 HTML; all values are escaped, and only this page's own style and script may run."""
+    style = f"{_theme_css()}{_asset('page.css')}"
+    script = _asset("page.js")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_csp_hash(style)}; script-src {_csp_hash(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    template = _TEMPLATES.get_template("page.html")
+    return template.render(page=page, style=style, script=script, policy=policy).encode()
+
+
+def _theme_css() -> str:
+    """Return the colours of both themes; print is light."""
+    light, dark = (_css_variables(THEMES[scheme]) for scheme in (ColorScheme.LIGHT, ColorScheme.DARK))
+    return f":root {{ {light} }}\n@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
+
+
+def _css_variables(theme: Theme) -> str:
+    names = ("background", "text", "muted", "grid", "threshold")
+    colors = {name: str(getattr(theme, name)) for name in names}
+    colors |= {role.name.lower(): color for role, color in theme.curves.items()}
+    colors["link"] = theme.curves[ColorRole.ETF]
+    return " ".join(f"--{name}: {color};" for name, color in colors.items())
+
+
+def _asset(name: str) -> str:
+    return (TEMPLATE_FOLDER / name).read_text(encoding="utf-8")
+
+
+def _csp_hash(text: str) -> str:
+    """Return the hash by which a content security policy allows an inline style or script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def page_parts(message: Message, caption: str) -> list[PagePart]:
@@ -133,9 +177,5 @@ def _lines(text: str) -> list[str]:
 
 
 def strip_markup(text: str) -> str:
-    """Return text written by this app without Slack's markup."""
-    return html.unescape(text.replace("*", "").replace("`", ""))
-
-
-def _data_uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    """Return text written by this app without Slack's markup; a time is in New York's zone."""
+    return html.unescape(plain(text))

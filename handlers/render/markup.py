@@ -1,15 +1,15 @@
 """Slack's mrkdwn: mentions, code, and escaping of external text."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import NamedTuple
 
-from handlers.render.reasons import Text, sentence
-from services.core.identity import ERASED_PERSON
+from services.core.identity import ERASED_PERSON, FILE_PREFIX
 from services.core.scan import DIGITS, UPPERCASE, consists_of
 
 SIMULATED = "SIMULATED"
 MINUS = "−"
+NBSP = "\u00a0"  # keeps a number and its unit on one line
+DATE_PREFIX = "date^"
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _ID = UPPERCASE | DIGITS
@@ -39,7 +39,8 @@ def parse_reference(inner: str) -> Reference | None:
         return Reference("", target, label)
     if kind in _PREFIXES:
         return Reference(kind, name, label) if name.startswith(_PREFIXES[kind]) and consists_of(name, _ID) else None
-    is_command = kind == "!" and name and not any(character.isspace() for character in name)
+    is_date = kind == "!" and name.startswith(DATE_PREFIX)
+    is_command = is_date or (kind == "!" and name and not any(character.isspace() for character in name))
     return Reference(kind, name, label) if is_command else None
 
 
@@ -58,7 +59,9 @@ def split_references(text: str) -> Iterator[str | Reference]:
 
 
 def user_mention(user: str) -> str:
-    """Return a mention of a user by Slack id; words for someone whose data was erased."""
+    """Return a mention of a user by Slack id; words for someone whose data was erased, and for a rules file."""
+    if user.startswith(FILE_PREFIX):
+        return f"the rules file {escape(user.removeprefix(FILE_PREFIX))}"
     return "someone whose data was erased" if user == ERASED_PERSON else f"<@{user}>"
 
 
@@ -99,24 +102,20 @@ def _without_ping(part: str | Reference) -> str:
             return escape(label or url)
 
 
-def reason(why: Text) -> str:
-    """Return a reason's sentence without its final period, escaped and with true minus signs."""
-    return escape(_sentence_end(sentence(why)))
+def escape_sentence(text: str) -> str:
+    """Return a sentence of ours that may quote external text: escaped, with date tokens intact."""
+    return "".join(_date_or_escaped(part) for part in split_references(text))
 
 
-def user_reason(why: Text) -> str:
-    """Return the sentence of a reason that a user wrote in whole or in part, escaped by `escape_typed`."""
-    return escape_typed(_sentence_end(sentence(why)))
+def _date_or_escaped(part: str | Reference) -> str:
+    is_date = isinstance(part, Reference) and part.kind == "!" and part.id.startswith(DATE_PREFIX)
+    return f"{part}" if is_date else escape(f"{part}")
 
 
-def _sentence_end(text: str) -> str:
-    """Replace the hyphen before a number that isn't part of a word or a range, and drop the final periods."""
-    characters = list(text)
-    for at, (character, after) in enumerate(pairwise(text)):
-        before = text[at - 1] if at else " "
-        if character == "-" and after.isdigit() and not (before.isalnum() or before in "_."):
-            characters[at] = MINUS
-    return "".join(characters).rstrip(".")
+def plain(text: str) -> str:
+    """Return the text for a notification: without code and bold marks, with each date token as its fallback."""
+    parts = (part.label if isinstance(part, Reference) and part.label else f"{part}" for part in split_references(text))
+    return "".join(parts).replace("`", "").replace("*", "")
 
 
 def mark_simulated(text: str, *, when: bool) -> str:

@@ -1,12 +1,12 @@
-"""Slack messages: Block Kit blocks within Slack's limits, and a fallback text with the same content.
+"""Slack messages: Block Kit blocks within Slack's limits, and the text of their notification.
 
-Notifications and screen readers use the text. Clients and workspaces that reject newer blocks get a fallback form.
+Workspaces that reject newer blocks get a fallback form.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from handlers.render.markup import code_block
+from handlers.render.markup import MINUS, code_block, plain
 
 Block = dict[str, Any]
 
@@ -14,15 +14,14 @@ CHART = "data_visualization"
 
 # Slack's limits and the app's text budgets, mostly in characters
 FALLBACK_TEXT = 4_000
+PUSH_TEXT = 260  # of a notification
+ALERT_PUSH_TEXT = 185  # about four lines on a phone
 HEADER_TEXT = 150
 SECTION_TEXT = 3_000
 CONTEXT_TEXT = 2_000
 LIST_TEXT = 6_000  # of a long list; keeps its message well below Slack's 12,000 for all blocks
 LIST_FALLBACK = 2_800  # of the same list in the fallback text, which also holds other lines
 SHORT_LIST_TEXT = 1_200  # of one of several lists in a message
-OPTIONS = 60  # of a select menu; Slack allows 100
-OPTIONS_TEXT = 4_000  # of all its options together
-OPTION_VALUE = 150
 CHART_TITLE = 50
 CHART_LABEL = 20  # of a point or a series
 CHART_POINTS = 20
@@ -35,16 +34,31 @@ REASON_TEXT = 500  # of a user's reason, so that the alert's message keeps room 
 
 
 class Message(NamedTuple):
-    """A message's blocks, and a text that alone says everything that the blocks say."""
+    """A message's blocks, and the short text of its notification, which screen readers read first."""
 
     blocks: list[Block]
     text: str
 
+    @property
+    def full_text(self) -> str:
+        """Everything that the blocks say, as mrkdwn."""
+        return "\n".join(filter(None, map(block_text, self.blocks)))
+
 
 def compose(blocks: list[Block | None], text: list[str]) -> Message:
-    """Return a message of the blocks that aren't None, and of the lines of its fallback text."""
+    """Return a message of the blocks that aren't None; its notification is the text, as plain text."""
     present = [block for block in blocks if block is not None]
-    return Message(blocks=present, text=clip("\n".join(text), FALLBACK_TEXT))
+    return Message(blocks=present, text=clip(plain("\n".join(text)), FALLBACK_TEXT))
+
+
+def notification(*sentences: str, limit: int = PUSH_TEXT) -> list[str]:
+    """Return the sentences that fit into a notification, for `compose`; the first one always does."""
+    sentences, used = tuple(filter(None, sentences)), 0
+    for index, sentence in enumerate(sentences):
+        used += len(plain(sentence)) + 1
+        if index and used - 1 > limit:
+            return [" ".join(sentences[:index])]
+    return [" ".join(sentences)]
 
 
 def text_message(*lines: str) -> Message:
@@ -62,10 +76,13 @@ def header(text: str) -> Block:
     return {"type": "header", "text": plain_text(clip(text, HEADER_TEXT))}
 
 
-def section(*lines: str) -> Block | None:
-    """Return a section of lines; None without any."""
+def section(*lines: str, accessory: Block | None = None) -> Block | None:
+    """Return a section of lines, with a button or menu beside them; None without lines."""
     text = "\n".join(line for line in lines if line)
-    return {"type": "section", "text": _mrkdwn(clip(text, SECTION_TEXT))} if text else None
+    if not text:
+        return None
+    block: Block = {"type": "section", "text": _mrkdwn(clip(text, SECTION_TEXT))}
+    return block if accessory is None else {**block, "accessory": accessory}
 
 
 def sections(*lines: str) -> list[Block | None]:
@@ -95,8 +112,8 @@ def table(rows: list[list[str]]) -> Block:
     }
 
 
-def line_chart(title: str, labels: list[str], series: dict[str, list[float]], *, x_label: str) -> Block:
-    """Return a line chart of series over the same points, at most 20; `x_label` names the points."""
+def line_chart(title: str, labels: list[str], series: dict[str, list[float]], *, x_label: str, y_label: str) -> Block:
+    """Return a line chart of series over the same points, at most 20; the y label ends with `(%)` if in percent."""
     names = [clip(label, CHART_LABEL) for label in labels]
     return {
         "type": CHART,
@@ -107,7 +124,7 @@ def line_chart(title: str, labels: list[str], series: dict[str, list[float]], *,
                 {"name": clip(name, CHART_LABEL), "data": _data_points(names, values)}
                 for name, values in series.items()
             ],
-            "axis_config": {"categories": names, "x_label": x_label, "y_label": "%"},
+            "axis_config": {"categories": names, "x_label": x_label, "y_label": y_label},
         },
     }
 
@@ -117,13 +134,29 @@ def actions(*elements: Block | None) -> Block:
     return {"type": "actions", "elements": [element for element in elements if element is not None]}
 
 
-def button(action_id: str, label: str, value: str, *, primary: bool = False, confirm: str = "") -> Block:
-    """Return a button that sends `value`; with a `confirm` text, only after a confirmation dialog."""
+def button(
+    action_id: str, label: str, value: str, *, primary: bool = False, confirm: str = "", names: str = ""
+) -> Block:
+    """Return a button that sends `value`; with a `confirm` text, only after a confirmation dialog.
+
+    `names` is its label for screen readers, if the text alone doesn't name what it acts on.
+    """
     element: Block = {"type": "button", "action_id": action_id, "text": plain_text(label), "value": value}
+    if names:
+        element["accessibility_label"] = names
     if confirm:
-        dialog = {"title": f"{label}?", "text": confirm, "confirm": label, "deny": "No"}
+        dialog = {"title": f"{label}?", "text": confirm, "confirm": label, "deny": "Cancel"}
         element["confirm"] = {part: plain_text(text) for part, text in dialog.items()}
     return {**element, "style": "primary"} if primary else element
+
+
+def overflow(action_id: str, options: dict[str, str]) -> Block:
+    """Return a menu of rarer actions, two to five, with labels by the value that each sends."""
+    return {
+        "type": "overflow",
+        "action_id": action_id,
+        "options": [{"text": plain_text(clip(text, OPTION_TEXT)), "value": value} for value, text in options.items()],
+    }
 
 
 def select_menu(action_id: str, label: str, options: dict[str, str]) -> Block:
@@ -179,14 +212,40 @@ def with_picture(message: Message, file_id: str, alt: str) -> Message:
     return Message(blocks=[*message.blocks[:index], image, *after], text=message.text)
 
 
+def block_text(block: Block) -> str:
+    """Return everything that a block says, as mrkdwn; its controls say nothing."""
+    write = _BLOCK_TEXTS.get(block["type"])
+    return "" if write is None else write(block)
+
+
+def _section_text(block: Block) -> str:
+    parts = [*([block["text"]] if "text" in block else []), *block.get("fields", ())]
+    return "\n".join(part["text"] for part in parts)
+
+
+def _table_text(block: Block) -> str:
+    return "\n".join(" | ".join(cell["text"] for cell in row) for row in block["rows"])
+
+
+_BLOCK_TEXTS: dict[str, Callable[[Block], str]] = {
+    "header": lambda block: f"*{block['text']['text']}*",
+    "section": _section_text,
+    "context": lambda block: "  ".join(str(part.get("text") or part.get("alt_text")) for part in block["elements"]),
+    "table": _table_text,
+    "image": lambda block: str(block["alt_text"]),
+    CHART: lambda block: _table_text(_chart_as_table(block)),
+}
+
+
 def text_only(message: Message) -> Message:
-    """Return the message as its fallback text and its buttons, in Slack's oldest blocks."""
+    """Return the message as text and its buttons, in Slack's oldest blocks."""
     buttons = [block for block in message.blocks if block["type"] == "actions"]
-    return compose([section(message.text), *buttons], [message.text])
+    text = sections(*message.full_text.split("\n"))
+    return Message(blocks=[block for block in [*text, *buttons] if block], text=message.text)
 
 
 def without_charts(message: Message) -> Message:
-    """Return the message without its charts; its text still says what they show."""
+    """Return the message without its charts."""
     return Message(blocks=[block for block in message.blocks if block["type"] != CHART], text=message.text)
 
 
@@ -196,8 +255,12 @@ def monospaced(message: Message) -> Message:
 
 
 def fallback_forms(message: Message) -> list[Message]:
-    """Return the forms to try, richest first, if Slack rejects the message."""
-    as_tables = _charts_as_tables(message.blocks)
+    """Return the forms to try, richest first, if Slack rejects the message.
+
+    Slack shows one table in a message, so that a chart beside a table is left out before both become text.
+    """
+    has_table = any(block["type"] == "table" for block in message.blocks)
+    as_tables = without_charts(message).blocks if has_table else _charts_as_tables(message.blocks)
     tables_only = [Message(blocks=as_tables, text=message.text)] if as_tables != message.blocks else []
     return [
         *tables_only,
@@ -212,9 +275,10 @@ def _charts_as_tables(blocks: list[Block]) -> list[Block]:
 
 def _chart_as_table(chart: Block) -> Block:
     series, axis = chart["chart"]["series"], chart["chart"]["axis_config"]
-    head = [axis["x_label"], *(f"{line['name']} {axis['y_label']}" for line in series)]
+    unit, decimals = (" (%)", 1) if axis["y_label"].endswith("(%)") else ("", 2)
+    head = [axis["x_label"], *(f"{line['name']}{unit}" for line in series)]
     rows = [
-        [label, *(f"{line['data'][index]['value']:.1f}" for line in series)]
+        [label, *(f"{line['data'][index]['value']:.{decimals}f}".replace("-", MINUS) for line in series)]
         for index, label in enumerate(axis["categories"])
     ]
     return table([head, *rows])

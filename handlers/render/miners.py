@@ -1,74 +1,81 @@
 """A fund's holdings: contribution of each, effects per cohort, and the residual."""
 
 from handlers.render import fmt
-from handlers.render.market import data_quality_line
-from handlers.render.markup import escape, mark_simulated, reason
-from handlers.render.message import PROBLEMS_SHOWN, Message, compose, context, header, section, table
+from handlers.render.market import closes_text, data_quality, data_quality_line
+from handlers.render.markup import escape, mark_simulated, plain
+from handlers.render.message import PROBLEMS_SHOWN, Message, compose, context, header, notification, section, table
+from handlers.render.reasons import reason
 from services.market.holdings import Cohort
 from services.research.holdings_effects import CohortEffect, HoldingContribution
 from services.research.holdings_report import HoldingsReport
 
 HOLDINGS_SHOWN = 12  # those with the largest contributions, of either sign
+SUMMARIZED = 3  # of them, in the notification
+NAMED = 4  # holdings of a cohort
 METHOD = (
-    "Contribution: weight when a day began times the day's return, linked by Cariño's factors, so that all of them and "
-    "the rest add up to the fund's return. Allocation and selection (Brinson) hold the fund's weights against equal "
-    "ones of the same names; selection has the interaction in it."
+    "A contribution is the weight at the start of each session times the session's return, linked by Cariño's factors, "
+    "so all contributions and the residual add up to the fund's return. The residual is trades between the days "
+    "whose weights are known, cash, fees, and holdings without prices. Allocation and selection (Brinson) compare the "
+    "fund's weights with equal weights of the same holdings; selection includes the interaction."
 )
 
 
 def miners_message(report: HoldingsReport) -> Message:
     """Return a fund's holdings over a window."""
     attribution = report.attribution
-    span = f"From the close of {fmt.full_day(attribution.anchor)} to that of {fmt.full_day(attribution.session)}."
-    period = fmt.over_window(attribution.window, attribution.session)
-    move = f"{fmt.title(report.fund)} {fmt.percent(attribution.etf_return)} {period}"
-    title = mark_simulated(f"{move}, by holding", when=report.simulated)
-    shown = sorted(attribution.holdings, key=lambda holding: -abs(holding.contribution))[:HOLDINGS_SHOWN]
-    others = _other_holdings_rows(report, shown)
-    lines = [span, _residual_line(report), *(f"Careful: {reason(warning)}." for warning in report.warnings)]
-    cohorts = _cohort_lines(report)
-    notes = [METHOD, _weights_note(report), *_cohort_notes(report, shown), *_closes_notes(report)]
-    rows = [_holding_row(holding, report) for holding in sorted(shown, key=lambda holding: -holding.contribution)]
-    head = ["Holding", "Weight", "Return", "Added", "Cohort"]
+    largest = sorted(attribution.holdings, key=lambda holding: -abs(holding.contribution))
+    shown = sorted(largest[:HOLDINGS_SHOWN], key=lambda holding: -holding.contribution)
+    title = _title(report, largest[:1])
+    head = ["Holding", "Weight %", "Return %", "Contrib. pp"]
+    rows = [*map(_holding_row, shown), *_other_holdings_rows(report, shown)]
+    warnings = [f":warning: {_sentence(reason(warning))}" for warning in report.warnings]
     return compose(
         [
             header(title),
-            section(*lines),
-            table([head, *rows, *others, *_total_rows(report)]),
-            section(*cohorts),
-            context(*notes),
+            table([head, *rows, *_total_rows(report)]),
+            section(_residual_line(report), *warnings),
+            section(*_cohort_lines(report)),
+            context(_context_line(report, shown), *_problem_lines(report)),
         ],
-        [title, *lines, *(_row_line(row) for row in [*rows, *others]), *cohorts, *notes],
+        notification(
+            f"{_title(report, largest[:SUMMARIZED])}, residual {fmt.pp(attribution.residual)}.",
+            f"Priced holdings are {100 * attribution.covered_weight:.0f}% of the fund.",
+            f"{plain(data_quality(report.trust))}.",
+        ),
     )
+
+
+def _title(report: HoldingsReport, holdings: list[HoldingContribution]) -> str:
+    """Return the fund's return and contributions: `WGMI +9.0% over 20 sessions: IREN +5.0 pp`."""
+    attribution = report.attribution
+    period = fmt.over_window(attribution.window, attribution.session)
+    parts = ", ".join(f"{escape(holding.ticker)} {fmt.pp(holding.contribution)}" for holding in holdings)
+    title = f"{fmt.name(report.fund)} {fmt.percent(attribution.etf_return)} {period}{': ' if parts else ''}{parts}"
+    return mark_simulated(title, when=report.simulated)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _residual_line(report: HoldingsReport) -> str:
     attribution = report.attribution
-    causes = "trades between the days whose weights are known, cash, fees, and shares without prices"
-    covered = f"{100 * attribution.covered_weight:.0f}%"
-    return f"*{fmt.pp(attribution.residual)}* are explained by no holding: {causes}. {covered} is covered."
+    covered = f"Holdings with prices are {100 * attribution.covered_weight:.0f}% of the fund"
+    return f"*Residual {fmt.pp(attribution.residual)}*, not explained by any holding. {covered}"
 
 
 def _total_rows(report: HoldingsReport) -> list[list[str]]:
     attribution, blank = report.attribution, fmt.NO_VALUE
-    total = [
-        fmt.title(report.fund),
-        blank,
-        fmt.percent(attribution.etf_return),
-        fmt.pp(attribution.etf_return),
-        blank,
-    ]
-    return [["The rest", blank, blank, fmt.pp(attribution.residual), blank], total]
+    etf, residual = fmt.signed(100 * attribution.etf_return), fmt.signed(100 * attribution.residual)
+    return [["Residual", blank, blank, residual], [fmt.name(report.fund), blank, etf, etf]]
 
 
-def _holding_row(holding: HoldingContribution, report: HoldingsReport) -> list[str]:
-    member = report.cohorts.get(holding.ticker)
+def _holding_row(holding: HoldingContribution) -> list[str]:
     return [
         escape(holding.ticker),
-        f"{fmt.decimal(100 * holding.weight)}%",
-        fmt.NO_VALUE if holding.own_return is None else fmt.percent(holding.own_return),
-        fmt.pp(holding.contribution),
-        (member.cohort if member else Cohort.OTHER).value,
+        fmt.decimal(100 * holding.weight),
+        fmt.NO_VALUE if holding.own_return is None else fmt.signed(100 * holding.own_return),
+        fmt.signed(100 * holding.contribution),
     ]
 
 
@@ -78,53 +85,76 @@ def _other_holdings_rows(report: HoldingsReport, shown: list[HoldingContribution
     if not others:
         return []
     weight, added = sum(holding.weight for holding in others), sum(holding.contribution for holding in others)
-    return [[f"{len(others)} more", f"{fmt.decimal(100 * weight)}%", fmt.NO_VALUE, fmt.pp(added), fmt.NO_VALUE]]
-
-
-def _row_line(row: list[str]) -> str:
-    name, weight, change, added, cohort = row
-    return f"{name}: added {added}, weight {weight}, return {change}, {cohort}"
+    return [[f"{len(others)} more", fmt.decimal(100 * weight), fmt.NO_VALUE, fmt.signed(100 * added)]]
 
 
 def _cohort_lines(report: HoldingsReport) -> list[str]:
+    """Return what weights and choice within each cohort added, against equal weights of the priced holdings."""
     if not report.cohort_effects:
-        return ["No cohort can be measured: no share has a price at both ends."]
+        return ["*Cohorts:* unknown, no holding has a price at both ends"]
+    allocation, selection = (
+        sum(effect.allocation for effect in report.cohort_effects),
+        sum(effect.selection for effect in report.cohort_effects),
+    )
     return [
-        "*Cohorts*, of the shares with prices:",
-        *(_cohort_line(effect) for effect in report.cohort_effects),
-        _effects_total(report.cohort_effects),
+        f"*Against equal weights: {fmt.pp(allocation + selection)}* = {_effects_text(allocation, selection)}",
+        *(_cohort_line(effect, report) for effect in report.cohort_effects),
     ]
 
 
-def _cohort_line(effect: CohortEffect) -> str:
-    names = f"{effect.name_count} name{'' if effect.name_count == 1 else 's'}"
-    weights = f"{100 * effect.weight:.0f}% of their weight ({100 * effect.equal_weight:.0f}% in equal weights)"
-    returns = f"{fmt.percent(effect.fund_return)} ({fmt.percent(effect.equal_weight_return)} in equal weights)"
-    parts = f"allocation {fmt.pp(effect.allocation)}, selection {fmt.pp(effect.selection)}"
-    name = f"{effect.cohort.value[:1].upper()}{effect.cohort.value[1:]}"
-    return f"{name}, {names}: {weights}, {returns}; {parts}."
+def _effects_text(allocation: float, selection: float) -> str:
+    return f"allocation {fmt.pp(allocation)}, selection {fmt.pp(selection)}"
 
 
-def _effects_total(effects: tuple[CohortEffect, ...]) -> str:
-    allocation, selection = sum(effect.allocation for effect in effects), sum(effect.selection for effect in effects)
-    excess = fmt.pp(allocation + selection)
-    return f"Beyond equal weights {excess}: allocation {fmt.pp(allocation)}, selection {fmt.pp(selection)}."
+def _cohort_line(effect: CohortEffect, report: HoldingsReport) -> str:
+    name = f"{_sentence(effect.cohort.value)} ({_names(effect, report)})"
+    weights = f"weight {100 * effect.weight:.0f}% (equal {100 * effect.equal_weight:.0f}%)"
+    returns = f"return {fmt.percent(effect.fund_return)} (equal {fmt.percent(effect.equal_weight_return)})"
+    return f"{name}: {_effects_text(effect.allocation, effect.selection)}; {weights}, {returns}"
 
 
-def _weights_note(report: HoldingsReport) -> str:
+def _names(effect: CohortEffect, report: HoldingsReport) -> str:
+    """Return the priced holdings of a cohort, those with the largest contributions first."""
+    members = [
+        holding
+        for holding in sorted(report.attribution.holdings, key=lambda holding: -abs(holding.contribution))
+        if holding.own_return is not None and _cohort(holding, report) is effect.cohort
+    ]
+    more = len(members) - NAMED
+    named = ", ".join(escape(holding.ticker) for holding in members[:NAMED])
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def _cohort(holding: HoldingContribution, report: HoldingsReport) -> Cohort:
+    member = report.cohorts.get(holding.ticker)
+    return member.cohort if member else Cohort.OTHER
+
+
+def _context_line(report: HoldingsReport, shown: list[HoldingContribution]) -> str:
+    attribution = report.attribution
+    parts = [
+        closes_text(attribution.anchor, attribution.session),
+        _weights_text(report),
+        *_cohorts_text(report, shown),
+        f"closes {', '.join(map(escape, report.sources))}",
+        data_quality_line(report.trust),
+    ]
+    return " · ".join(parts)
+
+
+def _weights_text(report: HoldingsReport) -> str:
     known = report.attribution.weight_dates
-    days = f"{known[0]}" if len(known) == 1 else f"{len(known)} days, {known[0]} to {known[-1]}"
-    return f"Weights as of {days}, drifting with prices between."
+    if len(known) == 1:
+        return f"weights of {fmt.full_day(known[0])}, drifting with prices"
+    span = f"{fmt.full_day(known[0])} to {fmt.full_day(known[-1])}"
+    return f"weights of {len(known)} days, {span}, drifting with prices between"
 
 
-def _closes_notes(report: HoldingsReport) -> list[str]:
-    failed = [f"Problem: {reason(problem)}." for problem in report.problems[:PROBLEMS_SHOWN]]
-    return [f"Session closes from {', '.join(map(escape, report.sources))}.", data_quality_line(report.trust), *failed]
-
-
-def _cohort_notes(report: HoldingsReport, shown: list[HoldingContribution]) -> list[str]:
+def _cohorts_text(report: HoldingsReport, shown: list[HoldingContribution]) -> list[str]:
     """Return when the cohorts of the shown holdings were assessed; their sources are in the cohort file."""
     days = [report.cohorts[holding.ticker].as_of for holding in shown if holding.ticker in report.cohorts]
-    if not days:
-        return []
-    return [f"Cohorts as judged from {min(days)} to {max(days)}, each with its source in the file of cohorts."]
+    return [f"cohorts assessed {fmt.full_day(min(days))} to {fmt.full_day(max(days))}"] if days else []
+
+
+def _problem_lines(report: HoldingsReport) -> list[str]:
+    return [f"Problem: {reason(problem)}." for problem in report.problems[:PROBLEMS_SHOWN]]

@@ -1,32 +1,38 @@
 """Channel messages that don't belong to one of the channel's alerts."""
 
-from datetime import timedelta
+from datetime import datetime
 from typing import assert_never
 
 from handlers.render import fmt
-from handlers.render.alert_text import alert_peak, alert_subject, ended_heading, heading
-from handlers.render.brief import brief_message
-from handlers.render.markup import (
-    channel_link,
-    code,
-    escape,
-    escape_typed,
-    mark_simulated,
-    reason,
-    user_mention,
+from handlers.render.alert_text import (
+    STATE_EMOJI,
+    alert_peak,
+    alert_state,
+    alert_subject,
+    heading,
+    mark_alert,
+    short_heading,
+    time_open,
 )
+from handlers.render.alert_thread import change_line
+from handlers.render.brief import brief_message
+from handlers.render.help import RUN_COMMAND
+from handlers.render.markup import channel_link, code, escape, mark_simulated, user_mention
 from handlers.render.message import (
-    LIST_FALLBACK,
     LIST_TEXT,
     Message,
+    actions,
+    button,
     compose,
+    context,
     fit_lines,
     header,
+    notification,
     section,
     sections,
     text_message,
 )
-from handlers.render.reasons import sentence
+from handlers.render.reasons import reason, sentence
 from services.alerting.alert import Alert
 from services.alerting.notice import (
     Brief,
@@ -39,22 +45,20 @@ from services.alerting.notice import (
     NearestMiss,
     Notice,
     Outage,
+    PageFailed,
     PairCoverage,
     RetiredRules,
     Untraded,
 )
 from services.core.prices import PriceStamp
 from services.core.text import counted
+from services.core.trust import Verdict
 
-RULES_WAIT = "The rules wait: none of them fires or resolves meanwhile, and open alerts stay as they are."
-NETWORK_FIGURES = "figures of the bitcoin network"
-NETWORK_RULES_WAIT = (
-    "The rules on hashprice and difficulty wait, and open alerts of them stay as they are; all others go on."
-)
-CHECK_HINT = "Your MinerPulse administrator can check with `minerpulse doctor`. Until then, watch {what} elsewhere."
+NETWORK_FIGURES = "bitcoin network figures"
+SOURCES_BUTTON = button(RUN_COMMAND[0], "Show Sources", "sources")
 
 
-def notice_message(notice: Notice) -> Message:  # noqa: PLR0911 -- one per kind
+def notice_message(notice: Notice) -> Message:  # noqa: C901, PLR0911 -- one per kind
     """Return the message of a notice."""
     content = notice.content
     match content:
@@ -69,155 +73,190 @@ def notice_message(notice: Notice) -> Message:  # noqa: PLR0911 -- one per kind
         case EscalationSource():
             return _escalation_source_message(content)
         case ChannelChange():
-            return text_message(_change_line(content))
+            return _change_message(content)
         case Brief():
             return brief_message(content)
         case Untraded():
             return _untraded_message(content)
         case RetiredRules():
             return _retired_rules_message(content)
+        case PageFailed():
+            return _page_failed_message(content)
         case _:
             assert_never(content)
 
 
 def _untraded_message(untraded: Untraded) -> Message:
-    symbol, last, rules = escape(untraded.symbol), untraded.last, untraded.rules
-    title = f"{symbol} has not traded for {fmt.sessions(untraded.sessions)}"
-    unknown = untraded.unknown_at
-    gone = (
-        [f"{escape(' and '.join(unknown))} no longer {'know' if len(unknown) > 1 else 'knows'} it."] if unknown else []
-    )
-    numbers = ", ".join(map(str, rules))
-    wait = f"Rule {numbers} waits" if len(rules) == 1 else f"Rules {numbers} wait"
+    symbol, last = escape(untraded.symbol), untraded.last
+    title = f"{symbol} hasn't traded for {fmt.sessions(untraded.sessions)}"
+    list_it = "lists it" if len(untraded.unknown_at) == 1 else "list it"
+    unknown = f" {escape(' and '.join(untraded.unknown_at))} no longer {list_it}." if untraded.unknown_at else ""
+    rules = f"{'Rule' if len(untraded.rules) == 1 else 'Rules'} {', '.join(map(str, untraded.rules))}"
+    are = "is" if len(untraded.rules) == 1 else "are"
     move = code(f"/minerpulse rule move {untraded.symbol} NEW")
     lines = [
-        f"The last trade was {fmt.price(last.price)}, {fmt.moment_utc(last.at)}, from {escape(last.source)}.",
-        *gone,
-        "It may have been renamed, halted or delisted.",
-        f"{wait}; open alerts stay open.",
-        f"To move them to another symbol, with open alerts and noise votes, type {move}.",
+        f"*Cause:* It may have been renamed, halted or delisted.{unknown}",
+        f"*Effect:* {rules} {are} on hold. Open alerts stay open.",
+        f"*What to do:* To move the rules to another symbol, type {move}. Open alerts and votes move with them.",
     ]
-    return compose([header(title), section(*lines)], [title, *lines])
+    small = f"Last trade: {fmt.price(last.price)} ({escape(last.source)}), {fmt.instant(last.at)}"
+    return compose([header(title), section(*lines), context(small)], [f"{title}. {rules} {are} on hold."])
 
 
 def _retired_rules_message(retired: RetiredRules) -> Message:
-    title = "Rules with a robust z over long windows are no longer offered"
-    why = (
-        "A year holds too few separate windows of 60 sessions or more to say how unusual one is. Rules that exist keep "
-        "running. To change one, type:"
-    )
+    title = "Robust z rules over long windows are retired"
+    why = "A year holds too few separate windows of 60 sessions or more to say how unusual one is."
     lines = [
-        why,
+        f"{why} Existing rules keep running. To switch to the closest σ rule, type:",
         *(
-            f"{code(f'/minerpulse rule edit {rule.id} {rule.successor}')} instead of {code(rule.rule)}"
+            f"{code(f'/minerpulse rule edit {rule.id} {rule.successor}')} (now {code(rule.rule)})"
             for rule in retired.rules
         ),
     ]
-    return compose([header(title), section(*lines)], [title, *lines])
+    push = f"{title}. {counted(len(retired.rules), 'rule')} here can switch to the closest sigma rule."
+    return compose([header(title), section(*lines)], [push])
+
+
+def _page_failed_message(failed: PageFailed) -> Message:
+    alert, sink = failed.alert, code(failed.sink)
+    number = fmt.alert_link(alert.id, alert.permalink)
+    title = mark_alert(f"Page not delivered: alert {alert.id}", alert)
+    if failed.ended:
+        effect = f"{sink} may still show alert {number} as open."
+        todo = "Resolve it there by hand."
+    else:
+        effect = f"{sink} didn't get alert {number}: {heading(alert.lead)}."
+        todo = f"Notify the person on call, then check the sink: `/minerpulse channel page test {escape(failed.sink)}`."
+    lines = [f"*Cause:* {escape(failed.problem)}", f"*Effect:* {effect}", f"*What to do:* {todo}"]
+    push = f"{title}. {failed.sink} {'may still show it as open' if failed.ended else 'did not get it'}."
+    return compose([header(title), section(*lines)], [push])
 
 
 def _outage_message(outage: Outage) -> Message:
-    what = NETWORK_FIGURES if outage.network else f"{outage.pair} prices"
+    what = NETWORK_FIGURES if outage.network else f"{_missing_leg(outage)} price"
+    rules = "hashprice and difficulty rules" if outage.network else f"rules on {outage.pair}"
     if outage.recovered_at is not None:
-        since, lasted = fmt.moment_utc(outage.since), fmt.duration(outage.recovered_at - outage.since)
-        title = f"{what[:1].upper()}{what[1:]} are back after {lasted}"
-        lines = [
-            f"There were none that could be used from {since} to {fmt.time_utc(outage.recovered_at)}.",
-            f"Why: {reason(outage.reason)}.",
-            "The rules watch again. What happened in between was not seen: a breach that had not held begins anew.",
-        ]
-        return _list_message(mark_simulated(title, when=outage.simulated), lines)
-    title = f"No usable {what} since {fmt.moment(outage.since)}"
-    lines = [NETWORK_RULES_WAIT] if outage.network else [_last_known(outage), RULES_WAIT]
-    check = CHECK_HINT.format(what="them" if outage.network else "these prices")
-    return _list_message(
-        mark_simulated(title, when=outage.simulated), [f"Why: {reason(outage.reason)}.", *lines, check]
+        return _outage_over_message(outage, what, rules)
+    title = mark_simulated(f"Data outage: no usable {what}", when=outage.simulated)
+    elsewhere = "" if outage.network else f"Check {_missing_leg(outage)} on your terminal. "
+    lines = [
+        f"*Cause:* {_sentence(reason(outage.reason))}",
+        f"*Effect:* The {rules} are on hold. Nothing fires or resolves; open alerts keep their state.",
+        f"*What to do:* {elsewhere}MinerPulse posts here when {'figures' if outage.network else 'prices'} return.",
+    ]
+    small = [*([] if outage.network else [_last_known(outage)]), "operators: `minerpulse doctor`"]
+    since = f":warning: Since {fmt.instant(outage.since)}"
+    push = [
+        f"{title} since {fmt.plain_instant(outage.since)}.",
+        f"The {rules} are on hold; open alerts keep their state.",
+    ]
+    return compose(
+        [header(title), section(since), section(*lines), context(" · ".join(small)), actions(SOURCES_BUTTON)],
+        notification(*push, elsewhere.strip()),
     )
+
+
+def _missing_leg(outage: Outage) -> str:
+    """Return the leg that the outage's cause names, or the pair."""
+    named = [leg for leg in (outage.pair.etf, outage.pair.crypto) if leg in sentence(outage.reason).split()]
+    return named[0] if len(named) == 1 else f"{outage.pair}"
+
+
+def _outage_over_message(outage: Outage, what: str, rules: str) -> Message:
+    back = outage.recovered_at or outage.since
+    lasted = fmt.duration(back - outage.since)
+    kind = "Figures" if outage.network else "Prices"
+    title = mark_simulated(f"{kind} are back after {lasted}", when=outage.simulated)
+    lines = [
+        f":white_check_mark: No usable {what} from {fmt.instant(outage.since)} to {fmt.instant(back)}.",
+        f"*Cause:* {_sentence(reason(outage.reason))}",
+        f"The {rules} run again. A breach that hadn't held long enough starts over.",
+    ]
+    return compose([header(title), section(*lines)], [f"{title}. The {rules} run again."])
 
 
 def _last_known(outage: Outage) -> str:
     if not outage.prices:
-        return "No usable price of it is known at all."
-    return f"Last usable prices: {'; '.join(_last_price(stamp, outage) for stamp in outage.prices)}."
+        return "No usable price yet"
+    times = {stamp.at for stamp in outage.prices}
+    shared = f", {fmt.instant(*times)}" if len(times) == 1 else ""
+    prices = [_last_price(stamp, "" if shared else f", {fmt.instant(stamp.at)}") for stamp in outage.prices]
+    return f"Last usable: {' and '.join(prices)}{shared}"
 
 
-def _last_price(stamp: PriceStamp, outage: Outage) -> str:
-    age = fmt.duration(max(outage.since - stamp.at, timedelta(0)))
-    named = f"{escape(stamp.symbol)} {fmt.price(stamp.price)} from {escape(stamp.source)}"
-    return f"{named}, {fmt.moment_utc(stamp.at)}, {age} old when the prices failed"
+def _last_price(stamp: PriceStamp, when: str) -> str:
+    return f"{escape(stamp.symbol)} {fmt.price(stamp.price)} ({escape(stamp.source)}){when}"
 
 
 def _digest_message(digest: Digest) -> Message:
     open_alerts = [alert for alert in digest.alerts if alert.closed_at is None]
     ended_alerts = [alert for alert in digest.alerts if alert.closed_at is not None]
-    lasted = fmt.duration(digest.until - digest.since)
-    ended = _count(len(ended_alerts), "alert")
-    title = f"While this channel was silent for {lasted}: {ended} ended, {len(open_alerts)} still open"
-    first_line = f"Silent from {fmt.moment_utc(digest.since)} to {fmt.time_utc(digest.until)}: {reason(digest.reason)}."
+    counts = f"{_count(len(open_alerts), 'open alert')}, {len(ended_alerts)} resolved"
+    simulated = any(alert.simulated for alert in digest.alerts)
+    title = mark_simulated(f"Digest: {counts}", when=simulated)
+    held = f"Held back from {fmt.instant(digest.since)} to {fmt.instant(digest.until)}: {reason(digest.reason)}."
     lines = [
-        first_line,
-        *map(_open_alert_line, open_alerts),
-        *map(_ended_alert_line, ended_alerts),
+        *(_digest_line(alert, digest.until) for alert in [*open_alerts, *ended_alerts]),
         *map(_ended_outage_line, digest.outages),
     ]
-    simulated = any(alert.simulated for alert in digest.alerts)
-    return _list_message(mark_simulated(title, when=simulated), lines)
+    first = [f"{short_heading(open_alerts[0].lead)} (alert {open_alerts[0].id})."] if open_alerts else []
+    return compose(
+        [header(title), *sections(*fit_lines(lines, LIST_TEXT)), context(held)], notification(f"{title}.", *first)
+    )
 
 
-def _open_alert_line(alert: Alert) -> str:
-    acknowledgement = f", acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else ""
-    peak, since = alert_peak(alert), fmt.moment(alert.opened_at)
-    return f"*Still open*: {heading(alert.lead)}, peak {peak}, since {since}{acknowledgement} (alert {alert.id})."
-
-
-def _ended_alert_line(alert: Alert) -> str:
-    closed = alert.closed_at or alert.opened_at
-    lasted = fmt.duration(closed - alert.opened_at)
-    opened_at, peak = fmt.moment(alert.opened_at), alert_peak(alert)
-    return f"Ended: {alert_subject(alert)}, peak {peak}, from {opened_at} for {lasted} (alert {alert.id})."
+def _digest_line(alert: Alert, now: datetime) -> str:
+    """Return an alert in two lines: its state and size, then since when and how it was handled."""
+    state = alert_state(alert, now)
+    size = heading(alert.lead) if alert.closed_at is None else alert_subject(alert)
+    closed = "" if alert.closed_at is None else f", {time_open(alert, now)}"
+    acknowledged = f" · acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else ""
+    first = (
+        f"{STATE_EMOJI[state]} *#{alert.id}* {state.value}: {mark_alert(f'{size}, peak {alert_peak(alert)}', alert)}"
+    )
+    return f"{first}{closed}\nSince {fmt.instant(alert.opened_at)}{acknowledged}"
 
 
 def _ended_outage_line(outage: Outage) -> str:
     back = outage.recovered_at or outage.since
     what = NETWORK_FIGURES if outage.network else f"{outage.pair} prices"
-    return f"No usable {what} from {fmt.moment(outage.since)} for {fmt.duration(back - outage.since)}."
+    return f":warning: No usable {what} from {fmt.instant(outage.since)}, for {fmt.duration(back - outage.since)}."
 
 
 def _escalation_message(escalation: Escalation) -> Message:
+    """Return an alert of another channel that nobody acknowledged, or how that ended."""
     alert = escalation.alert
     waited, source = fmt.duration(escalation.after), channel_link(alert.channel.id)
+    link = f"alert {fmt.alert_link(alert.id, alert.permalink)} in {source}"
     if alert.closed_at is not None:
-        title = ended_heading(alert, alert.closed_at, retracted=False)
-        lines = [f"Escalated from {source} after {waited} without an acknowledgement. No action is needed."]
-    elif alert.acknowledged is not None:
-        title = f"Acknowledged: {heading(alert.lead)}"
-        by, at = user_mention(alert.acknowledged.by), fmt.moment(alert.acknowledged.at)
-        lines = [f"Acknowledged by {by}, {at}. Escalated from {source} after {waited} without an acknowledgement."]
-    else:
-        title = f"Not acknowledged: {heading(alert.lead)}"
-        since = fmt.moment_utc(alert.opened_at)
-        lines = [
-            f"This alert in {source} has been open since {since}, {waited} without an acknowledgement.",
-            f"Why it fired: {reason(alert.reason)}.",
-            f"Open {source} and press Acknowledge, or type `/minerpulse ack {alert.id}` there.",
-        ]
-    return _list_message(mark_simulated(title, when=alert.simulated), lines)
+        line = f"Resolved: {link}, {time_open(alert, alert.closed_at)}. Nothing to do."
+        return compose([section(mark_alert(line, alert))], [f"Resolved: alert {alert.id}. Nothing to do."])
+    if alert.acknowledged is not None:
+        line = f"Acknowledged: {link}, by {user_mention(alert.acknowledged.by)}."
+        return compose([section(mark_alert(line, alert))], [f"Acknowledged: alert {alert.id}."])
+    title = mark_alert(f"Escalated: {heading(alert.lead)}", alert)
+    lines = [
+        f":red_circle: {link[:1].upper()}{link[1:]} · since {fmt.instant(alert.opened_at)}",
+        f"Not acknowledged for {waited}. {_sentence(reason(alert.reason))}",
+        f"*What to do:* Press Acknowledge in {source}, or type {code(f'/minerpulse ack {alert.id}')} there.",
+    ]
+    return compose([header(title), section(*lines)], [f"{title} (alert {alert.id}). Not acknowledged for {waited}."])
 
 
 def _escalation_source_message(notice: EscalationSource) -> Message:
     source = channel_link(notice.source.id)
     return text_message(
-        f"{source} escalates unacknowledged alerts to this channel. To stop that, type "
+        f"{source} escalates unacknowledged alerts to this channel. To stop this, type "
         "`/minerpulse channel accept-escalations off` here. To keep it, type the same with `on`."
     )
 
 
-def _change_line(notice: ChannelChange) -> str:
-    return f"Changed in this channel by {user_mention(notice.by)}: {escape_typed(sentence(notice.change))}."
+def _change_message(notice: ChannelChange) -> Message:
+    return text_message(change_line(notice.change, notice.by, notice.by_name))
 
 
-def _list_message(title: str, lines: list[str]) -> Message:
-    return compose([header(title), *sections(*fit_lines(lines, LIST_TEXT))], [title, *fit_lines(lines, LIST_FALLBACK)])
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _count(count: int, noun: str) -> str:
@@ -230,54 +269,47 @@ PERCENT = 100
 def coverage_message(report: CoverageReport) -> Message:
     """Return the monitoring report of a session, at its close or so far."""
     title = mark_simulated(_title(report), when=report.simulated)
-    lines = [
-        *[line for pair in report.pairs for line in _pair_lines(pair)],
-        _nearest_miss_line(report),
-        _delivery_line(report.message_counts),
-    ]
-    return compose([header(title), section(*lines)], [title, *lines])
+    checked = " ".join(line for pair in report.pairs for line in [_checks_text(pair)])
+    lines = [*map(_checks_text, report.pairs), _nearest_miss_line(report), _delivery_line(report.message_counts)]
+    small = [*map(_data_line, report.pairs), *([] if report.final else [f"as of {fmt.clock_time(report.at)}"])]
+    return compose([header(title), section(*lines), context(*small)], notification(f"{title}.", checked))
 
 
 def _title(report: CoverageReport) -> str:
-    alerts = "no alerts" if not report.alerts else f"{report.alerts} alert{'' if report.alerts == 1 else 's'}"
-    rules = f"{report.rules} rule{'' if report.rules == 1 else 's'}"
-    so_far = "" if report.final else f" so far, {fmt.time_utc(report.at)}"
-    return f"Watched {fmt.day(report.session)}{so_far}: {alerts} from {rules}"
+    alerts = "no alerts" if not report.alerts else _count(report.alerts, "alert")
+    so_far = "" if report.final else " so far"
+    return f"{fmt.day(report.session)}{so_far}: {alerts} from {_count(report.rules, 'rule')}"
 
 
-def _pair_lines(day: PairCoverage) -> list[str]:
-    verdicts = ", ".join(f"{number:,} {escape(verdict)}" for verdict, number in day.verdicts)
-    split = f" ({verdicts})" if verdicts else ""
-    expected = counted(day.expected, "tick")
-    ticks = f"{day.pair}: {day.done:,} of {expected} done, {day.usable:,} with usable prices{split}."
+def _checks_text(day: PairCoverage) -> str:
+    counts = dict(day.verdicts)
+    known = [verdict for verdict in Verdict if verdict.value in counts]
+    verdicts = ", ".join(f"{counts[verdict.value]:,} {fmt.verdict(verdict)}" for verdict in known)
+    data = f" Data: {verdicts}." if verdicts else ""
+    return f"{day.pair}: {day.done:,} of {counted(day.expected, 'check')} ran.{data}"
+
+
+def _data_line(day: PairCoverage) -> str:
     if day.unusable_reason is not None:
-        health = f"Its prices cannot be used now: {reason(day.unusable_reason)}."
-    elif day.problems:
-        health = f"Sources: {', '.join(map(escape, day.sources))}; {'; '.join(map(reason, day.problems))}."
-    else:
-        health = f"Sources: {', '.join(map(escape, day.sources)) or 'none'}, without trouble."
-    return [ticks, health]
+        return f":warning: {day.pair} can't be used now: {reason(day.unusable_reason)}"
+    sources = f"Sources: {', '.join(map(escape, day.sources)) or 'none'}"
+    return f"{sources} · {'; '.join(map(reason, day.problems)) or 'no problems'}"
 
 
 def _nearest_miss_line(report: CoverageReport) -> str:
+    if not report.rules:
+        return "No rules here, so nothing is monitored."
     if report.nearest_miss is None:
-        text = "none beside the alerts" if report.alerts else "none, as no rule had a value to look at"
-        return f"Nearest miss: {text}." if report.rules else "No rule is set here."
-    return f"Nearest miss: {_miss_text(report.nearest_miss)}."
+        return "No other rule came close." if report.alerts else "No rule had a value to compare."
+    return f"Closest rule: {_miss_text(report.nearest_miss)}."
 
 
 def _miss_text(miss: NearestMiss) -> str:
-    share = int(PERCENT * miss.share)
-    suffix = ", but was not held" if miss.share >= 1 else ""
-    return f"{code(miss.rule)} reached {share}% of its threshold at {fmt.time_utc(miss.at)}{suffix}"
+    suffix = ", not held long enough" if miss.share >= 1 else ""
+    return f"{code(miss.rule)} at {int(PERCENT * miss.share)}% of its threshold, {fmt.clock_time(miss.at)}{suffix}"
 
 
 def _delivery_line(posted: MessageCounts) -> str:
-    waiting = f", {posted.waiting} waiting" if posted.waiting else ""
-    given_up = (
-        f", *{posted.dead_lettered} given up*: type `/minerpulse` to see why"
-        if posted.dead_lettered
-        else ", none given up"
-    )
-    delivered = f"{posted.delivered} message{'' if posted.delivered == 1 else 's'}"
-    return f"{delivered} delivered here since the open{waiting}{given_up}."
+    waiting = f", {posted.waiting} pending" if posted.waiting else ""
+    failed = f", *{posted.dead_lettered} failed*: `/minerpulse` shows why" if posted.dead_lettered else ""
+    return f"{_count(posted.delivered, 'message')} delivered{waiting}{failed}."

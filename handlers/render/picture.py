@@ -1,16 +1,23 @@
 """A picture as a value: everything drawn and written, in displayed units, and its alt text."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
 
 from handlers.render.message import ALT_TEXT, clip
 from services.core.rows import complete
-from services.rules.decide import Change
 
 SOLID, DASHED, DOTTED = "solid", (0, (5, 1.8)), (0, (1.2, 1.6))
+LOG_SCALE_FROM = 3.0  # highest value over lowest; a linear scale would flatten the lower half
+
+
+class Size(Enum):
+    """Where a picture is shown: as a card in a message on a phone, or at full width on a desktop screen."""
+
+    PHONE = "phone"
+    DESKTOP = "desktop"
 
 
 class ColorRole(Enum):
@@ -40,24 +47,28 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Marker:
-    """A rule's firing or resolution, on the day at this index and at this value."""
+class FiringSpan:
+    """The days on which a rule was firing, by their first and last index."""
 
-    index: int
-    value: float
-    change: Change
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One set of axes: a title, a subtitle, curves around `baseline`, and the levels and markers of rules."""
+    """One set of axes: a title, a subtitle, curves around `baseline`, and the levels and firings of rules.
+
+    Attributes:
+        indexed: The curves are price levels, which a logarithmic scale may show.
+    """
 
     title: str
     subtitle: str
     baseline: float
     curves: tuple[Curve, ...]
     levels: tuple[Level, ...] = ()
-    markers: tuple[Marker, ...] = ()
+    firings: tuple[FiringSpan, ...] = ()
+    indexed: bool = False
 
     @property
     def y_range(self) -> tuple[float, float]:
@@ -66,10 +77,26 @@ class Panel:
         values += [self.baseline, *(level.fires for level in self.levels)]
         return min(values), max(values)
 
+    @property
+    def log_scale(self) -> bool:
+        """Whether the levels differ by more than a factor of 3."""
+        low, high = self.y_range
+        return self.indexed and low > 0 and high > LOG_SCALE_FROM * low
+
+    @property
+    def caption(self) -> str:
+        """The subtitle, and the kind of scale if it is logarithmic."""
+        return f"{self.subtitle}; log scale" if self.log_scale else self.subtitle
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """Panels stacked over the same days, with a title and a footer; `alt` says everything in text."""
+    """Panels stacked over the same days, with a footer.
+
+    Attributes:
+        title: The headline, for the file and the alt text; it isn't drawn, because the message has it.
+        alt: Everything that the picture shows, as text.
+    """
 
     title: str
     days: tuple[date, ...]
@@ -84,19 +111,34 @@ def alt_text(*sentences: str) -> str:
     return clip(" ".join(sentence for sentence in sentences if sentence), ALT_TEXT)
 
 
+def visible_indexes(values: Sequence[float], columns: int) -> list[int]:
+    """Return the indexes to draw on a number of pixel columns.
+
+    Of many values, each column keeps its first, lowest, highest and last one, and a gap, so that extremes stay visible.
+    """
+    count = len(values)
+    if count <= columns:
+        return list(range(count))
+    kept = set[int]()
+    for column in range(columns):
+        indexes = range(column * count // columns, (column + 1) * count // columns)
+        known = [index for index in indexes if math.isfinite(values[index])]
+        kept.update([index for index in indexes if not math.isfinite(values[index])][:1])
+        if known:
+            kept |= {known[0], known[-1], min(known, key=values.__getitem__), max(known, key=values.__getitem__)}
+    return sorted(kept)
+
+
 LINE_STYLES = complete(
     "LINE_STYLES",
     ColorRole,
     {ColorRole.ETF: SOLID, ColorRole.CRYPTO: DASHED, ColorRole.PROXY: DOTTED, ColorRole.METRIC: SOLID},
 )
-LINE_WIDTHS = complete(
-    "LINE_WIDTHS", ColorRole, {ColorRole.ETF: 5.0, ColorRole.CRYPTO: 4.5, ColorRole.PROXY: 4.5, ColorRole.METRIC: 4.0}
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Theme:
-    """Colours of the background, text, grid and curves; `threshold` is for levels and events of rules."""
+    """Colours of the background, text, grid and curves; `threshold` is for levels and firings of rules."""
 
     background: str
     text: str

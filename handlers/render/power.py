@@ -5,7 +5,7 @@ from handlers.render.markup import escape
 from services.market.mining_power import PowerBound, PowerEstimate
 from services.market.network_history import PercentileRank
 
-UNKNOWN = "*Power draw* unknown: it needs the hash rate, and a machine of the table that was on the market."
+UNKNOWN = "*Power draw* unknown: it needs the hash rate and a machine that was on the market"
 METHOD = (
     "Power draw: hash rate × efficiency × facility factor (PUE), by the method of the Cambridge Bitcoin Electricity "
     "Consumption Index. An estimate, not a measurement."
@@ -21,6 +21,11 @@ def power_lines(estimate: PowerEstimate | None) -> list[str]:
 
 def power_notes(estimate: PowerEstimate | None) -> list[str]:
     """Return the method and the assumptions."""
+    return [] if estimate is None else [METHOD, *power_assumptions(estimate)]
+
+
+def power_assumptions(estimate: PowerEstimate | None) -> list[str]:
+    """Return which machines the bounds and the best estimate assume, and the basis of the break-even."""
     if estimate is None:
         return []
     lower, best, upper, count = estimate.lower, estimate.best, estimate.upper, estimate.machines
@@ -31,14 +36,17 @@ def power_notes(estimate: PowerEstimate | None) -> list[str]:
         mix = f"an equal mix of the {estimate.profitable} that earn more than their electricity"
         bounds.append(f"Best estimate: {mix}, {_assumption(best)}.")
         bounds.append(f"Upper bound: {escape(upper.machine)}, {_assumption(upper)}, the least efficient of them.")
-    return [METHOD, f"{' '.join(bounds)} Table of machines as of {fmt.full_day(estimate.table_as_of)}."]
+    if estimate.hashprice is not None and estimate.break_even is not None:
+        hashprice = f"14-day mean hashprice {fmt.price(estimate.hashprice)}/PH/s/day without fees"
+        bounds.append(f"Break-even: {hashprice} ÷ (24 h × electricity at {fmt.electricity(estimate.electricity)}).")
+    return [f"{' '.join(bounds)} Machines as of {fmt.full_day(estimate.table_as_of)}."]
 
 
 def power_rows(estimate: PowerEstimate) -> tuple[list[str], list[list[str]]]:
     """Return the header and the rows of a table with one figure per row."""
     names = ("Lower bound", "Best estimate", "Upper bound")
     bounds = (estimate.lower, estimate.best, estimate.upper)
-    header = ["Figure", "Power", "Energy a year", "Efficiency", "PUE", "Against its past"]
+    header = ["Figure", "Power", "Energy a year", "Efficiency", "PUE", "Percentile"]
     return header, [_row(name, bound) for name, bound in zip(names, bounds, strict=True)]
 
 
@@ -60,12 +68,12 @@ def _range_lines(estimate: PowerEstimate) -> list[str]:
     lower, best, upper = estimate.lower, estimate.best, estimate.upper
     if best is None or upper is None:
         power, energy = fmt.gigawatts(lower.power_gw), fmt.terawatt_hours(lower.energy_twh)
-        return [f"*Power draw* at least {power}, {energy} a year; best estimate and upper bound unknown."]
-    power = f"between {fmt.gigawatts(lower.power_gw)} and {fmt.gigawatts(upper.power_gw)}"
-    energy = f"between {fmt.terawatt_hours(lower.energy_twh)} and {fmt.terawatt_hours(upper.energy_twh)}"
+        return [f"*Power draw* at least {power} ({energy} a year); best estimate and upper bound unknown"]
+    power = f"{fmt.gigawatts(lower.power_gw)} to {fmt.gigawatts(upper.power_gw)}"
+    energy = f"{fmt.terawatt_hours(lower.energy_twh)} to {fmt.terawatt_hours(upper.energy_twh)}"
     return [
-        f"*Power draw* {fmt.gigawatts(best.power_gw)}, best estimate; {power}.",
-        f"*Energy* {fmt.terawatt_hours(best.energy_twh)} a year at this power; {energy}.",
+        f"*Power draw* {fmt.gigawatts(best.power_gw)}, range {power}",
+        f"*Energy* {fmt.terawatt_hours(best.energy_twh)} a year at this power, range {energy}",
     ]
 
 
@@ -74,19 +82,19 @@ def _rank_lines(estimate: PowerEstimate) -> list[str]:
     named = (("lower bound", estimate.lower), ("best estimate", estimate.best), ("upper bound", estimate.upper))
     ranks = [(name, bound.rank) for name, bound in named if bound and bound.rank]
     if not ranks:
-        return ["*Against its past* unknown."]
+        return ["*Percentiles* unknown"]
     spans = [_span(rank) for _name, rank in ranks]
     if len(set(spans)) == 1:
         words = ", ".join(f"{name} {_standing(rank)}" for name, rank in ranks)
-        return [f"*Against its past* {words} ({spans[0]})."]
+        return [f"*Percentiles* {words} ({spans[0]})"]
     words = "; ".join(f"{name} {_standing(rank)} ({span})" for (name, rank), span in zip(ranks, spans, strict=True))
-    return [f"*Against its past* {words}."]
+    return [f"*Percentiles* {words}"]
 
 
 def _standing(rank: PercentileRank) -> str:
     if rank.is_highest:
-        return "the highest"
-    return "the lowest" if rank.is_lowest else f"{fmt.percentile_cell(rank.rank)} percentile"
+        return "highest"
+    return "lowest" if rank.is_lowest else fmt.percentile_cell(rank.rank)
 
 
 def _span(rank: PercentileRank) -> str:
@@ -95,15 +103,13 @@ def _span(rank: PercentileRank) -> str:
 
 def _break_even_line(estimate: PowerEstimate) -> str:
     if estimate.hashprice is None or estimate.break_even is None or estimate.break_even_electricity is None:
-        return "*Break-even* unknown: it needs the hashprice, which decides which machines still mine."
-    hashprice = f"14-day mean hashprice {fmt.price(estimate.hashprice)}/PH/s/day without fees"
-    basis = f"{hashprice} ÷ (24 h × electricity at {fmt.electricity(estimate.electricity)})"
-    line = f"*Break-even* {fmt.efficiency(estimate.break_even)}: {basis}."
+        return "*Break-even* unknown: it needs the hashprice"
+    line = f"*Break-even* {fmt.efficiency(estimate.break_even)}"
     if estimate.profitable:
-        return f"{line} {estimate.profitable} of {estimate.machines} machines earn more than their electricity."
+        return f"{line}; {estimate.profitable} of {estimate.machines} machines earn more than their electricity"
     return (
-        f"{line} No machine earns more than its electricity; {escape(estimate.lower.machine)}, the most efficient, "
-        f"breaks even at {fmt.electricity(estimate.break_even_electricity)}."
+        f"{line}; no machine earns more than its electricity. The most efficient, {escape(estimate.lower.machine)}, "
+        f"breaks even at {fmt.electricity(estimate.break_even_electricity)}"
     )
 
 

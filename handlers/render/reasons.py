@@ -1,12 +1,14 @@
 """Sentences of reasons: a template per code, or a function if its words depend on the values."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from contextvars import ContextVar
+from datetime import date, datetime, timedelta
 from functools import partial
-from itertools import count
 from string import Formatter
 from typing import Any
 
+from handlers.render import fmt
+from handlers.render.markup import escape_sentence, escape_typed
 from services.alerting.quiet_hours import SilenceCause
 from services.core.errors import DataError
 from services.core.reason import Code, Reason
@@ -15,7 +17,6 @@ from services.core.text import counted
 from services.market.consensus.corporate_actions import ActionKind
 from services.market.measure import Window
 from services.market.metrics import unit_named
-from services.rules.rule import print_duration, print_value
 
 Text = Reason | str  # a reason, or words of a vendor, a person or an earlier release
 
@@ -23,87 +24,89 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.ALL_OF: "{reasons:distinct}",
     Code.EACH_OF: "{reasons:commas}",
     # Rule decisions
-    Code.OF_RULE: "{rule}: {reason}",
-    Code.RULE_AWAITS_TRADE: "nothing decided yet: {reason}",
-    Code.RULE_HAS_NO_DATA: "nothing decided: {reason}",
+    Code.RULE_AWAITS_TRADE: "no decision yet: {reason}",
+    Code.RULE_HAS_NO_DATA: "no decision: {reason}",
     # Values that a rule cannot observe
-    Code.TOO_LITTLE_HISTORY: "too little history for {metric}",
-    Code.NETWORK_NOT_READ: "the figures of the bitcoin network were not fetched",
+    Code.TOO_LITTLE_HISTORY: "not enough history for {metric}",
+    Code.NETWORK_NOT_READ: "the bitcoin network's figures weren't fetched",
     Code.GAP_UNKNOWN: "no bitcoin price since the close, or no beta",
-    Code.MARKET_CLOSED: "the market is shut; the last session was {session}",
-    Code.LAST_TRADE_AT: "the last {symbol} trade is from {at:%Y-%m-%d %H:%M} UTC",
+    Code.MARKET_CLOSED: "the market is closed; the last session was {session:date}",
+    Code.LAST_TRADE_AT: "the last {symbol} trade is from {at:instant}",
     Code.NO_QUOTE: "no {symbol} quote",
-    Code.NO_TRADE_IN_SESSION: "no {symbol} trade yet in the session of {session}",
+    Code.NO_TRADE_IN_SESSION: "no {symbol} trade yet in the session of {session:date}",
     Code.TRADE_TOO_OLD: "the last {symbol} trade at {source} is {age_min} min old",
-    Code.NO_PRICE_AT: "no {symbol} price at {at:%H:%M} UTC, when {other} last traded",
+    Code.NO_PRICE_AT: "no {symbol} price at {at:clock}, the time of the last {other} trade",
     Code.QUOTE_LAGS: "the {symbol} quote is {lag_s} s older than {other}'s",
     # Missing prices and measurements
     Code.NO_PRICE: "no price",
-    Code.HISTORY_BEGINS: "the history begins on {session}",
-    Code.CLOSE_WITHOUT_SESSION: "{source} has a close on {session}, which is no XNYS session",
-    Code.NO_PROXY_CLOSE: "{session}: {source} has no {symbol} close for this session",
-    Code.NO_BAR_BEFORE_CLOSE: "no {symbol} bar ended in the 2 h up to the close; {last_at:last_bar}",
+    Code.HISTORY_BEGINS: "history starts on {session:date}",
+    Code.CLOSE_WITHOUT_SESSION: "{source} has a close on {session:date}, which isn't an NYSE session",
+    Code.NO_BAR_BEFORE_CLOSE: "no {symbol} bar ended in the 2 h before the close; {last_at:last_bar}",
     Code.NO_BAR_THAT_DAY: "{source} has no {symbol} bar for this day",
-    Code.BAR_PENDING: "the {symbol} bar that ends at the close has not arrived yet; {last_at:last_bar}",
+    Code.BAR_PENDING: "the {symbol} bar that ends at the close hasn't arrived yet; {last_at:last_bar}",
     # Trust in prices
-    Code.WINDOW_BEGINS_WHERE: "{window} begins where {reason}",
-    Code.CLOSE_FROM_ONE_SOURCE: "{symbol}'s close is from {sources:and} alone",
+    Code.WINDOW_BEGINS_WHERE: "{window} starts at a close with a problem: {reason}",
+    Code.CLOSE_FROM_ONE_SOURCE: "{symbol}'s close is from {sources:and} only",
     Code.CLOSES_APART: "{sources:and} are {apart:.1%} apart on {symbol}'s close",
     Code.MOVED_UNLIKE_FUND: (
-        "moved by {moved:+.1%} at one venue, while {fund}, which holds it, moved by {fund_moved:+.1%}"
+        "moved {moved:percent} at one venue, while {fund}, which holds it, moved {fund_moved:percent}"
     ),
-    Code.EX_DIVIDEND: "{symbol} went ex-dividend on {session}: {amount_usd:.6g} USD a share, included in its returns",
-    Code.ACTION_AMOUNT_UNKNOWN: "the amount of {symbol}'s {kind} on {session} is unknown",
+    Code.EX_DIVIDEND: (
+        "{symbol} went ex-dividend on {session:date}: {amount_usd:.6g} USD a share, included in its returns"
+    ),
+    Code.ACTION_AMOUNT_UNKNOWN: "the amount of {symbol}'s {kind} on {session:date} is unknown",
     Code.TRADE_OF_OUTVOTED_SOURCE: (
-        "{symbol}'s last trade is from {source} alone, whose closes differ from the other sources"
+        "{symbol}'s last trade is from {source} only, and its closes differ from the other sources"
     ),
-    Code.NO_TRADE_ANYWHERE: "no {symbol} trade from any source: New York may have been shut",
+    Code.NO_TRADE_ANYWHERE: "no {symbol} trade from any source; the exchange may have been closed",
     Code.OF_SYMBOL: "{symbol} {reason}",
     Code.MOVE_UNCONFIRMED: "{move}, and no second source confirms it",
-    Code.SPLIT_UNDECLARED: "{move}, and no such split is declared; the next close decides",
+    Code.SPLIT_UNDECLARED: "{move}, and no source declares a split; the next close decides",
     Code.NO_LAST_TRADE: "no last trade",
-    Code.TRADE_FROM_ONE_SOURCE: "{symbol}'s last trade is from {source} alone",
+    Code.TRADE_FROM_ONE_SOURCE: "{symbol}'s last trade is from {source} only",
     Code.TRADES_APART: "{low_source} and {high_source} are {apart:.1%} apart",
     Code.NO_VOLUME: "no volume: no trades",
     Code.PRICE_OUTLIER: "{source} has {price:dollars}, {off:.1%} off the others",
-    Code.HOLDINGS_CLOSES_DEGRADED: "of {holdings:holdings}, the last closes of {degraded} are {worst} at worst",
+    Code.HOLDINGS_CLOSES_DEGRADED: "last closes are degraded for {degraded} of {holdings:holdings}, at worst {worst}",
     # Faults of a source's answers
     Code.SOURCE_FAULT: "{source} on {symbol}: {fault}",
-    Code.CLOSES_LATE: "is late: its newest close is from {newest}, {behind_sessions:sessions} before the last",
-    Code.TRADE_LATE: "is late: its last trade is from {at:%Y-%m-%d %H:%M} UTC",
-    Code.TRADE_AHEAD_OF_CLOCK: "its last trade is from {at:%H:%M:%S} UTC, ahead of our clock",
+    Code.CLOSES_LATE: "is late: its newest close is from {newest:date}, {behind_sessions:sessions} behind",
+    Code.TRADE_LATE: "is late: its last trade is from {at:instant}",
+    Code.TRADE_AHEAD_OF_CLOCK: "its last trade is from {at:clock}, ahead of this machine's clock",
     Code.CLOSES_UNRELATED: (
-        "sent closes unlike those before, as of another symbol, and no split explains them; they are left out"
+        "sent closes that look like another symbol's, and no split explains them; they are ignored"
     ),
     Code.SCALE_UNCONFIRMED: (
         "{source}'s {symbol} closes are {ratio:.4g} times those that two sources confirmed before, as after a split "
-        "that no source declares; new closes are converted, its last trade is not used. To settle it, an administrator "
-        "adds a second source to `MINERPULSE_ETF_SOURCES`"
+        "that no source declares; new closes are converted, its last trade isn't used. To resolve this, an "
+        "administrator adds a second source to `MINERPULSE_ETF_SOURCES`"
     ),
     Code.VALUES_DROPPED: "{source} on {symbol}: ignored values that it sent in an unusable form: {values:commas}",
     # Trust in the bitcoin network
-    Code.DIFFICULTY_UNKNOWN: "{source} does not know the difficulty",
+    Code.DIFFICULTY_UNKNOWN: "{source} has no difficulty",
     Code.NO_PAST_DIFFICULTIES: "no source has earlier difficulties",
-    Code.DIFFICULTY_START_UNKNOWN: "{source} does not know when the difficulty last changed",
-    Code.DIFFICULTY_FROM_ONE_SOURCE: "the difficulty is {source}'s alone, of {at:%Y-%m-%d %H:%M} UTC",
-    Code.FIGURES_AHEAD_OF_CLOCK: "the figures of {source} are from {at:%Y-%m-%d %H:%M} UTC, ahead of our clock",
-    Code.FIGURES_TOO_OLD: "the last figures of {source} are from {at:%Y-%m-%d %H:%M} UTC",
-    Code.RETARGET_OVERDUE: "the difficulty of {source} was due to change at {due_at:%Y-%m-%d %H:%M} UTC",
-    Code.NO_WITNESS: "{source} has no witness",
+    Code.DIFFICULTY_START_UNKNOWN: "{source} has no date for the last difficulty change",
+    Code.DIFFICULTY_FROM_ONE_SOURCE: "difficulty from {source} only, updated {at:instant}",
+    Code.FIGURES_AHEAD_OF_CLOCK: "the figures of {source} are from {at:instant}, ahead of this machine's clock",
+    Code.FIGURES_TOO_OLD: "the last figures of {source} are from {at:instant}",
+    Code.RETARGET_OVERDUE: "a difficulty change was due {due_at:instant}, and {source} doesn't have it yet",
+    Code.NO_WITNESS: "no second source confirms {source}",
     Code.HASHRATE_OF: "the hash rate of {source}",
-    Code.IMPLIED_HASHRATE_OF: "what the difficulty of {source} implies",
+    Code.IMPLIED_HASHRATE_OF: "the hash rate implied by {source}'s difficulty",
     # Timelines of alerts
-    Code.RULE_GONE: "the rule was removed",
-    Code.RULE_ADDED: "{rule} was added",
-    Code.RULES_STARTED: "alerts were started with the rules {rules}",
-    Code.RULE_EDITED: "{before} is now {after}",
-    Code.RULE_PAUSED: "{rule} was paused",
-    Code.RULES_MOVED: "rules on {before} were moved to {after}",
-    Code.RULE_RESUMED: "{rule} was resumed",
-    Code.RULE_REMOVED: "{rule} was removed",
-    Code.SETTING_CHANGED: "{setting} was set",
-    Code.ALERT_SNOOZED_LONG: "alert {number} was snoozed until {until:%Y-%m-%d %H:%M} UTC",
-    Code.ALERT_RESOLVED_EARLY: "alert {number} was resolved while past its clear level",
+    Code.RULE_GONE: "removed its rule",
+    Code.RULE_ADDED: "added the rule `{rule}`",
+    Code.RULES_STARTED: "started alerts with the rules {rules}",
+    Code.RULE_EDITED: "changed `{before}` to `{after}`",
+    Code.RULE_PAUSED: "paused `{rule}`",
+    Code.RULES_MOVED: "moved the rules on {before} to {after}",
+    Code.RULE_RESUMED: "resumed `{rule}`",
+    Code.RULE_REMOVED: "removed the rule `{rule}`",
+    Code.RULE_MANAGED: "manages `{rule}` from now on",
+    Code.RULE_RELEASED: "no longer manages `{rule}`",
+    Code.SETTING_CHANGED: "changed a channel setting: {setting}",
+    Code.ALERT_SNOOZED_LONG: "snoozed alert #{number} until {until:instant}",
+    Code.ALERT_RESOLVED_EARLY: "resolved alert #{number}, which hadn't cleared",
     Code.ESCALATION_ENDED: (
         "escalation to <#{channel}> was turned off, as that channel no longer accepts escalations; choose "
         "another one with `/minerpulse channel escalate 30m @WHO`"
@@ -111,41 +114,44 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.SEEN: "a person acknowledged it",
     Code.UNSEEN: "a person removed the acknowledgement",
     Code.SNOOZED: "a person snoozed it",
+    Code.UNSNOOZED: "a person ended the snooze",
+    Code.DRILL_STARTED: "a test was started",
+    Code.DRILL_ENDED: "the test is over",
     Code.APP_REMOVED: "MinerPulse was removed from the channel",
     Code.SETTINGS_RESET: (
         "all settings but zone, thread and editors were reset, because MinerPulse was removed from the channel"
     ),
-    Code.MUTE_ENDED: "a mute that was ended early",
+    Code.MUTE_ENDED: "mute ended early",
     # Research
     Code.TOO_FEW_PRICES_FOR_BETAS: (
-        "fewer than {needed:.0f} of the {lookback} sessions up to {session} have all three prices"
+        "fewer than {needed:.0f} of the {lookback} sessions up to {session:date} have all three prices"
     ),
     Code.FACTORS_MOVED_ALIKE: (
-        "{crypto} and {proxy} moved alike in the {lookback} sessions up to {session}, "
+        "{crypto} and {proxy} moved alike in the {lookback} sessions up to {session:date}, "
         "so their effects can't be separated"
     ),
-    Code.NO_TRADE_NEAR: "{symbol} has no trade within five minutes of {at:%H:%M} UTC",
-    Code.NO_INTRADAY_BETAS: "the close before lacks a price, or the history is too short for betas",
-    Code.WEIGHTS_TOO_OLD: "the newest weights are from {as_of}, {age_days:days} old",
-    Code.WEIGHTS_BACKFILLED: "no weights are known before {first}; those are carried back by prices",
+    Code.NO_TRADE_NEAR: "{symbol} has no trade within five minutes of {at:clock}",
+    Code.NO_INTRADAY_BETAS: "the prior close has no price, or the history is too short for betas",
+    Code.WEIGHTS_TOO_OLD: "the newest weights are from {as_of:date}, {age_days:days} old",
+    Code.WEIGHTS_BACKFILLED: "weights before {first:date} are estimated from later weights and prices",
     Code.HOLDINGS_PARTIAL: "only the ten largest holdings are known",
-    Code.WEIGHTS_INCOMPLETE: "the weights of {as_of} add up to {total:.0%}",
+    Code.WEIGHTS_INCOMPLETE: "the weights of {as_of:date} add up to {total:.0%}",
     Code.HOLDINGS_WITHOUT_PRICES: "without prices: {tickers:commas}",
-    Code.GAP_HAS_NO_PAST: "a {metric} exists only while New York is closed, and history has session closes only",
-    Code.PRICES_NOT_FETCHED: "the prices of {pair} are fetched once the rule is added",
-    Code.NO_HISTORY_FOR_METRIC: "there is too little history for {metric}",
+    Code.GAP_HAS_NO_PAST: "a {metric} exists only while the market is closed, so history can't test it",
+    Code.PRICES_NOT_FETCHED: "prices for {pair} are fetched after the rule is added",
     # Errors that are caused by reasons
     Code.NO_PAIR_PRICES: "No prices for {pair}: {problems:semicolons}",
-    Code.NO_COMPLETE_SESSION: "No session from {first} to {last} has both prices: {reason}.",
+    Code.NO_COMPLETE_SESSION: "No session from {first:date} to {last:date} has both prices: {reason}.",
     Code.CANNOT_EXPLAIN: "{window} can't be explained: {reason}.",
     Code.CANNOT_ATTRIBUTE: "{window} can't be attributed: {reason}.",
     # Delivery
     Code.CHANNEL_LEFT: "MinerPulse was removed from the channel.",
-    Code.MESSAGE_UNREADABLE: "its row cannot be read",
+    Code.MESSAGE_UNREADABLE: "the stored message can't be read",
 }
+_for_slack: ContextVar[bool] = ContextVar("for_slack", default=False)  # whether times become date tokens
+MAX_DECIMALS = 12
 CENTS_MATTER_BELOW = 1_000
 MAX_PRINTED_RATIO = 1e6
-MINUTE_S, HOUR_S = 60, 3600
 FIGURES = {"difficulty": "difficulty", "hashrate": "hash rate"}
 SILENCES = complete(
     "SILENCES",
@@ -153,7 +159,7 @@ SILENCES = complete(
     {
         "mute": "muted",
         "quiet_hours": "quiet hours",
-        "market_closed": "muted while the market is shut",
+        "market_closed": "muted while the market is closed",
         "market_open": "muted while the market is open",
     },
 )
@@ -171,18 +177,34 @@ def sentence(reason: Text) -> str:
 
 
 class _TemplateFormatter(Formatter):
-    """Python's format syntax, with reasons as sentences, the specs of FORMATS, and `{at:%H:%M}` for an ISO time."""
+    """Python's format syntax, with reasons as sentences and the specs of FORMATS, as in `{at:instant}`."""
 
     def format_field(self, value: Any, format_spec: str) -> str:  # noqa: ANN401 -- as the base class has it
         if format_spec in FORMATS:
             return FORMATS[format_spec](value)
-        if format_spec.startswith("%"):
-            return f"{datetime.fromisoformat(value):{format_spec}}"
         return format(sentence(value) if isinstance(value, Reason) else value, format_spec)
 
     def check_unused_args(self, used_args: set[int | str], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:  # noqa: ARG002
         if used_args != kwargs.keys():
             raise TypeError
+
+
+def reason(why: Text) -> str:
+    """Return a reason's sentence for mrkdwn, without its final period: escaped, with times as date tokens."""
+    return escape_sentence(_for_mrkdwn(why))
+
+
+def user_reason(why: Text) -> str:
+    """Return the sentence of a reason that a user wrote in whole or in part, escaped by `escape_typed`."""
+    return escape_typed(sentence(why).rstrip("."))
+
+
+def _for_mrkdwn(why: Text) -> str:
+    token = _for_slack.set(True)
+    try:
+        return sentence(why).rstrip(".")
+    finally:
+        _for_slack.reset(token)
 
 
 def sentences(reasons: Iterable[Text]) -> list[str]:
@@ -224,15 +246,20 @@ def _renders(code: Code) -> Callable[[Callable[..., str]], Callable[..., str]]:
     return register
 
 
+@_renders(Code.OF_RULE)
+def _of_rule(*, rule: str, reason: Text) -> str:
+    is_cleared = isinstance(reason, Reason) and reason.code is Code.RULE_CLEARED
+    return f"`{rule}` {sentence(reason)}" if is_cleared else f"`{rule}`: {sentence(reason)}"
+
+
 @_renders(Code.RULE_WITHIN_THRESHOLD)
 def _rule_within_threshold(*, value: float, threshold: float, unit: str) -> str:
-    within = "has not reached" if unit_named(unit).is_level else "is within"
-    return f"{_against(value, threshold, unit)} {within} {_level(threshold, unit)}"
+    return f"{_against(value, threshold, unit)} hasn't crossed the {_level(threshold, unit)} threshold"
 
 
 @_renders(Code.RULE_KEEPS_FIRING)
 def _rule_keeps_firing(*, value: float, clear: float, unit: str) -> str:
-    return f"{_against(value, clear, unit)} keeps it firing: clear is {_level(clear, unit)}"
+    return f"{_against(value, clear, unit)} hasn't cleared; the clear level is {_level(clear, unit)}"
 
 
 @_renders(Code.RULE_PENDING)
@@ -242,7 +269,7 @@ def _rule_pending(*, value: float, threshold: float, unit: str, held_s: float, h
 
 @_renders(Code.RULE_PAST_THRESHOLD)
 def _rule_past_threshold(*, value: float, threshold: float, unit: str, held_s: float, at_close: bool) -> str:
-    held = " at the close" if at_close else f", held for {_duration(held_s)}" if held_s else ""
+    held = " at the close" if at_close else f" and held for {_duration(held_s)}" if held_s else ""
     return f"{_past(value, threshold, unit)}{held}"
 
 
@@ -253,18 +280,19 @@ def _rule_recovering(*, value: float, clear: float, unit: str, kept_s: float, ke
 
 @_renders(Code.RULE_CLEARED)
 def _rule_cleared(*, value: float, clear: float, unit: str, kept_s: float) -> str:
-    return _cleared(value, clear, unit) + (f", for {_duration(kept_s)}" if kept_s else "")
+    kept = f" for {_duration(kept_s)}" if kept_s else ""
+    return f"cleared: {_cleared(value, clear, unit)}{kept}"
 
 
 @_renders(Code.MISSING_PRICE)
 def _missing_price(*, session: str, reasons: tuple[Text, ...]) -> str:
-    return f"{session}: {'; '.join(map(sentence, reasons)) or 'no price'}"
+    return f"{_date(session)}: {'; '.join(map(sentence, reasons)) or 'no price'}"
 
 
 @_renders(Code.WINDOW_BEFORE_HISTORY)
 def _window_before_history(*, session: str, window: str) -> str:
-    needed = "after the last close of the prior year" if window == Window.YTD.value else f"less than {window} ago"
-    return f"the history begins on {session}, {needed}"
+    start = "the last close of the prior year" if window == Window.YTD.value else f"the start of the {window} window"
+    return f"history starts on {_date(session)}, after {start}"
 
 
 @_renders(Code.NO_CLOSE)
@@ -273,52 +301,57 @@ def _no_close(*, source: str, symbol: str) -> str:
     return f"{source} {have} no {symbol} close for this session"
 
 
+@_renders(Code.NO_PROXY_CLOSE)
+def _no_proxy_close(*, session: str, source: str, symbol: str) -> str:
+    return f"{_date(session)}: {_no_close(source=source, symbol=symbol)}"
+
+
 @_renders(Code.ACTION_INVALID)
 def _action_invalid(*, symbol: str, session: str, kind: str, declared: tuple[tuple[str, float], ...]) -> str:
-    return f"{_action(symbol, session, kind, declared)}, which is impossible; it is ignored"
+    return f"{_action(symbol, session, kind, declared)}, which can't be right; it's ignored"
 
 
 @_renders(Code.ACTION_DISPUTED)
 def _action_disputed(*, symbol: str, session: str, kind: str, declared: tuple[tuple[str, float], ...]) -> str:
-    return f"{_action(symbol, session, kind, declared)}; it is left out until they agree"
+    return f"{_action(symbol, session, kind, declared)}; it's ignored until they agree"
 
 
 @_renders(Code.ACTION_UNCONFIRMED)
 def _action_unconfirmed(*, symbol: str, session: str, kind: str, declared: tuple[tuple[str, float], ...]) -> str:
-    return f"{_action(symbol, session, kind, declared)} alone; it is left out until a second source declares it"
+    return f"{_action(symbol, session, kind, declared)} only; it's ignored until a second source confirms it"
 
 
 @_renders(Code.ACTION_UNUSABLE)
 def _action_unusable(*, symbol: str, session: str, kind: str, source: str) -> str:
     return (
-        f"{source} declares a {kind} of {symbol} on {session} without a usable amount; returns across it are suspect "
-        "until a second source or a later answer has the amount"
+        f"{source} declares a {kind} of {symbol} on {_date(session)} without a usable amount; returns across it are "
+        "suspect until a second source or a later answer has the amount"
     )
 
 
 @_renders(Code.SOURCE_OUTVOTED)
 def _source_outvoted(*, source: str, symbol: str, sessions: int, witnesses: tuple[str, ...]) -> str:
-    others = " and ".join([*witnesses, "the closes that two sources confirmed before"])
+    others = " and ".join([*witnesses, "earlier closes that two sources confirmed"])
     count = "1 session" if sessions == 1 else f"{sessions} sessions"
-    return f"{source}'s {symbol} closes differ from {others} on {count}; they are ignored until a second source agrees"
+    return f"{source}'s {symbol} closes differ on {count} from {others}; they are ignored until a second source agrees"
 
 
 @_renders(Code.VENUE_OUTVOTED)
 def _venue_outvoted(*, source: str, symbol: str, hours: int, witnesses: tuple[str, ...]) -> str:
-    others = " and ".join([*witnesses, "the prices that two sources confirmed before"])
+    others = " and ".join([*witnesses, "earlier prices that two sources confirmed"])
     count = "1 hour" if hours == 1 else f"{hours} hours"
-    text = f"{source}'s hourly {symbol} prices differ from {others} in {count}"
+    text = f"{source}'s hourly {symbol} prices differ in {count} from {others}"
     return f"{text}; they are ignored until a second source agrees"
 
 
 @_renders(Code.MOVED_LIKE_SPLIT)
 def _moved_like_split(*, moved: float, steps: int, step: str, new: int, old: int) -> str:
-    return f"{_move(moved, steps, step)}, as a {new}:{old} split would make it"
+    return f"{_move(moved, steps, step)}, the size of a {new}:{old} split"
 
 
 @_renders(Code.MOVED_FAR)
 def _moved_far(*, moved: float, steps: int, step: str, period: str) -> str:
-    return f"{_move(moved, steps, step)}, far beyond its usual {period}"
+    return f"{_move(moved, steps, step)}, far more than its usual {period}"
 
 
 @_renders(Code.PRICES_DISPUTED)
@@ -331,7 +364,7 @@ def _prices_disputed(*, prices: tuple[tuple[str, float], ...]) -> str:
 
 @_renders(Code.FIGURES_UNKNOWN)
 def _figures_unknown(*, source: str, figures: tuple[str, ...]) -> str:
-    return f"{source} does not know the {' and the '.join(FIGURES[figure] for figure in figures)}"
+    return f"{source} has no {' and no '.join(FIGURES[figure] for figure in figures)}"
 
 
 @_renders(Code.HASHRATES_IMPOSSIBLE)
@@ -347,40 +380,42 @@ def _hashrates_apart(*, high: Text, low: Text, ratio: float) -> str:
 
 @_renders(Code.RULE_WORSENED)
 def _rule_worsened(*, rule: str, growth: float, peak: float, unit: str) -> str:
-    return f"by {_value(growth, unit)} to {_value(peak, unit)} ({rule})"
+    return f"`{rule}` at {_value(peak, unit)}, {fmt.unsigned_value(growth, unit_named(unit))} more than last reported"
 
 
 @_renders(Code.RULE_REPEATED)
 def _rule_repeated(*, rule: str, value: float, peak: float, unit: str) -> str:
-    return f"{rule} at {_value(value, unit)}, peak {_value(peak, unit)}"
+    return f"`{rule}` at {_value(value, unit)}, peak {_value(peak, unit)}"
 
 
 @_renders(Code.RULE_CORRECTED)
-def _rule_corrected(*, rule: str, corrections: tuple[Text, ...], peak: float | None, unit: str) -> str:
-    peak_text = "" if peak is None else f", peak now {_value(peak, unit)}"
-    return f"{rule}: {'; '.join(map(sentence, corrections))}{peak_text}"
+def _rule_corrected(
+    *, rule: str, corrections: tuple[Text, ...], peak: float | None, unit: str, threshold: float = 0.0
+) -> str:
+    peak_text = "" if peak is None else f"; the peak is now {_against(peak, threshold, unit)}"
+    return f"`{rule}` {'; '.join(map(sentence, corrections))}{peak_text}"
 
 
 @_renders(Code.RULE_RETRACTED)
 def _rule_retracted(*, rule: str, corrections: tuple[Text, ...], threshold: float, unit: str) -> str:
     text = "; ".join(map(sentence, corrections))
-    return f"{rule}: corrected {text}, not past {_level(threshold, unit)} any more"
+    return f"`{rule}` {text}, which doesn't cross the {_level(threshold, unit)} threshold"
 
 
 @_renders(Code.CORRECTION)
 def _correction(*, session: str | None, old: float, new: float, threshold: float, unit: str) -> str:
-    when = "" if session is None else f"at the close of {_day(session)} "
-    return f"{when}from {_against(old, threshold, unit)} to {_against(new, threshold, unit)}"
+    when = "" if session is None else f"at the {_date(session)} close "
+    return f"{when}was {_against(old, threshold, unit)}, now {_against(new, threshold, unit)}"
 
 
 @_renders(Code.ENDED_BY_HAND)
 def _ended_by_hand(*, note: str) -> str:
-    return f"ended by hand{f': {note}' if note else ''}; a rule of it fires again once it has cleared"
+    return f"resolved by hand{f': {note}' if note else ''}"
 
 
 @_renders(Code.UNACKNOWLEDGED)
 def _unacknowledged(*, waited_s: int) -> str:
-    return f"not acknowledged for {print_duration(timedelta(seconds=waited_s))}"
+    return f"firing for {fmt.duration(timedelta(seconds=waited_s))}, not acknowledged"
 
 
 @_renders(Code.SILENT)
@@ -390,12 +425,12 @@ def _silent(*, causes: tuple[str, ...]) -> str:
 
 @_renders(Code.NO_PRICES_YET)
 def _no_prices_yet(*, symbol: str, problems: tuple[Text, ...]) -> str:
-    return f"No {symbol} prices yet. {_problems(problems) or 'The source has none'}."
+    return f"No {symbol} prices yet. {_problems(problems) or 'The sources have none'}."
 
 
 @_renders(Code.NO_PROXY_CLOSES)
 def _no_proxy_closes(*, symbol: str, problems: tuple[Text, ...]) -> str:
-    why = _problems(problems) or "It is not a share that the sources know"
+    why = _problems(problems) or "The sources don't know this symbol"
     return f"No closes of {symbol}, the AI proxy. {why}."
 
 
@@ -412,54 +447,51 @@ def _problems(problems: Iterable[Text]) -> str:
 
 
 def _level(value: float, unit: str) -> str:
-    return print_value(value, unit_named(unit))
+    return fmt.threshold(value, unit_named(unit))
 
 
 def _value(value: float, unit: str) -> str:
-    """Return a value in its unit with two decimals; a value that rounds to zero has no sign."""
-    return print_value(round(value, _decimals(unit)) + 0.0, unit_named(unit))
+    return fmt.metric_value(value, unit_named(unit))
 
 
 def _against(value: float, level: float, unit: str) -> str:
     """Return a value with as many decimals as it takes to appear on the correct side of a level."""
-    inside = abs(value) < level
-    rounded = (round(value, decimals) + 0.0 for decimals in count(unit_named(unit).decimals + 2))
-    return print_value(next(number for number in rounded if (abs(number) < level) is inside), unit_named(unit))
-
-
-def _decimals(unit: str) -> int:
-    return unit_named(unit).decimals + 2
+    measured_in = unit_named(unit)
+    inside, shown_level = abs(value) < level, round(measured_in.scale * level, MAX_DECIMALS)
+    for decimals in range(2 if measured_in.is_level else 1, MAX_DECIMALS):
+        if (abs(round(measured_in.scale * value, decimals)) < shown_level) is inside:
+            break
+    return fmt.metric_value(value, measured_in, decimals)
 
 
 def _past(value: float, threshold: float, unit: str) -> str:
-    return f"{_against(value, threshold, unit)} is past {_level(threshold, unit)}"
+    return f"{_against(value, threshold, unit)} crossed the {_level(threshold, unit)} threshold"
 
 
 def _cleared(value: float, clear: float, unit: str) -> str:
     if unit_named(unit).is_level:
-        return f"{_against(value, clear, unit)} is past the clear level of {_level(clear, unit)}"
+        return f"{_against(value, clear, unit)}, past the clear level of {_level(clear, unit)}"
     if abs(value) >= clear:
-        return f"{_against(value, clear, unit)} is on the other side, past the clear level of {_level(clear, unit)}"
-    return f"{_against(value, clear, unit)} is back inside the clear level of {_level(clear, unit)}"
+        return f"{_against(value, clear, unit)}, now on the other side"
+    return f"{_against(value, clear, unit)}, under {_level(clear, unit)}"
 
 
 def _duration(duration_s: float) -> str:
-    """Return a duration in its two largest units: `45s`, `4m 59s`, `1h 30m`."""
-    seconds = int(duration_s)
-    if seconds < HOUR_S:
-        parts = {"m": seconds // MINUTE_S, "s": seconds % MINUTE_S}
-    else:
-        parts = {"h": seconds // HOUR_S, "m": seconds % HOUR_S // MINUTE_S}
-    return " ".join(f"{number}{unit}" for unit, number in parts.items() if number) or "0s"
+    return fmt.duration(timedelta(seconds=duration_s))
 
 
-def _utc(at: str) -> str:
-    return f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M} UTC"
+def _instant(at: str) -> str:
+    show = fmt.instant if _for_slack.get() else fmt.plain_instant
+    return show(datetime.fromisoformat(at))
 
 
-def _day(session: str) -> str:
-    day = datetime.fromisoformat(session)
-    return f"{day:%a} {day.day} {day:%b}"
+def _clock_time(at: str) -> str:
+    show = fmt.clock_time if _for_slack.get() else fmt.plain_time
+    return show(datetime.fromisoformat(at))
+
+
+def _date(session: str) -> str:
+    return fmt.full_day(date.fromisoformat(session))
 
 
 def _dollars(price: float) -> str:
@@ -467,17 +499,17 @@ def _dollars(price: float) -> str:
 
 
 def _last_bar(at: str | None) -> str:
-    return "the bars begin later" if at is None else f"the last one before it ended {_utc(at)}"
+    return "the bars start later" if at is None else f"the last one ended {_instant(at)}"
 
 
 def _move(moved: float, steps: int, step: str) -> str:
     size = f"{float(moved):+,.1%}".replace("-", "−")
-    return f"moved by {size}{f' in {steps} {step}s' if steps > 1 else ''}"
+    return f"moved {size}{f' in {steps} {step}s' if steps > 1 else ''}"
 
 
 def _action(symbol: str, session: str, kind: str, declared: tuple[tuple[str, float], ...]) -> str:
     amounts = " and ".join(f"{_amount(kind, amount)} at {source}" for source, amount in declared)
-    return f"the {kind} of {symbol} on {session} is {amounts}"
+    return f"the {kind} of {symbol} on {_date(session)} is {amounts}"
 
 
 def _amount(kind: str, amount: float) -> str:
@@ -488,10 +520,14 @@ def _amount(kind: str, amount: float) -> str:
 FORMATS: dict[str, Callable[[Any], str]] = {
     "and": " and ".join,
     **{f"{noun}s": partial(counted, noun=noun) for noun in ("day", "holding", "session")},
+    "clock": _clock_time,
     "commas": lambda reasons: ", ".join(map(sentence, reasons)),
+    "date": _date,
     "distinct": lambda reasons: "; ".join(sentences(reasons)),
     "dollars": _dollars,
+    "instant": _instant,
     "last_bar": _last_bar,
+    "percent": fmt.percent,
     "semicolons": _problems,
 }
 complete("SENTENCES", Code, SENTENCES)

@@ -5,26 +5,22 @@ from datetime import datetime
 from typing import Any
 
 from handlers.render import fmt
-from handlers.render.alert_text import alert_subject
-from handlers.render.markup import code_block, escape, user_mention
+from handlers.render.alert_text import alert_subject, mark_alert
+from handlers.render.markup import escape, user_mention
 from handlers.render.message import Message, compose, context, text_message
 from handlers.render.reasons import error_text
 from services.alerting.alert import Alert, Votes
 from services.core import errors
 
-LONGEST_POINTER = 200
 MAX_BLOCKS = 50  # of a message
 BUSY = "MinerPulse is busy, so nothing was changed. Try again in a minute."
 
 
 def error_message(error: errors.MinerPulseError) -> Message:
-    """Return an error as one sentence; if a rule cannot be read, point at the offending word."""
+    """Return an error as one or two sentences."""
     if isinstance(error, errors.NotAllowedError):
         return text_message(error.describe(user_mention))
-    text = escape(user_message(error))
-    if isinstance(error, errors.RuleError) and 0 < len(error.text) <= LONGEST_POINTER:
-        return text_message(code_block(error.pointer), text)
-    return text_message(text)
+    return text_message(escape(user_message(error)))
 
 
 def user_message(error: errors.MinerPulseError) -> str:
@@ -35,15 +31,15 @@ def user_message(error: errors.MinerPulseError) -> str:
         case errors.SourceError() | errors.NoHistoryError():
             text = _data_message(error)
         case errors.ConflictError():
-            text = "Someone else, or a new price, changed this at the same moment. Nothing was changed; try again."
+            text = "Nothing was changed: someone else, or a new price, changed this at the same moment. Try again."
         case errors.DatabaseBusyError():
             text = BUSY
         case errors.DatabaseUnavailableError():
-            text = "The database cannot be reached, so nothing was changed. Try again in a minute."
+            text = "The database can't be reached, so nothing was changed. Try again in a minute."
         case errors.DeliveryError():
             text = _delivery_message(error)
         case errors.InvalidSettingsError() | errors.PriceFileError():
-            text = "MinerPulse is not set up correctly. Ask your MinerPulse administrator; the log has the reason."
+            text = "MinerPulse isn't set up correctly. Ask your MinerPulse administrator. The log has the reason."
         case _:
             text = error_text(error)
     return text
@@ -54,7 +50,7 @@ def _data_message(error: errors.SourceError | errors.NoHistoryError) -> str:
         case errors.NoHistoryError():
             return f"{error_text(error)} {error.remedy}".strip()
         case errors.SourceError(retryable=True):
-            return f"The price source did not answer ({error}). Try again in a minute."
+            return f"The price source didn't answer ({error}). Try again in a minute."
         case _:
             return f"The price source has no usable answer ({error}). Check the symbols."
 
@@ -62,7 +58,7 @@ def _data_message(error: errors.SourceError | errors.NoHistoryError) -> str:
 def _delivery_message(error: errors.DeliveryError) -> str:
     match error:
         case errors.MessageGoneError():
-            return "That message is gone from Slack, so it cannot be changed any more."
+            return "That message was deleted in Slack, so it can't be changed."
         case errors.DeliveryError(permanent=True):
             return str(error)
         case _:
@@ -79,21 +75,31 @@ def untracked_message(shown: Mapping[str, Any]) -> Message:
 def unchanged_message(alert: Alert) -> Message:
     """Return why an action changed nothing."""
     if alert.closed_at is not None:
-        return text_message(f"This alert ended {fmt.moment(alert.closed_at)}; nothing was changed.")
+        return text_message(f"Alert {alert.id} ended {fmt.instant(alert.closed_at)}. Nothing was changed.")
     if alert.acknowledged is None:
-        return text_message("This alert is not acknowledged; nothing was changed.")
+        return text_message(f"Alert {alert.id} isn't acknowledged. Nothing was changed.")
     stamp = alert.acknowledged
-    return text_message(f"Already acknowledged by {user_mention(stamp.by)}, {fmt.moment(stamp.at)}.")
+    return text_message(
+        f"Alert {alert.id} was already acknowledged by {user_mention(stamp.by)}, {fmt.instant(stamp.at)}."
+    )
+
+
+def not_snoozed_message(alert: Alert) -> Message:
+    """Return why there was no snooze to end."""
+    if alert.closed_at is not None:
+        return unchanged_message(alert)
+    return text_message(f"Alert {alert.id} isn't snoozed. Nothing was changed.")
 
 
 def done_message(what: str, alert: Alert) -> Message:
     """Return what a typed command did; the channel sees it in the alert and its thread."""
-    return text_message(f"{what}: alert {alert.id}, {alert_subject(alert)}.")
+    number = fmt.alert_link(alert.id, alert.permalink)
+    return text_message(f"{what}: alert {number}, {mark_alert(alert_subject(alert), alert)}.")
 
 
 def snoozed_message(alert: Alert) -> Message:
     """Return until when the alert is snoozed."""
-    until = f" until {fmt.moment_utc(alert.snoozed.until)}" if alert.snoozed and alert.snoozed.until else ""
+    until = f" until {fmt.instant(alert.snoozed.until)}" if alert.snoozed and alert.snoozed.until else ""
     return done_message(f"Snoozed{until}", alert)
 
 
@@ -101,8 +107,8 @@ def vote_message(votes: Votes, *, noise: bool) -> Message:
     """Return that the vote counts, and the alert's votes so far."""
     vote, other = ("noise", "Useful") if noise else ("useful", "Noise")
     return text_message(
-        f"Noted as {vote}. All votes on this alert: {vote_counts(votes)}. *{other}* changes yours; "
-        "`/minerpulse rules` shows how much of each rule was noise."
+        f"Your vote: {vote}. Votes on this alert: {vote_counts(votes)}. *Mark {other}* changes yours. "
+        "`/minerpulse rules` shows the false-alarm rate of each rule."
     )
 
 
@@ -113,5 +119,7 @@ def vote_counts(votes: Votes) -> str:
 
 def no_close_message(next_open_at: datetime) -> Message:
     """Return that there is no close to snooze until."""
-    opens = fmt.moment_utc(next_open_at)
-    return text_message(f"The market is shut, so there is no close to wait for. The next open is {opens}.")
+    opens = fmt.instant(next_open_at)
+    return text_message(
+        f"Nothing was changed: the market is closed, so there is no close to wait for. It opens {opens}."
+    )

@@ -5,146 +5,160 @@ from dataclasses import fields
 from typing import Any
 
 from handlers.render import fmt
-from handlers.render.alert_text import describe_rule
-from handlers.render.form_fields import checkbox_field, modal, select_field, text_field
-from handlers.render.market import LOADING
-from handlers.render.markup import channel_link, code, mark_simulated, reason
-from handlers.render.message import Block, Message, context, text_message
-from handlers.render.rules import overlap_sentence
-from handlers.rule_form import FIELDS_WITHOUT_ERRORS, FormContext, RuleForm
+from handlers.render.form_fields import modal, select_field, text_field
+from handlers.render.markup import channel_link, code
+from handlers.render.message import Message, actions, button, compose, context, section, text_message
+from handlers.render.reasons import reason
+from handlers.render.rules import overlap_sentence, record_lines, record_warning
+from handlers.rule_form import AT_CLOSE, FIELDS_WITHOUT_ERRORS, LIVE, FormContext, RuleForm
 from services.alerting.ports import ChannelRule
 from services.core.prices import Pair
 from services.core.rows import complete
 from services.market.measure import Window
 from services.market.metrics import METRICS, Direction, Unit
 from services.research.service import RulePreview
+from services.research.tune import RuleDiff
+from services.rules.rule import DEFAULT_CLEAR_RATIO, DEFAULT_HOLD, levels_of
 
+PERCENT = 100
 WINDOW_LABELS = complete(
     "WINDOW_LABELS",
     [window.value for window in Window],
     {
-        Window.D1.value: "1d: since the prior close",
-        Window.D5.value: "5d: 5 sessions",
-        Window.D20.value: "20d: 20 sessions",
-        Window.D60.value: "60d: 60 sessions",
-        Window.D252.value: "252d: 252 sessions",
-        Window.YTD.value: "ytd: since the last close of the prior year",
+        Window.D1.value: "1 session (since the prior close)",
+        Window.D5.value: "5 sessions",
+        Window.D20.value: "20 sessions",
+        Window.D60.value: "60 sessions",
+        Window.D252.value: "252 sessions",
+        Window.YTD.value: "Year to date",
     },
 )
 DIRECTION_LABELS = complete(
     "DIRECTION_LABELS",
     [direction.value for direction in Direction],
     {
-        Direction.EITHER.value: "either side",
-        Direction.ABOVE.value: "above: only if the ETF is ahead, or it rose",
-        Direction.BELOW.value: "below: only if it is behind, or it fell",
+        Direction.EITHER.value: "Either",
+        Direction.ABOVE.value: "ETF outperforms, or a rise (above)",
+        Direction.BELOW.value: "ETF underperforms, or a fall (below)",
     },
 )
+EVALUATE_LABELS = {LIVE: "Live, after a hold", AT_CLOSE: "Once, at the session close"}
 FIELD_LABELS = complete(
     "FIELD_LABELS",
     [one.name for one in fields(RuleForm) if one.name not in FIELDS_WITHOUT_ERRORS],
-    {
-        "threshold": "Threshold",
-        "direction": "Direction",
-        "clear": "Clear level",
-        "hold": "Hold",
-        "at_close": "At close",
-        "more": "More",
-        "pair": "Pair",
-    },
+    {"threshold": "Threshold", "direction": "Direction", "evaluate": "Evaluate", "options": "Options"},
 )
 
 
-def editor_modal(form: RuleForm, form_context: FormContext, pair: Pair, preview: Message) -> dict[str, Any]:
+def editor_offer(text: str, rule_id: int | None) -> Message:
+    """Return a button that opens the editor, for a new rule or for one with its text."""
+    if rule_id is None:
+        line, open_button = "Add a rule in the editor.", button("add_rule", "Open Editor", "new", primary=True)
+    else:
+        line = f"Edit rule {rule_id} {code(text)} in the editor."
+        open_button = button("edit_rule", "Open Editor", f"{rule_id}:{text}", primary=True)
+    return compose([section(line), actions(open_button)], [line])
+
+
+def editor_modal(
+    form: RuleForm, form_context: FormContext, pair: Pair, preview: Message, notes: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the editor; `pair` is the default of rules that name none.
 
-    The preview comes first: on a phone, nothing below nine fields is visible while they are filled in.
+    The preview and its notes come first: on a phone, nothing below the fields is visible while they are filled in.
     """
     editing = form_context.rule_id is not None
-    channel_note = [context(f"Alerts of this rule come to {channel_link(form_context.channel)}.")]
+    facts = [*notes, f"posts to {channel_link(form_context.channel)}"]
+    small_print = context(" · ".join([f"{facts[0][:1].upper()}{facts[0][1:]}", *facts[1:]]))
     return modal(
         "rule_editor",
-        f"Edit rule {form_context.rule_id}" if editing else "Add a rule",
-        [block for block in (*preview.blocks, *channel_note, *_fields(form, pair)) if block is not None],
-        submit="Save" if editing else "Add",
+        f"Edit rule {form_context.rule_id}" if editing else "Add rule",
+        [block for block in (*preview.blocks, small_print, *_fields(form, pair)) if block is not None],
+        submit="Save Rule" if editing else "Add Rule",
         private_metadata=form_context.to_json(),
     )
 
 
 def preview_pending_message() -> Message:
     """Return that the preview is being computed."""
-    return text_message("Trying it on all sessions since the listing …")
+    return text_message("*Preview:* running the backtest …")
 
 
 def unreadable_fields_message(errors: Mapping[str, str]) -> Message:
     """Return which fields cannot be parsed yet, and why."""
-    return text_message(*(f"{FIELD_LABELS[field]}: {reason(error)}." for field, error in errors.items()))
+    return text_message(*(f"*{FIELD_LABELS[field]}:* {reason(error).rstrip('.')}." for field, error in errors.items()))
 
 
 def preview_message(preview: RulePreview, overlaps: Sequence[ChannelRule] = ()) -> Message:
-    """Return what a rule means, how often it would have fired, and which other rules it overlaps."""
+    """Return how often a rule would have fired, its value at the last close, and which other rules it overlaps."""
+    first, *rest = record_lines(preview)
     return text_message(
-        f"{code(str(preview.rule))} {describe_rule(preview.rule)}.",
-        mark_simulated(_track_record(preview), when=preview.simulated),
+        f"*Preview:* {code(str(preview.rule))}",
+        " ".join([first, *rest, *_latest(preview)]),
+        record_warning(preview),
         *([overlap_sentence(overlaps)] if overlaps else []),
     )
 
 
-def _track_record(preview: RulePreview) -> str:
-    if preview.since is None or preview.until is None:
-        return f"There is no track record: {reason(preview.reason)}."
-    times = {0: "not once", 1: "once"}.get(preview.firings, f"{preview.firings} times")
-    span = f"from {fmt.full_day(preview.since)} to {fmt.full_day(preview.until)}"
-    span = f"{span} ({LOADING})" if preview.loading else span
-    text = f"Would have fired *{times}* {span}, at session closes"
-    if preview.last_firing is None:
-        return f"{text}."
-    value = fmt.metric_value(preview.last_firing.value, preview.rule.metric.unit)
-    return f"{text}; last on {fmt.full_day(preview.last_firing.session)}, at {value}."
+def preview_notes(preview: RulePreview) -> list[str]:
+    """Return what a preview rests on, and how the rule differs from the saved one."""
+    if preview.since is None:
+        return []
+    differs = [] if preview.against is None else [_difference(preview.against)]
+    return [*differs, "tested on daily closes"]
 
 
-def _fields(form: RuleForm, pair: Pair) -> list[Block]:
+def _latest(preview: RulePreview) -> list[str]:
+    if preview.value is None:
+        return []
+    levels = levels_of(preview.rule)
+    is_past = levels.is_above(preview.value) or levels.is_below(preview.value)
+    state = "past the threshold" if is_past else "OK"
+    return [f"Latest close: {fmt.metric_value(preview.value, preview.rule.unit)}, {state}."]
+
+
+def _difference(diff: RuleDiff) -> str:
+    """Return how many alerts more and fewer than the saved rule a rule would have had."""
+    more, fewer, saved = len(diff.added), len(diff.removed), code(str(diff.against))
+    if not more and not fewer:
+        return f"the same alerts as the saved rule {saved}"
+    return f"against the saved rule {saved}: {more or 'no'} more, {fewer or 'none'} lost"
+
+
+def _fields(form: RuleForm, pair: Pair) -> list[dict[str, Any]]:
     return [
-        select_field("window", "Window", WINDOW_LABELS, form.window, hint=_window_hint()),
         select_field("metric", "Metric", {one.name: one.label for one in METRICS.values()}, form.metric),
+        select_field("window", "Window", WINDOW_LABELS, form.window, hint=_window_hint()),
         text_field("threshold", "Threshold", form.threshold, hint=_threshold_hint()),
         select_field("direction", "Direction", DIRECTION_LABELS, form.direction),
-        text_field(
-            "clear",
-            "Ends below",
-            form.clear,
-            optional=True,
-            hint="60% of the threshold if empty; a level ends 0.1 behind it.",
-        ),
-        text_field("hold", "Held for", form.hold, optional=True, hint="As in 90s, 10m or 1h; 5m if empty."),
-        checkbox_field(
-            "at_close", "Decide", "at close", "Once, at the session's close; nothing is held.", form.at_close
-        ),
-        text_field(
-            "pair",
-            "Pair",
-            form.pair,
-            optional=True,
-            per_keystroke=False,
-            hint=f"{pair} if empty; as in MARA/BTC.",
-        ),
-        text_field("more", "More", form.more, optional=True, hint="Anything else that a rule can have."),
+        select_field("evaluate", "Evaluate", EVALUATE_LABELS, form.evaluate),
+        text_field("options", "Options", form.options, optional=True, hint=_options_hint(pair)),
     ]
 
 
 def _window_hint() -> str:
-    names = _and([metric.name for metric in METRICS.values() if not metric.windowed])
-    return f"{names[:1].upper()}{names[1:]} have none."
+    return f"Not used for {_listed([metric.name for metric in METRICS.values() if not metric.windowed], 'and')}."
 
 
 def _threshold_hint() -> str:
-    """Return what to type in each unit, as in `8pp for spread and residual, 5% for gap`."""
+    """Return what to type in each unit, as in `8pp for spread or residual, 5% for the others`."""
     by_unit: dict[Unit, list[str]] = {}
     for metric in METRICS.values():
         by_unit.setdefault(metric.unit, []).append(metric.name)
-    return ", ".join(f"{unit.example} for {_and(names)}" for unit, names in by_unit.items()) + "."
+    commonest = max(by_unit, key=lambda unit: len(by_unit[unit]))
+    rest = [f"{unit.example} for {_listed(names, 'or')}" for unit, names in by_unit.items() if unit is not commonest]
+    return f"{', '.join(rest)}, {commonest.example} for the others."
 
 
-def _and(names: Sequence[str]) -> str:
+def _options_hint(pair: Pair) -> str:
+    share = f"{PERCENT * DEFAULT_CLEAR_RATIO:.0f}%"
+    hold = fmt.duration(DEFAULT_HOLD)
+    return (
+        "For example clear 7pp for 10m keep 15m repeat 1h on MARA/BTC. "
+        f"Defaults: clear at {share} of the threshold, hold {hold}, {pair}."
+    )
+
+
+def _listed(names: Sequence[str], word: str) -> str:
     *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
+    return f"{', '.join(first)} {word} {last}" if first else last

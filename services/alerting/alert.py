@@ -8,6 +8,7 @@ from enum import Enum
 from services.core.identity import (
     Channel,
     Mention,
+    Person,
 )
 from services.core.prices import (
     Pair,
@@ -26,6 +27,8 @@ from services.rules.history_lookup import HistoryLookup, PastReading
 from services.rules.rule import Rule, levels_of
 
 MAX_CLOSES = 5  # sessions back that are checked for corrections
+DRILL = Subject("drill")  # of test alerts, which no rule opens and no metric has
+NO_RULE = 0  # the rule id in a test alert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,14 @@ class LastReported:
     at: datetime
     prices_at: datetime
     peak: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Widening:
+    """The last reported growth of a rule's peak, in the rule's unit, and when it was reported."""
+
+    by: float
+    at: datetime
 
 
 class HitEnd(Enum):
@@ -108,6 +119,7 @@ class RuleHit:
         peak_before: The largest value before `at` that isn't among `closes`, None if there is none.
         closes: The newest closes that the rule has observed.
         corrected_from: The value of a close before its price was corrected.
+        widened: The last growth of the peak that the thread reported; None if there is none.
         active: False once the rule no longer keeps the alert open.
         ended: Why it no longer does; None while it does, and in alerts of older releases.
         ended_by: Who ended it, None if it cleared.
@@ -126,6 +138,7 @@ class RuleHit:
     closes: tuple[ObservedClose, ...] = ()
     corrected_from: float | None = None
     last_reported: LastReported | None = None
+    widened: Widening | None = None
     active: bool = True
     ended: HitEnd | None = None
     ended_by: str | None = None
@@ -146,7 +159,7 @@ class RuleHit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One alert, as its message shows it. Raises ValueError for a subject that no metric has, as of a damaged row.
+    """One alert, as its message shows it. Raises ValueError for an unknown subject, as of a damaged row.
 
     Attributes:
         id: 0 until the alert is saved.
@@ -160,6 +173,8 @@ class Alert:
         reminded_at: Time of the last reminder.
         escalated_at: Time of the escalation.
         chart: Prices of both legs up to the lead's measurement; only for a divergence.
+        permalink: Address of the alert's message, for `fmt.alert_link(alert.id, alert.permalink)`; empty while it is
+            unknown. The store keeps it beside the alert: changes of an alert leave it as it is.
     """
 
     id: int
@@ -184,10 +199,16 @@ class Alert:
     reminded_at: datetime | None = None
     escalated_at: datetime | None = None
     chart: AlertChart | None = None
+    permalink: str = ""
 
     def __post_init__(self) -> None:
-        if self.subject not in {metric.subject for metric in METRICS.values()}:
+        if self.subject not in {DRILL, *(metric.subject for metric in METRICS.values())}:
             raise ValueError(f"no metric has the subject {self.subject!r}")
+
+    @property
+    def is_drill(self) -> bool:
+        """Whether it is a test alert: a person opened it, it resolves by itself, and it doesn't count in any record."""
+        return self.subject == DRILL
 
     @property
     def retracted(self) -> bool:
@@ -224,6 +245,7 @@ class EntryKind(Enum):
     ACKNOWLEDGED = "acknowledged"
     UNACKNOWLEDGED = "unacknowledged"
     SNOOZED = "snoozed"
+    UNSNOOZED = "unsnoozed"
     REMINDED = "reminded"
     ESCALATED = "escalated"
     RESOLVED = "resolved"
@@ -238,6 +260,7 @@ class TimelineEntry:
         reason: Why the entry was written.
         by: Person who caused it, None for the app.
         until: End of a snooze.
+        by_name: Their name in the payload that caused it; empty if that is unknown.
         silent: Kept in the history, but not posted to the thread.
         mention: Person or group that the entry notifies.
         to: Channel that an escalation was posted in.
@@ -251,6 +274,11 @@ class TimelineEntry:
     silent: bool = False
     mention: Mention | None = None
     to: Channel | None = None
+    by_name: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.by, Person) and not self.by_name:
+            object.__setattr__(self, "by_name", self.by.name)
 
 
 def sort_hits(hits: Sequence[RuleHit]) -> tuple[RuleHit, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from services.alerting.alert import Correction, LastReported, RuleHit, is_breach
+from services.alerting.alert import NO_RULE, Correction, LastReported, RuleHit, is_breach
 from services.core.reason import Code, Reason
 from services.rules.decide import Side, is_cleared, round_as_shown
 from services.rules.grammar import parse_rule
@@ -20,8 +20,8 @@ def mark_reported(hit: RuleHit, now: datetime) -> RuleHit:
 
 
 def is_recovering(hit: RuleHit, side: Side) -> bool:
-    """Return whether a firing rule is inside its clear level."""
-    return hit.active and is_cleared(hit.value, parse_rule(hit.rule), side)
+    """Return whether a firing rule is inside its clear level; a test alert has no rule that clears."""
+    return hit.active and hit.rule_id != NO_RULE and is_cleared(hit.value, parse_rule(hit.rule), side)
 
 
 def worsening(hit: RuleHit, side: Side) -> Reason | None:
@@ -65,6 +65,7 @@ def visible_correction(before: RuleHit, after: RuleHit, side: Side, corrections:
         rule=rule,
         corrections=_corrections(reported, rule),
         peak=after.peak if moved and not all(correction.shown for correction in reported) else None,
+        threshold=rule.threshold,
         unit=rule.unit.name,
     )
 

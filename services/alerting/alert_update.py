@@ -11,6 +11,7 @@ from services.alerting.alert import (
     HitEnd,
     RuleHit,
     TimelineEntry,
+    Widening,
     close,
     open_hit,
     recheck,
@@ -84,8 +85,8 @@ class AlertUpdate:
         return AlertChange(alert=alert, revision=self.revision, entries=tuple(self.entries))
 
     def note_fired(self, reason: Reason) -> None:
-        """Add the opening to the timeline only, as the alert's own message shows it."""
-        self._note(EntryKind.FIRED, reason, silent=True)
+        """Add the opening to the timeline; in the thread it is the first reply, with the context."""
+        self._note(EntryKind.FIRED, reason)
 
     def join(self, hit: RuleHit, reason: Reason) -> None:
         """Add a rule to the alert. Rules that fire with the alert are part of its first message."""
@@ -191,6 +192,10 @@ class AlertUpdate:
         Peaks saved by an older version without a report count as reported now.
         """
         worsened = {hit.rule_id: worsening(hit, self.alert.side) for hit in self.active}
+        for hit in self.active:
+            if worsened[hit.rule_id] and hit.last_reported is not None:
+                widened = Widening(by=abs(hit.peak - hit.last_reported.peak), at=self.at)
+                self.alert = with_hit(self.alert, replace(hit, widened=widened))
         self._mark_reported(hit for hit in self.active if worsened[hit.rule_id] or hit.last_reported is None)
         if news := [reason for reason in worsened.values() if reason is not None]:
             joined = any(entry.kind is EntryKind.JOINED for entry in self.entries)

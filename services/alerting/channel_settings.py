@@ -6,6 +6,7 @@ from enum import Enum
 from typing import assert_never
 
 from services.alerting.alert import Alert, EntryKind
+from services.alerting.paging import PageRoute
 from services.core.identity import (
     Channel,
     Mention,
@@ -23,10 +24,19 @@ class Occasion(Enum):
 
 SCHEDULED = (Occasion.OPEN, Occasion.CLOSE, Occasion.WEEKLY)
 NEW_YORK = "America/New_York"
-USER_ACTIONS = frozenset({EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED, EntryKind.CHANGED})
+USER_ACTIONS = frozenset(
+    {
+        EntryKind.ACKNOWLEDGED,
+        EntryKind.UNACKNOWLEDGED,
+        EntryKind.SNOOZED,
+        EntryKind.UNSNOOZED,
+        EntryKind.CHANGED,
+    }
+)
 MENTIONING = frozenset({EntryKind.REMINDED, EntryKind.ESCALATED})
 ENDINGS = frozenset({EntryKind.RESOLVED, EntryKind.RETRACTED})
 WORSENING = frozenset({EntryKind.WORSENED, EntryKind.JOINED})
+DRILL_REMINDER, DRILL_ESCALATION = timedelta(minutes=2), timedelta(minutes=3)  # longest waits of a test alert
 
 
 class ThreadDetail(Enum):
@@ -70,6 +80,7 @@ class ChannelSettings:
         accept_escalations: Whether other channels may be set to escalate to this one.
         daily_since: When the daily monitoring report was turned on.
         editors: People who may change the rules; if empty, everybody may. Never a group.
+        pages: The sinks that this channel's alerts page.
     """
 
     mention: Mention | None = None
@@ -87,6 +98,7 @@ class ChannelSettings:
     briefs: tuple[BriefSubscription, ...] = ()
     muted_by: str | None = None
     accept_escalations: bool = False
+    pages: tuple[PageRoute, ...] = ()
 
 
 def after_leaving(settings: ChannelSettings) -> ChannelSettings:
@@ -125,14 +137,19 @@ def reminder_due(alert: Alert, settings: ChannelSettings, released_at: datetime 
     if settings.remind_every is None or not needs_acknowledgement(alert, now):
         return False
     start = max(actionable_since(alert, released_at), alert.reminded_at or alert.opened_at)
-    return now - start >= settings.remind_every
+    return now - start >= _wait_of(alert, settings.remind_every, DRILL_REMINDER)
 
 
 def escalation_due(alert: Alert, settings: ChannelSettings, released_at: datetime | None, now: datetime) -> bool:
     """Return whether an escalation is due; each unacknowledged alert escalates once."""
     if settings.escalate_after is None or alert.escalated_at is not None or not needs_acknowledgement(alert, now):
         return False
-    return now - actionable_since(alert, released_at) >= settings.escalate_after
+    return now - actionable_since(alert, released_at) >= _wait_of(alert, settings.escalate_after, DRILL_ESCALATION)
+
+
+def _wait_of(alert: Alert, wait: timedelta, longest_in_drill: timedelta) -> timedelta:
+    """Return the wait of a channel's alert; that of a test alert ends before it resolves."""
+    return min(wait, longest_in_drill) if alert.is_drill else wait
 
 
 def actionable_since(alert: Alert, released_at: datetime | None) -> datetime:

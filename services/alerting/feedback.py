@@ -39,12 +39,13 @@ def is_noise(alert: Alert, votes: Votes = NO_VOTES) -> bool | None:
 def noise_rate(rule_id: int, rule: Rule, alerts: Iterable[Alert], votes: Mapping[int, Votes]) -> NoiseRate:
     """Return the rate over the closed alerts of the rule in its current form, on any pair that it was moved from.
 
-    Retracted alerts don't count, as their prices were wrong.
+    An alert doesn't count if the rule's hit in it was retracted, as its prices were wrong.
     """
-    relevant = [one for one in alerts if one.closed_at and not one.retracted and _took_part(rule_id, rule, one)]
+    relevant = [one for one in alerts if one.closed_at and _took_part(rule_id, rule, one)]
     judged = [one for alert in relevant if (one := is_noise(alert, votes.get(alert.id, NO_VOTES))) is not None]
     return NoiseRate(noise=sum(judged), judged=len(judged))
 
 
 def _took_part(rule_id: int, rule: Rule, alert: Alert) -> bool:
-    return any(hit.rule_id == rule_id and replace(parse_rule(hit.rule), pair=rule.pair) == rule for hit in alert.hits)
+    hits = [hit for hit in alert.hits if hit.rule_id == rule_id and not hit.retracted]
+    return any(replace(parse_rule(hit.rule), pair=rule.pair) == rule for hit in hits)

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from services.alerting.corrections import ClosedAlertCorrector
 from services.alerting.enrichment import AttributionEnricher, TrackRecordEnricher
 from services.alerting.open_alerts import OpenAlerts
-from services.alerting.ports import ChannelRule, MonitorStore, StateChange
+from services.alerting.ports import ChannelRule, MonitorStore, StateChange, TickMeter
 from services.alerting.rule_index import RuleIndex
-from services.alerting.tick_log import Claim, Tick, TickResult, summarize_tick
+from services.alerting.tick_log import Claim, Tick, TickOutcome, TickResult, summarize_tick
 from services.core.clock import last_boundary
 from services.core.concurrency import retry_on_conflict
 from services.core.errors import ConflictError, LeaseLostError, NoHistoryError
@@ -58,6 +58,7 @@ class Monitor:
         track_records: Adds the track record of a rule that fires.
         attributions: Adds the return attribution of a rule that fires.
         feed_statuses: Status of each pair that this process has measured.
+        meter: Counts the ticks, if metrics are on.
     """
 
     store: MonitorStore
@@ -69,6 +70,7 @@ class Monitor:
     track_records: TrackRecordEnricher | None = None
     attributions: AttributionEnricher | None = None
     feed_statuses: dict[Pair, FeedStatus] = field(default_factory=dict)
+    meter: TickMeter | None = None
     _last_tick_at: datetime | None = None
     corrector: ClosedAlertCorrector = field(init=False)
 
@@ -119,25 +121,35 @@ class Monitor:
             return 0 if claim is Claim.DONE else None
         try:
             view = await self._view_market(pair, now)
-            result = summarize_tick(pair, view, (await self.rule_index.for_pair(pair)).distinct_rules, now)
+            pair_rules = await self.rule_index.for_pair(pair)
+            result = summarize_tick(pair, view, pair_rules.distinct_rules, now)
             self._update_feed_status(result)
             changed = await self._tick_pair(tick, pair, view, now)
             await self._correct_closed_alerts(tick, pair, view, now)
             await self.store.finish_tick(tick, result)
         except LeaseLostError as error:
             log.warning("%s Another process has taken over.", error)
+            self._count_tick(pair, TickOutcome.OVERTAKEN)
             return None
         except Exception:
+            self._count_tick(pair, TickOutcome.FAILED)
             await self.store.release_tick(pair, tick.boundary, now)
             raise
+        self._count_tick(pair, TickOutcome.DONE)
+        if self.meter is not None:
+            self.meter.record_market(result, view, len(pair_rules.rules))
         return changed
+
+    def _count_tick(self, pair: Pair, outcome: TickOutcome) -> None:
+        if self.meter is not None:
+            self.meter.count_tick(pair, outcome)
 
     async def _tick_pair(self, tick: Tick, pair: Pair, view: MarketView | NoHistoryError, now: datetime) -> int:
         """Decide and save; on a conflict with a person or another process, decide again on the new state."""
         return await retry_on_conflict(
             lambda: self._decide_and_record(tick, pair, view, now),
             max_tries=MAX_ATTEMPTS,
-            on_conflict=lambda error: log.info("%s: deciding again after a conflict: %s", pair, error),
+            on_conflict=lambda error: log.info("%s: evaluating the rules again after a conflict: %s", pair, error),
         )
 
     async def _correct_closed_alerts(

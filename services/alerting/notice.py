@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from services.alerting.alert import Alert
 from services.alerting.channel_settings import Occasion
-from services.core.identity import Channel
+from services.core.identity import Channel, Person
 from services.core.prices import (
     Pair,
     PriceStamp,
@@ -121,10 +121,19 @@ class Escalation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelChange:
-    """What a person changed in the channel, posted at once, in quiet hours and mutes too."""
+    """What a person changed in the channel, posted at once, in quiet hours and mutes too.
+
+    Attributes:
+        by_name: Their name in the payload that caused it; empty if that is unknown.
+    """
 
     by: str
     change: Reason | str
+    by_name: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.by, Person) and not self.by_name:
+            object.__setattr__(self, "by_name", self.by.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +174,16 @@ class RetiredRules:
     """A channel's rules of earlier releases that keep running and cannot be added any more."""
 
     rules: tuple[RetiredRule, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFailed:
+    """A page that was given up: somebody outside Slack was not told that an alert opened, or that it `ended`."""
+
+    alert: Alert
+    sink: str
+    problem: str
+    ended: bool
 
 
 class DayKind(Enum):
@@ -228,7 +247,16 @@ class Brief:
 
 
 Content: TypeAlias = (
-    Outage | Digest | CoverageReport | Escalation | EscalationSource | ChannelChange | Brief | Untraded | RetiredRules
+    Outage
+    | Digest
+    | CoverageReport
+    | Escalation
+    | EscalationSource
+    | ChannelChange
+    | Brief
+    | Untraded
+    | RetiredRules
+    | PageFailed
 )
 
 

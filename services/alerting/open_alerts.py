@@ -43,8 +43,8 @@ class OpenAlerts:
 
     @classmethod
     def from_stored(cls, stored: Iterable[StoredAlert], at: datetime) -> OpenAlerts:
-        """Build from the stored alerts."""
-        updates = [AlertUpdate(one.alert, one.revision, one.alert, at) for one in stored]
+        """Build from the stored alerts, without test alerts, which no rule changes."""
+        updates = [AlertUpdate(one.alert, one.revision, one.alert, at) for one in stored if not one.alert.is_drill]
         return cls(at, {_key_of(update.alert): update for update in updates})
 
     def fire(

@@ -1,6 +1,6 @@
 """Rules, alerts, channels and notices as stored, their changes and audit logs, and what a tick needs from storage."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -9,11 +9,14 @@ from typing import Protocol
 from services.alerting.alert import NO_VOTES, Alert, TimelineEntry, Votes
 from services.alerting.channel_settings import ChannelSettings
 from services.alerting.notice import Notice
-from services.alerting.tick_log import Claim, Job, Tick, TickResult
+from services.alerting.tick_log import Claim, Job, Tick, TickOutcome, TickResult
+from services.core.errors import NoHistoryError
 from services.core.identity import Channel
 from services.core.prices import Pair
 from services.core.reason import Reason
-from services.rules.decide import RuleState
+from services.market.metrics import Subject
+from services.rules.decide import RuleState, RuleStatus
+from services.rules.market_view import MarketView
 from services.rules.rule import Rule
 
 
@@ -174,6 +177,34 @@ class StoredAlert:
     revision: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusCounts:
+    """What the database has now, of all workspaces.
+
+    Attributes:
+        rules: Active rules by status.
+        alerts: Open alerts by subject, without test alerts.
+        installations: Workspaces and organizations that installed the app themselves.
+    """
+
+    rules: Mapping[RuleStatus, int]
+    paused_rules: int
+    alerts: Mapping[Subject, int]
+    installations: int
+
+
+class TickMeter(Protocol):
+    """Counts the ticks of each pair, and records what they found."""
+
+    def count_tick(self, pair: Pair, outcome: TickOutcome) -> None:
+        """Count a tick that this process claimed."""
+        ...
+
+    def record_market(self, result: TickResult, view: MarketView | NoHistoryError, rules: int) -> None:
+        """Record what a tick found, and the number of rules that it evaluated."""
+        ...
+
+
 class MonitorStore(Protocol):
     """What one tick reads and writes."""
 
@@ -202,11 +233,11 @@ class MonitorStore(Protocol):
         ...
 
     async def closed_alerts(self, pair: Pair, since: datetime) -> list[StoredAlert]:
-        """Load the alerts on a pair that closed since then, oldest first."""
+        """Load the alerts on a pair that closed since then, oldest first, without test alerts."""
         ...
 
     async def alerted_pairs(self) -> list[Pair]:
-        """Return the pairs that have open alerts."""
+        """Return the pairs that have open alerts, except test alerts."""
         ...
 
     async def record(
@@ -219,7 +250,7 @@ class MonitorStore(Protocol):
     ) -> None:
         """Save a tick in one transaction: states, alerts, timeline entries and the messages to deliver.
 
-        Raises, with nothing written, ConflictError if a state or an alert has changed since it was read, and
+        Raises, with nothing written, ConflictError if a state or an alert changed after it was read, and
         LeaseLostError if `tick` has been taken over, as after this process was frozen.
         """
         ...
@@ -274,6 +305,77 @@ class RuleChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedRule:
+    """A rule that a rules file has made, as the file made it last; the rule itself may have changed since, or be gone.
+
+    Attributes:
+        key: Names the rule in its file.
+        file: Name of the file, without its folder.
+        rule: Text of the rule.
+        paused: Whether the file pauses the rule.
+    """
+
+    key: str
+    file: str
+    rule_id: int
+    rule: str
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelRules:
+    """All that a rules file is compared with in one channel.
+
+    Attributes:
+        editions: By rule id, how often people have changed the rule; unreadable rules included.
+        stored: The channel's settings.
+    """
+
+    channel: Channel
+    stored: StoredChannel
+    rules: tuple[ChannelRule, ...] = ()
+    unreadable: tuple[UnreadableRule, ...] = ()
+    managed: tuple[ManagedRule, ...] = ()
+    editions: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRule:
+    """A rule that a rules file adds."""
+
+    key: str
+    file: str
+    rule: Rule
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesFileChange:
+    """What a rules file changes in one channel.
+
+    Attributes:
+        before: What was read; the change is saved only if rules and ownership are still the same.
+        rules: Changes of existing rules, in the order in which they are saved.
+        taken: Ids of rules that are otherwise unchanged, but belong to the file from now on.
+        managed: Every rule that a file manages afterwards, without `additions`.
+        settings: The new settings; None without a change.
+        setting_changes: One for each setting that changed.
+        route_keys: By sink, the key of the new rule which alone pages it.
+    """
+
+    before: ChannelRules
+    rules: Sequence[RuleChange] = ()
+    taken: Sequence[int] = ()
+    additions: Sequence[NewRule] = ()
+    managed: Sequence[ManagedRule] = ()
+    alerts: Sequence[AlertChange] = ()
+    notices: Sequence[Notice] = ()
+    settings: StoredChannel | None = None
+    setting_changes: Sequence[SettingChange] = ()
+    route_keys: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One attempt to deliver a message; `outcome` is None if it was never learned."""
 
@@ -310,10 +412,29 @@ class Posting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PageStatus:
+    """The page of an alert at one sink.
+
+    Attributes:
+        stage: What the sink accepted last; None for nothing.
+        is_current: Whether the sink has the newest version, or needs none.
+        problem: Why not, or why it needed no call.
+        given_up_at: When it was dead-lettered.
+    """
+
+    sink: str
+    stage: str | None
+    is_current: bool
+    problem: str | None
+    given_up_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertAudit:
-    """The audit log of an alert: every decision in order, every message with its delivery, and the votes."""
+    """The audit log of an alert: every decision in order, every message and page with its delivery, and the votes."""
 
     alert: Alert
     entries: tuple[TimelineEntry, ...]
     postings: tuple[Posting, ...]
     votes: Votes = NO_VOTES
+    pages: tuple[PageStatus, ...] = ()

@@ -17,6 +17,7 @@ from services.alerting.channel_settings import (
     QuietHours,
     ThreadDetail,
 )
+from services.alerting.paging import PageRoute, Severity, is_sink_name
 from services.alerting.snooze import parse_snooze, snooze_end
 from services.core.errors import ChannelSettingError
 from services.core.identity import Channel, Mention
@@ -30,10 +31,11 @@ Addressee: TypeAlias = Mention | Channel
 
 
 OFF, ON = "off", "on"
-EDITORS, EVERYONE, ACCEPT_ESCALATIONS = "editors", "everyone", "accept-escalations"
+EDITORS, EVERYONE, ESCALATE, ACCEPT_ESCALATIONS = "editors", "everyone", "escalate", "accept-escalations"
 MAX_EDITORS = 20
+MAX_RULE_DIGITS = 10
 MIN_REMINDER, MIN_ESCALATION_DELAY, MAX_DURATION = timedelta(minutes=5), timedelta(minutes=1), timedelta(days=1)
-NAME_HINT = "let Slack complete the name while you type it, or paste its ID"
+NAME_HINT = "Let Slack complete the name while you type it, or paste its ID"
 _REVERSED = "GMT+", "GMT-"  # Etc/GMT+1 is an hour behind Greenwich, the opposite of what people mean by it
 _NO_PLACES = "Factory", "localtime"  # no zone is set; whatever the server's zone is
 _LAST_HOUR, _LAST_MINUTE = 23, 59
@@ -89,9 +91,9 @@ def parse_setting(value: SettingInput, settings: ChannelSettings) -> tuple[Setti
     word, _, rest = value.text.strip().partition(" ")
     setting = SETTINGS.get(word.lower())
     if setting is None:
-        raise ChannelSettingError(f"There is no setting “{word}”. Settings: {', '.join(SETTINGS)}.")
+        raise ChannelSettingError(f"Nothing was changed: “{word}” isn't a setting. Settings: {', '.join(SETTINGS)}.")
     if not strip_quotes(rest):
-        raise ChannelSettingError(f"Say what: {setting.usage}.")
+        raise ChannelSettingError(f"Nothing was changed: the value is missing. Type `{setting.usage}`.")
     return setting, setting.parse(replace(value, text=strip_quotes(rest)), settings)
 
 
@@ -111,19 +113,22 @@ def parse_mute(text: str, settings: ChannelSettings, market: MarketState, now: d
     end = parse_snooze(text)
     if end is None:
         raise ChannelSettingError(
-            "Mute for how long? As in 2h, until open, until close, while shut, while open, or off."
+            "Nothing was changed: mute for how long? Type `2h`, `until open`, `until close`, `while shut`, "
+            "`while open` or `off`."
         )
     return replace(settings, muted_until=snooze_end(end, market, now))
 
 
 def _parse_mention(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
     if value.is_off and settings.remind_every is not None:
-        raise ChannelSettingError("Reminders use that mention; type `remind off` first.")
+        raise ChannelSettingError("Nothing was changed: reminders use this mention. Type `remind off` first.")
     if value.is_off:
         return replace(settings, mention=None)
     target = value.resolve(value.text)
     if not isinstance(target, Mention):
-        raise ChannelSettingError(f"Cannot find “{value.text}”; {NAME_HINT}, or type `mention off`.")
+        raise ChannelSettingError(
+            f"Nothing was changed: couldn't find “{value.text}”. {NAME_HINT}, or type `mention off`."
+        )
     return replace(settings, mention=target)
 
 
@@ -135,7 +140,7 @@ def _parse_remind(value: SettingInput, settings: ChannelSettings) -> ChannelSett
     if value.is_off:
         return replace(settings, remind_every=None)
     if settings.mention is None:
-        raise ChannelSettingError("First set who is mentioned: `mention @WHO`.")
+        raise ChannelSettingError("Nothing was changed: reminders need a mention. First type `mention @WHO`.")
     return replace(settings, remind_every=_parse_duration(value.text, MIN_REMINDER, "remind 15m"))
 
 
@@ -150,7 +155,9 @@ def _parse_escalate(value: SettingInput, settings: ChannelSettings) -> ChannelSe
     delay = _parse_duration(text, MIN_ESCALATION_DELAY, "escalate 30m @WHO")
     target = value.resolve(name.strip())
     if target is None:
-        raise ChannelSettingError(f"Cannot find “{name.strip()}”; {NAME_HINT}: a person, a group or a #channel.")
+        raise ChannelSettingError(
+            f"Nothing was changed: couldn't find “{name.strip()}”. {NAME_HINT}. It is a person, a group or a #channel."
+        )
     return replace(settings, escalate_after=delay, escalate_to=target)
 
 
@@ -179,11 +186,12 @@ def _parse_quiet(value: SettingInput, settings: ChannelSettings) -> ChannelSetti
     end = _parse_clock(scanner)
     if begin is None or end is None or not dash or not scanner.is_done:
         raise ChannelSettingError(
-            f"Cannot read the hours “{value.text}”; write them as in 22:00-07:00, or type `quiet off`."
+            f"Nothing was changed: couldn't read the hours “{value.text}”. Type for example `22:00-07:00`, "
+            "or `quiet off`."
         )
     if begin == end:
         raise ChannelSettingError(
-            "Quiet hours must end at another time than they begin; to stay silent, mute the channel."
+            "Nothing was changed: quiet hours can't begin and end at the same time. To post nothing, mute the channel."
         )
     return replace(settings, quiet=QuietHours(begin=begin, end=end))
 
@@ -211,7 +219,7 @@ def _parse_zone(value: SettingInput, settings: ChannelSettings) -> ChannelSettin
     ]
     if not matches:
         raise ChannelSettingError(
-            f"There is no time zone “{value.text}”; name it as in Europe/London or America/New_York."
+            f"Nothing was changed: couldn't find the time zone “{value.text}”. Type for example `Europe/London`."
         )
     exact = next((zone for zone in matches if zone.lower() == wanted), matches[0])
     return replace(settings, zone=ZoneInfo(exact).key)
@@ -225,7 +233,8 @@ def _parse_thread(value: SettingInput, settings: ChannelSettings) -> ChannelSett
     word = value.text.lower()
     if word not in {thread.value for thread in ThreadDetail}:
         raise ChannelSettingError(
-            f"A thread shows `all`, `steps` (what prices did) or `ends` (how it ended), not “{value.text}”."
+            f"Nothing was changed: a thread shows `all`, `steps` (what prices did) or `ends` (how it ended), "
+            f"not “{value.text}”."
         )
     return replace(settings, thread=ThreadDetail(word))
 
@@ -256,18 +265,22 @@ def _parse_editors(value: SettingInput, settings: ChannelSettings) -> ChannelSet
         return replace(settings, editors=())
     people = tuple({person.person: person for person in (_parse_editor(name, value) for name in names)}.values())
     if len(people) > MAX_EDITORS:
-        raise ChannelSettingError(f"At most {MAX_EDITORS} people can be named; for more, type `{EDITORS} {EVERYONE}`.")
+        raise ChannelSettingError(
+            f"Nothing was changed: the limit is {MAX_EDITORS} editors. For more, type `{EDITORS} {EVERYONE}`."
+        )
     return replace(settings, editors=people)
 
 
 def _parse_editor(name: str, value: SettingInput) -> Mention:
     target = value.resolve(name)
     if not isinstance(target, Mention):
-        raise ChannelSettingError(f"Cannot find “{name}”; {NAME_HINT}, or type `{EDITORS} {EVERYONE}`.")
+        raise ChannelSettingError(
+            f"Nothing was changed: couldn't find “{name}”. {NAME_HINT}, or type `{EDITORS} {EVERYONE}`."
+        )
     if target.person is None:
         raise ChannelSettingError(
-            f"{target.name} is a group, and MinerPulse cannot see its members: name each person, or type "
-            f"`{EDITORS} {EVERYONE}`."
+            f"Nothing was changed: {target.name} is a group, whose members are unknown here. Name each person, "
+            f"or type `{EDITORS} {EVERYONE}`."
         )
     return target
 
@@ -282,7 +295,9 @@ def _parse_brief(value: SettingInput, settings: ChannelSettings) -> ChannelSetti
         return replace(settings, briefs=())
     words = value.text.lower().replace(",", " ").split()
     if not set(words) <= {one.value for one in SCHEDULED}:
-        raise ChannelSettingError(f"“brief” is any of `open`, `close` and `weekly`, or `off`, not “{value.text}”.")
+        raise ChannelSettingError(
+            f"Nothing was changed: briefs are `open`, `close`, `weekly` or `off`, not “{value.text}”."
+        )
     since = {one.occasion: one.since for one in settings.briefs}
     selected = [one for one in SCHEDULED if one.value in words]
     return replace(
@@ -304,7 +319,7 @@ def _format_accept_escalations(settings: ChannelSettings, _name: Callable[[Addre
 
 def _parse_switch(key: str, value: SettingInput) -> bool:
     if value.text.lower() not in {ON, OFF}:
-        raise ChannelSettingError(f"“{key}” is `on` or `off`, not “{value.text}”.")
+        raise ChannelSettingError(f"Nothing was changed: “{key}” is `on` or `off`, not “{value.text}”.")
     return not value.is_off
 
 
@@ -313,8 +328,59 @@ def _parse_duration(text: str, minimum: timedelta, example: str) -> timedelta:
     duration = parsed if isinstance(parsed, timedelta) else None
     if duration is None or not minimum <= duration <= MAX_DURATION:
         between = f"from {print_duration(minimum)} to {print_duration(MAX_DURATION)}"
-        raise ChannelSettingError(f"Cannot read the time “{text}”. Use {between}, as in `{example}`.")
+        raise ChannelSettingError(
+            f"Nothing was changed: couldn't read the time “{text}”. Use {between}, for example `{example}`."
+        )
     return duration
+
+
+PAGE, TEST, LIST = "page", "test", "list"
+PAGE_SYNTAX = "SINK [for RULE] [severity critical] [always] | off SINK"
+MAX_PAGES = 10
+
+
+def _parse_page(value: SettingInput, settings: ChannelSettings) -> ChannelSettings:
+    """Parse a route such as `desk for 3 severity critical always`, which replaces an earlier one to the same sink."""
+    words = value.text.lower().split()
+    if words[0] == OFF:
+        gone = set(words[1:])
+        if gone and (unknown := gone - {route.sink for route in settings.pages}):
+            raise ChannelSettingError(f"Nothing here pages “{min(unknown)}”, so nothing was changed.")
+        return replace(settings, pages=tuple(route for route in settings.pages if gone and route.sink not in gone))
+    route = _page_options(PageRoute(sink=words[0]), words[1:])
+    if not is_sink_name(route.sink):
+        raise ChannelSettingError(f"“{route.sink}” isn't the name of a sink. `channel page list` shows their names.")
+    others = tuple(one for one in settings.pages if one.sink != route.sink)
+    if len(others) >= MAX_PAGES:
+        raise ChannelSettingError(f"A channel pages at most {MAX_PAGES} sinks. Turn one off first.")
+    return replace(settings, pages=(*others, route))
+
+
+def _page_options(route: PageRoute, words: list[str]) -> PageRoute:
+    match words:
+        case []:
+            return route
+        case ["always", *rest]:
+            return _page_options(replace(route, always=True), rest)
+        case ["severity", level, *rest] if level in {one.value for one in Severity}:
+            return _page_options(replace(route, severity=Severity(level)), rest)
+        case ["for", number, *rest] if number.removeprefix("#").isdecimal() and len(number) <= MAX_RULE_DIGITS:
+            return _page_options(replace(route, rule_id=int(number.removeprefix("#"))), rest)
+        case ["severity", *_]:
+            levels = ", ".join(one.value for one in Severity)
+            raise ChannelSettingError(f"Which severity? Use {levels}, as in `page {route.sink} severity critical`.")
+        case _:
+            raise ChannelSettingError(f"Couldn't read “{words[0]}”. Use {PAGE_SYNTAX}.")
+
+
+def _format_page(settings: ChannelSettings, _name: Callable[[Addressee], str]) -> str:
+    return ", ".join(map(_print_route, settings.pages)) or OFF
+
+
+def _print_route(route: PageRoute) -> str:
+    rule = "" if route.rule_id is None else f" for {route.rule_id}"
+    severity = "" if route.severity is Severity.ERROR else f" severity {route.severity.value}"
+    return f"{route.sink}{rule}{severity}{' always' if route.always else ''}"
 
 
 _ROWS = (
@@ -323,77 +389,84 @@ _ROWS = (
         syntax="@WHO | off",
         parse=_parse_mention,
         format=_format_mention,
-        meaning="mentioned once by each new alert",
+        meaning="who is mentioned in each new alert",
     ),
     Setting(
         word="remind",
         syntax="15m | off",
         parse=_parse_remind,
         format=_format_remind,
-        meaning="mentions it again in the thread until someone acknowledges",
+        meaning="how often the thread mentions them again until someone acknowledges",
     ),
     Setting(
-        word="escalate",
+        word=ESCALATE,
         syntax="30m @WHO | 30m #CHANNEL | off",
         parse=_parse_escalate,
         format=_format_escalate,
-        meaning="notifies someone else, once, after that time without an acknowledgement",
+        meaning="who else is notified, once, after this time without an acknowledgement",
+    ),
+    Setting(
+        word=PAGE,
+        syntax=PAGE_SYNTAX,
+        parse=_parse_page,
+        format=_format_page,
+        meaning="pages PagerDuty, a webhook or email; `page list` shows the sinks, `page test SINK` sends a test",
     ),
     Setting(
         word="quiet",
         syntax="22:00-07:00 | off",
         parse=_parse_quiet,
         format=_format_quiet,
-        meaning="no new message in these hours; a digest follows",
+        meaning="hours without new messages; a digest follows",
     ),
     Setting(
         word="zone",
         syntax="Europe/London",
         parse=_parse_zone,
         format=_format_zone,
-        meaning="whose clock the quiet hours follow",
+        meaning="time zone of the quiet hours",
     ),
     Setting(
         word="thread",
         syntax="all | steps | ends",
         parse=_parse_thread,
         format=_format_thread,
-        meaning="how much is posted in the thread of an alert",
+        meaning="what is posted in the thread of an alert",
     ),
     Setting(
         word="broadcast",
         syntax="on | off",
         parse=_parse_broadcast,
         format=_format_broadcast,
-        meaning="replies about widening appear in the channel too",
+        meaning="whether thread replies about widening also appear in the channel",
     ),
     Setting(
         word="daily",
         syntax="on | off",
         parse=_parse_daily,
         format=_format_daily,
-        meaning="a monitoring report at each close",
+        meaning="whether a monitoring report is posted at each close",
     ),
     Setting(
         word=EDITORS,
         syntax="@WHO @WHO | everyone",
         parse=_parse_editors,
         format=_format_editors,
-        meaning="who may change rules, settings and mutes here, and this list",
+        meaning="who can change rules, settings, mutes and this list",
     ),
     Setting(
         word=ACCEPT_ESCALATIONS,
         syntax="on | off",
         parse=_parse_accept_escalations,
         format=_format_accept_escalations,
-        meaning="other channels may escalate their alerts to this one",
+        meaning="whether other channels can escalate alerts to this one",
     ),
     Setting(
         word="brief",
         syntax="open close weekly | off",
         parse=_parse_brief,
         format=_format_brief,
-        meaning="what moved, what is unusual and what to watch, half an hour before the open, at the close, each week",
+        meaning="summaries of what moved: 30 min before the open, at the close, each week",
     ),
 )
 SETTINGS = by_key("SETTINGS", lambda setting: setting.word, _ROWS)

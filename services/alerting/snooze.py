@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import Enum
+from itertools import pairwise
 
 from services.core.errors import MarketClosedError
 from services.core.rows import complete
@@ -13,6 +14,15 @@ _UNITS = {  # the longest first, each with its names and the digits that its num
     "days": (("d", "day", "days"), 3),
     "hours": (("h", "hr", "hrs", "hour", "hours"), 4),
     "minutes": (("m", "min", "mins", "minute", "minutes"), 5),
+}
+
+
+_BEFORE_AN_END = frozenset({"for", "until", "till", "til", "'til", "’til", "the", "next", "market"})  # noqa: RUF001 -- a phone's
+_SPELLED = {
+    "halfanhour": timedelta(minutes=30),
+    "anhour": timedelta(hours=1),
+    "onehour": timedelta(hours=1),
+    "aday": timedelta(days=1),
 }
 
 
@@ -44,11 +54,16 @@ def parse_snooze(text: str) -> SnoozeUntil | timedelta | None:
 
     Durations are from one minute to 30 days.
     """
-    compact = text.lower().replace(" ", "")
-    name = compact.removeprefix("until").removeprefix("the").removeprefix("next")
+    words = text.lower().split()
+    if any(before[-1].isdigit() and after[0].isdigit() for before, after in pairwise(words)):
+        return None  # `12 2h` is an alert and a duration, not 122 hours
+    while words and words[0] in _BEFORE_AN_END:
+        words.pop(0)
+    compact = "".join(words)
+    name = compact.removeprefix("until").removeprefix("the").removeprefix("next").removeprefix("market")
     if name in {SnoozeUntil.CLOSE.value, SnoozeUntil.OPEN.value}:
         return SnoozeUntil(name)
-    duration = _parse_duration(compact.removeprefix("for"))
+    duration = _SPELLED.get(compact) or _parse_duration(compact.removeprefix("for"))
     return duration if duration is not None and MIN_SNOOZE <= duration <= MAX_SNOOZE else None
 
 

@@ -66,6 +66,14 @@ class Claim(Enum):
     TAKEN = "taken"
 
 
+class TickOutcome(Enum):
+    """How a tick of a pair ended: saved, failed, or taken over by another process because it was too late."""
+
+    DONE = "done"
+    FAILED = "failed"
+    OVERTAKEN = "overtaken"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
     """A tick as claimed by one process, until another takes it over or starts a later one."""
@@ -73,6 +81,14 @@ class Tick:
     job: Job
     boundary: datetime
     claimed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastTick:
+    """The last tick of a pair that is done: when it ran, and the verdict on its prices."""
+
+    at: datetime
+    verdict: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,8 +101,8 @@ def _watched(request: ChartRequest) -> MetricWindow:
 
 
 def _has_rule_on(alert: Alert, watched: MetricWindow) -> bool:
-    """Return whether a rule on this metric and window belongs to an alert."""
-    return any(metric_and_window(parse_rule(hit.rule)) == watched for hit in alert.hits)
+    """Return whether a rule on this metric and window belongs to an alert, and was not retracted."""
+    return any(metric_and_window(parse_rule(hit.rule)) == watched for hit in alert.hits if not hit.retracted)
 
 
 def _last_value(view: MarketView, watched: MetricWindow) -> float:

@@ -1,8 +1,9 @@
 """Commands on one channel: board, acknowledgements, snoozes, history, briefs and charts."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from services.alerting.alert import ActorStamp, Alert, EntryKind, TimelineEntry, Votes, close
 from services.alerting.channel_settings import Occasion
@@ -13,6 +14,7 @@ from services.alerting.snooze import SnoozeUntil, snooze_end
 from services.channels.briefs import BriefBuilder
 from services.channels.charts import ChartRequest, ChartResult, build_chart
 from services.channels.coverage import build_coverage
+from services.channels.drill import DrillStart, start_drill
 from services.channels.home import ChannelSummary, channels_of_user
 from services.channels.permissions import Act, act_of_resolve, act_of_snooze
 from services.channels.rule_commands import RuleCommands, change_notice
@@ -21,7 +23,9 @@ from services.channels.source_status import RefusedKey, SourceStatus, refused_ke
 from services.core.concurrency import retry_on_conflict
 from services.core.errors import NoHistoryError
 from services.core.identity import Channel
+from services.core.prices import Pair
 from services.core.reason import Code, Reason
+from services.delivery.pages import SinkDirectory
 from services.delivery.ports import DeliveryProblem
 from services.market.measure import Window
 from services.research.service import RulePreview, preview_rule
@@ -30,7 +34,9 @@ from services.rules.market_view import MarketView
 from services.rules.rule import Rule
 
 HISTORY_LENGTH = 10
+RULES_MEASURED = 40  # as many as one message can list with a menu each
 
+MESSAGES_HINT_TTL = timedelta(days=90)
 ANNOUNCEMENT_TTL = timedelta(minutes=1)  # longer than a post and saving the rules take
 
 
@@ -74,6 +80,14 @@ class Overview:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleFigures:
+    """The value of a rule's metric now, None if it can't be measured, and what the rule would have done before."""
+
+    value: float | None
+    preview: RulePreview
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertOutcome:
     """An alert after a person's action; `changed` is False if there was nothing to do."""
 
@@ -97,19 +111,24 @@ def _announcement(channel: Channel) -> str:
     return f"announcement:{channel.team}:{channel.id}"
 
 
+def _messages_hint(team: str, person: str) -> str:
+    return f"messages:{sha256(f'{team}:{person}'.encode()).hexdigest()}"  # so that the key names no person
+
+
 @dataclass(slots=True)
 class ChannelCommands(RuleCommands):
     """Commands of people in a channel; each change is stored before the answer, then delivered."""
 
     interval: timedelta = timedelta(minutes=1)
+    sinks: SinkDirectory | None = None
 
-    async def board(self, channel: Channel, reader: str | None = None) -> Board:
-        """Measure the market now, with the channel's open alerts and rules.
+    async def board(self, channel: Channel, reader: str | None = None, pair: Pair | None = None) -> Board:
+        """Measure the market of a pair now, by default the usual one, with the channel's open alerts and rules.
 
         Without a `reader` everyone in the channel reads it. Raises NoHistoryError if there are no prices yet.
         """
         now = self.clock.now()
-        view = await self.market.view(self.pair, now)
+        view = await self.market.view(pair or self.pair, now)
         stored_alerts = await self.store.open_alerts(channel)
         sees_all = reader is not None and self.permissions.is_installation_editor(reader)
         problems = await self.store.delivery_problems(channel.team)
@@ -133,6 +152,14 @@ class ChannelCommands(RuleCommands):
         """Release the claim of an announcement that failed, so that the next attempt can claim it."""
         await self.store.release_key(_announcement(channel))
 
+    async def claim_messages_hint(self, team: str, person: str) -> bool:
+        """Return whether this person has not been shown how to ask the app for 90 days; for the next 90, they have."""
+        return await self.store.claim_key(_messages_hint(team, person), now=self.clock.now(), ttl=MESSAGES_HINT_TTL)
+
+    async def release_messages_hint(self, team: str, person: str) -> None:
+        """Release the claim of a hint that was not posted."""
+        await self.store.release_key(_messages_hint(team, person))
+
     async def coverage(self, channel: Channel) -> CoverageReport:
         """Build the coverage report of the open session, or of the last one."""
         return await build_coverage(self.store, self.market, channel, self.clock.now(), self.interval)
@@ -150,6 +177,7 @@ class ChannelCommands(RuleCommands):
             clock=self.clock,
             nudge=self.nudge,
             permissions=self.permissions,
+            sinks=self.sinks,
         )
 
     async def view(self) -> MarketView:
@@ -182,16 +210,37 @@ class ChannelCommands(RuleCommands):
         """Return the status of each source of the board's pair."""
         return await source_status(self.market, self.pair, self.clock.now())
 
-    async def preview(self, text: str) -> RulePreview:
-        """Return how often a rule would have fired since the ETF's listing.
+    async def preview(self, text: str, saved: Rule | None = None) -> RulePreview:
+        """Return how often a rule would have fired in two years, beside the `saved` rule that it would replace.
 
         Raises RuleError, and NoHistoryError if there are no prices yet.
         """
-        return await preview_rule(self.market, parse_rule(text, self.pair), self.pair, self.clock.now())
+        return await preview_rule(self.market, parse_rule(text, self.pair), self.pair, self.clock.now(), saved)
 
-    async def chart(self, channel: Channel, window: Window, rule: Rule | None = None) -> ChartResult:
-        """Chart both legs of the rule's pair, or of the board's pair without a rule. Raises NoHistoryError."""
-        request = ChartRequest(rule.pair if rule else self.pair, window, rule)
+    async def rule_figures(self, rules: Sequence[ChannelRule]) -> dict[int, RuleFigures]:
+        """Return what is known of the first 40 rules without waiting for prices of a new pair, by id."""
+        now, figures = self.clock.now(), dict[int, RuleFigures]()
+        for one in rules[:RULES_MEASURED]:
+            if not self.market.has_history(one.rule.pair):
+                continue
+            try:
+                view = await self._view_for(one.rule, now)
+                preview = await preview_rule(self.market, one.rule, self.pair, now)
+            except NoHistoryError:
+                continue
+            figures[one.id] = RuleFigures(value=view.observe(one.rule).value, preview=preview)
+        return figures
+
+    async def _view_for(self, rule: Rule, now: datetime) -> MarketView:
+        if rule.metric.needs_network:
+            return await self.market.view_with_network(rule.pair, now)
+        return await self.market.view(rule.pair, now)
+
+    async def chart(
+        self, channel: Channel, window: Window, rule: Rule | None = None, *, pair: Pair | None = None
+    ) -> ChartResult:
+        """Chart both legs of the rule's pair, or of `pair`, by default the usual one. Raises NoHistoryError."""
+        request = ChartRequest(rule.pair if rule else pair or self.pair, window, rule)
         return await build_chart(self.market, self.store, channel, request, self.clock.now())
 
     async def acknowledge(self, channel: Channel, alert_id: int, by: str) -> AlertOutcome:
@@ -250,6 +299,26 @@ class ChannelCommands(RuleCommands):
         return await self._change_alert(
             channel, alert_id, change, now, by=by, act_on=lambda _alert: act_of_snooze(until - now)
         )
+
+    async def unsnooze(self, channel: Channel, alert_id: int, by: str) -> AlertOutcome:
+        """End the snooze of an open alert now, no matter who set it; reminders start to count. Raises NotFoundError."""
+        now = self.clock.now()
+
+        def change(alert: Alert) -> tuple[Alert, TimelineEntry] | None:
+            if alert.closed_at or alert.snoozed is None or not alert.is_snoozed(now):
+                return None
+            entry = TimelineEntry(kind=EntryKind.UNSNOOZED, at=now, by=by, reason=Reason.of(Code.UNSNOOZED))
+            return replace(alert, snoozed=replace(alert.snoozed, until=now)), entry
+
+        return await self._change_alert(channel, alert_id, change, now, by=by, act_on=lambda _alert: Act.SNOOZE)
+
+    async def start_drill(self, channel: Channel, by: str) -> DrillStart:
+        """Post a test alert unless one is open or the channel is silent. Raises NotAllowedError or NoHistoryError."""
+        await self.authorize(channel, Act.DRILL, by)
+        started = await start_drill(self.store, self.market, channel, self.pair, by=by, now=self.clock.now())
+        if started.is_new:
+            self.nudge()
+        return started
 
     async def history(self, channel: Channel) -> list[Alert]:
         """Return a channel's last alerts, newest first."""

@@ -10,6 +10,7 @@ from services.alerting.rule_index import RuleIndex
 from services.alerting.tick_log import Claim, Tick
 from services.channels.briefs import send_due_briefs
 from services.channels.coverage import send_daily_coverage
+from services.channels.drill import resolve_drills
 from services.channels.escalation import announce_escalations, remind_and_escalate, update_escalations
 from services.channels.outages import sync_outage_notices
 from services.channels.ports import ChannelStore
@@ -48,13 +49,14 @@ class Maintenance:
         """Run one round unless another process does; return the number of changes.
 
         1. End silences that are over, with their digests, and schedule the next ones.
-        2. Notify channels of who escalates to them; send reminders and escalations; update escalation notices in other
+        2. Resolve test alerts that are over.
+        3. Notify channels of who escalates to them; send reminders and escalations; update escalation notices in other
            channels.
-        3. Post and close outage notices.
-        4. After a close, send coverage reports to the subscribed channels.
-        5. Send due briefs.
-        6. Post notices about shares that no longer trade.
-        7. Delete a batch of what is older than `keep`.
+        4. Post and close outage notices.
+        5. After a close, send coverage reports to the subscribed channels.
+        6. Send due briefs.
+        7. Post notices about shares that no longer trade.
+        8. Delete a batch of what is older than `keep`.
         """
         tick = Tick(job=JOB, boundary=last_boundary(now, self.interval), claimed_at=now)
         if await self.store.claim_tick(JOB, tick.boundary, now) is not Claim.OURS:
@@ -72,6 +74,7 @@ class Maintenance:
     async def _round(self, now: datetime) -> int:
         changes = await self._apply_silences(await self.store.channels(), now)
         channels = {stored.channel: stored for stored in await self.store.channels()}
+        changes += await resolve_drills(self.store, now)
         changes += await announce_escalations(self.store, channels, now)
         changes += await remind_and_escalate(self.store, channels, now)
         changes += await update_escalations(self.store, now)
@@ -94,8 +97,7 @@ class Maintenance:
         self._next_deletion_at = None if deleted.more else now + DELETION_INTERVAL
         if deleted.alerts or deleted.notices or deleted.attempts or deleted.changes:
             log.info(
-                "deleted what is older than %d days: %d alerts, %d notices, %d delivery attempts, "
-                "%d records of changes",
+                "deleted data older than %d days: %d alerts, %d notices, %d delivery attempts, %d records of changes",
                 self.keep.days,
                 deleted.alerts,
                 deleted.notices,

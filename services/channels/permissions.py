@@ -31,16 +31,17 @@ class Act(Enum):
     """What a person does, as it reads after “can”."""
 
     READ = "see the market, rules, alerts, settings and studies"
-    SHARE = "post the board to the channel"
+    SHARE = "post the board or a study to the channel"
     VOTE = "vote on an alert"
     ACKNOWLEDGE = "acknowledge an alert, or remove the acknowledgement"
-    SNOOZE = "snooze an alert for up to 24 hours"
+    SNOOZE = "snooze an alert for up to 24 hours, or end a snooze"
     SNOOZE_LONG = "snooze an alert for more than 24 hours"
     RESOLVE = "resolve an alert that is inside its clear level"
     RESOLVE_EARLY = "resolve an alert that is still past its clear level"
     CHANGE_RULES = "add, edit, pause, resume or remove rules"
     CHANGE_SETTINGS = "change the settings, mentions and list of editors"
     MUTE = "mute or unmute the channel"
+    DRILL = "post a test alert"
 
 
 PERMISSIONS = complete(
@@ -58,6 +59,7 @@ PERMISSIONS = complete(
         Act.CHANGE_RULES: Permission.EDITOR,
         Act.CHANGE_SETTINGS: Permission.EDITOR,
         Act.MUTE: Permission.EDITOR,
+        Act.DRILL: Permission.EDITOR,
     },
 )
 
@@ -120,16 +122,15 @@ def act_of_snooze(duration: timedelta) -> Act:
 
 
 def act_of_resolve(alert: Alert) -> Act:
-    """Return the act of resolving an alert; its rules stay quiet until they clear, if one is past its clear level."""
+    """Return the act of resolving an alert; its rules stay quiet until they clear, if one is past its clear level.
+
+    No rule depends on a test alert.
+    """
+    if alert.is_drill:
+        return Act.RESOLVE
     past = [hit for hit in alert.hits if hit.active and not _is_cleared(hit.rule, hit.value, alert.side.sign)]
     return Act.RESOLVE_EARLY if past else Act.RESOLVE
 
 
 def _is_cleared(rule: str, value: float, sign: int) -> bool:
     return bool(levels_of(parse_rule(rule), sign).is_cleared(value))
-
-
-def permissions_table() -> str:
-    """Return the table as Markdown."""
-    rows = [f"| {act.value} | {permission.value} |" for act, permission in PERMISSIONS.items()]
-    return "\n".join(["| To | you need to be one of |", "|---|---|", *rows])

@@ -10,12 +10,15 @@ from services.alerting.ports import (
     AlertAudit,
     AlertChange,
     ChannelRule,
+    ChannelRules,
     ChannelUpdate,
     Deleted,
+    ManagedRule,
     MonitorStore,
     RuleAudit,
     RuleCaps,
     RuleChange,
+    RulesFileChange,
     SettingChange,
     StateChange,
     StoredAlert,
@@ -87,7 +90,7 @@ class ChannelStore(MonitorStore, Protocol):
         ...
 
     async def withheld_messages(self, channel: Channel, since: datetime) -> WithheldMessages:
-        """Load what happened in a channel since its quiet period started, and what was withheld."""
+        """Load what happened in a channel since its quiet period started, and what was withheld; no test alerts."""
         ...
 
     async def end_silence(
@@ -102,7 +105,7 @@ class ChannelStore(MonitorStore, Protocol):
         """End a channel's quiet period in one transaction: withheld messages become due, after the digest.
 
         The messages of `alerts` and `notices`, by id, are replaced by the digest. Raises ConflictError, with nothing
-        written, if the channel has changed since it was read.
+        written, if the channel changed after it was read.
         """
         ...
 
@@ -127,7 +130,7 @@ class ChannelStore(MonitorStore, Protocol):
         ...
 
     async def update_notice(self, stored: StoredNotice, at: datetime) -> None:
-        """Save a changed notice. Raises ConflictError if it has changed since it was read."""
+        """Save a changed notice. Raises ConflictError if it changed after it was read."""
         ...
 
     async def rules(self, channel: Channel) -> list[ChannelRule]:
@@ -160,6 +163,10 @@ class ChannelStore(MonitorStore, Protocol):
         """
         ...
 
+    async def managed_rules(self, channel: Channel) -> list[ManagedRule]:
+        """Return the rules of a channel that a rules file has made, by key; some may not exist any more."""
+        ...
+
     async def rule_audits(self, channel: Channel, limit: int) -> list[RuleAudit]:
         """Return the last changes to a channel's rules, newest first."""
         ...
@@ -177,7 +184,7 @@ class ChannelStore(MonitorStore, Protocol):
         ...
 
     async def history(self, channel: Channel, limit: int) -> list[Alert]:
-        """Return a channel's last alerts, newest first."""
+        """Return a channel's last alerts, newest first, without test alerts."""
         ...
 
     async def alert_audit(self, channel: Channel | None, alert_id: int | None) -> AlertAudit:
@@ -199,7 +206,7 @@ class ChannelStore(MonitorStore, Protocol):
         ...
 
     async def posted(self, channel: Channel, since: datetime) -> MessageCounts:
-        """Count a channel's messages: delivered since `since`, waiting, and dead-lettered."""
+        """Count a channel's messages, except those of test alerts: delivered since `since`, waiting, dead-lettered."""
         ...
 
     async def unposted_alerts(self) -> frozenset[int]:
@@ -237,7 +244,33 @@ class ChannelStore(MonitorStore, Protocol):
     ) -> None:
         """Record changes in one transaction, as MonitorStore does, with a person's rule changes and their notices.
 
-        Also raises ConflictError if a rule has changed since it was read, or if the new rule already exists in the
+        Also raises ConflictError if a rule changed after it was read, or if the new rule already exists in the
         channel.
+        """
+        ...
+
+
+class RulesFileStore(ChannelStore, Protocol):
+    """What applying a rules file reads and writes."""
+
+    async def channel_rules(self, channel: Channel) -> ChannelRules:
+        """Return all that a rules file is compared with in a channel."""
+        ...
+
+    async def managed_channels(self, team: str, file: str) -> list[Channel]:
+        """Return the channels of a workspace in which a file manages rules, by id."""
+        ...
+
+    async def teams(self) -> list[str]:
+        """Return the workspaces with rules or settings, by id."""
+        ...
+
+    async def apply_rules_file(
+        self, changes: Sequence[RulesFileChange], by: str, at: datetime, *, caps: RuleCaps
+    ) -> None:
+        """Apply a rules file to all its channels in one transaction.
+
+        Raises ConflictError if a channel's rules, their owners or its settings changed after they were read, and
+        RuleLimitError; then nothing is saved.
         """
         ...

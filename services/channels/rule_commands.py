@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
-from services.alerting.alert import EntryKind
+from services.alerting.alert import Alert, EntryKind
+from services.alerting.channel_settings import ChannelSettings
 from services.alerting.feedback import NoiseRate, noise_rate
 from services.alerting.notice import ChannelChange, Notice
 from services.alerting.open_alerts import OpenAlerts
 from services.alerting.ports import (
     ChannelRule,
+    ManagedRule,
     RuleAudit,
     RuleAuditKind,
     RuleCaps,
@@ -23,7 +25,7 @@ from services.channels.permissions import EVERYONE, Act, Permissions
 from services.channels.ports import ChannelStore
 from services.core.clock import Clock
 from services.core.concurrency import retry_on_conflict
-from services.core.errors import NoHistoryError, NotFoundError
+from services.core.errors import ManagedRuleError, NoHistoryError, NotFoundError
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC, Pair, Symbol
 from services.core.reason import Code, Reason
@@ -33,8 +35,9 @@ from services.rules.grammar import parse_new_rule, parse_rule
 from services.rules.market_service import MarketService
 from services.rules.rule import DEFAULT_RULES, Rule
 
-AUDITS_SHOWN = 3
+AUDITS_READ = 50  # newest changes of a channel's rules
 DEFAULT_CAPS = RuleCaps()
+LIST_HINT = "`/minerpulse rules` shows the rules."
 NAME_DIGITS = 12  # hex digits that distinguish two changes of the same instant
 Result = TypeVar("Result")
 
@@ -97,12 +100,18 @@ class RuleList:
         unreadable: Stored rules that cannot be parsed.
         audits: Last changes to the rules, newest first.
         noise: Noise votes by rule id, for rules with a judged alert.
+        alerts: By rule id, the open alert that the rule keeps open.
+        settings: Settings of the channel.
+        managed: By rule id, the rules that a rules file manages.
     """
 
     rules: tuple[ChannelRule, ...]
     unreadable: tuple[UnreadableRule, ...] = ()
     audits: tuple[RuleAudit, ...] = ()
     noise: Mapping[int, NoiseRate] = field(default_factory=dict)
+    alerts: Mapping[int, Alert] = field(default_factory=dict)
+    settings: ChannelSettings = field(default_factory=ChannelSettings)
+    managed: Mapping[int, ManagedRule] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -124,11 +133,15 @@ class RuleCommands:
     async def rule_list(self, channel: Channel) -> RuleList:
         """Return a channel's rules with unreadable ones, the last changes, and noise rates."""
         rules = await self.store.rules(channel)
+        alerts = [stored.alert for stored in await self.store.open_alerts(channel)]
         return RuleList(
             rules=tuple(rules),
+            alerts={hit.rule_id: alert for alert in alerts for hit in alert.hits if hit.active},
+            settings=(await self.store.channel(channel)).settings,
             noise=await noise_rates(self.store, channel, rules),
             unreadable=tuple(await self.store.unreadable_rules(channel)),
-            audits=tuple(await self.store.rule_audits(channel, AUDITS_SHOWN)),
+            audits=tuple(await self.store.rule_audits(channel, AUDITS_READ)),
+            managed={one.rule_id: one for one in await self.store.managed_rules(channel)},
         )
 
     async def authorize(self, channel: Channel, act: Act, by: str) -> None:
@@ -177,18 +190,19 @@ class RuleCommands:
         """Replace a rule by the given text; the next tick evaluates it.
 
         Its open alert stays open if pair, subject and side don't change; otherwise the rule leaves it.
-        Raises RuleError, NoHistoryError or NotFoundError.
+        Raises RuleError, NoHistoryError, NotFoundError or ManagedRuleError.
         """
         await self.authorize(channel, Act.CHANGE_RULES, by)
         rule, now = await self._parse_rule(text), self.clock.now()
 
         async def edit() -> EditResult:
             current, rules = await self.store.rule(channel, rule_id), await self.store.rules(channel)
+            await self._require_unmanaged(channel, [rule_id])
             duplicates = [other.id for other in rules if other.rule == rule]
             if duplicates:
                 return EditResult(rule_id=duplicates[0], before=str(current.rule), rule=rule, changed=False)
             open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
-            state = _update_alerts(open_alerts, current, rule, by)
+            state = update_alerts(open_alerts, current, rule, by)
             change = RuleChange(kind=RuleAuditKind.EDITED, channel_rule=current, by=by, rule=rule, state=state)
             await self._save(
                 channel, open_alerts, change, Reason.of(Code.RULE_EDITED, before=current.rule, after=rule), now
@@ -202,13 +216,14 @@ class RuleCommands:
         """Move every rule on a symbol to another symbol, as after a rename; open alerts and noise rates are kept.
 
         A rule that the channel already has on the other symbol is removed instead.
-        Raises NotFoundError if no rule watches `before`, and NoHistoryError if no source has prices of `after`.
+        Raises NotFoundError if no rule watches `before`, NoHistoryError if no source has prices of `after`, and
+        ManagedRuleError if a rules file manages one of the rules.
         """
         await self.authorize(channel, Act.CHANGE_RULES, by)
         now = self.clock.now()
         for pair in {moved_pair(one.rule.pair, before, after) for one in await self.store.rules(channel)}:
             if after in (pair.etf, pair.crypto):
-                await self._check_prices(pair, now)
+                await self.check_prices(pair, now)
 
         async def move() -> MoveResult:
             rules = await self.store.rules(channel)
@@ -230,8 +245,9 @@ class RuleCommands:
                     state = RuleState(firing=one.state.firing, fired_at=one.state.fired_at)
                     edited = RuleChange(kind=RuleAuditKind.EDITED, channel_rule=one, by=by, rule=rule, state=state)
                     changes.append(edited)
+            await self._require_unmanaged(channel, [one.channel_rule.id for one in changes])
             if not changes:
-                raise NotFoundError(f"No rule here watches {before}. `/minerpulse rules` lists the rules.")
+                raise NotFoundError(f"No rule here is on {before}. `/minerpulse rules` lists the rules.")
             for old, new in moved_pairs.items():
                 open_alerts.move(old, new, reason, by)
             notices = [change_notice(channel, by, reason, now)]
@@ -279,12 +295,13 @@ class RuleCommands:
         return await self._run(resume)
 
     async def remove_rule(self, channel: Channel, rule_id: int, by: str) -> ChannelRule | UnreadableRule:
-        """Remove a rule, and close the alert that it alone held open. Raises NotFoundError."""
+        """Remove a rule, and close the alert that it alone held open. Raises NotFoundError or ManagedRuleError."""
         await self.authorize(channel, Act.CHANGE_RULES, by)
         now = self.clock.now()
 
         async def remove() -> ChannelRule | UnreadableRule:
             channel_rule = await self.store.rule(channel, rule_id)
+            await self._require_unmanaged(channel, [rule_id])
             open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(channel), now)
             open_alerts.remove_rule(rule_id, by)
             change = RuleChange(kind=RuleAuditKind.REMOVED, channel_rule=channel_rule, by=by)
@@ -292,6 +309,25 @@ class RuleCommands:
             return channel_rule
 
         return await self._run(remove)
+
+    async def undo_add(self, channel: Channel, rule_id: int, text: str, by: str) -> ChannelRule | UnreadableRule:
+        """Remove a rule that was just added. Raises NotFoundError if it was changed since, or isn't there any more."""
+        rules = {one.id: one for one in await self.store.rules(channel)}
+        found = rules.get(rule_id)
+        if found is None or found.edition or str(found.rule) != text:
+            raise NotFoundError(f"Rule {rule_id} has since been changed or removed, so nothing was undone. {LIST_HINT}")
+        return await self.remove_rule(channel, rule_id, by)
+
+    async def undo_remove(self, channel: Channel, rule_id: int, text: str, by: str) -> AddResult:
+        """Add a removed rule again, with a new number. Raises NotFoundError if this channel's log has no such removal.
+
+        Raises RuleError, NoHistoryError or RuleLimitError like `add_rule`.
+        """
+        audits = await self.store.rule_audits(channel, AUDITS_READ)
+        newest = next((one for one in audits if one.rule_id == rule_id), None)
+        if newest is None or newest.kind is not RuleAuditKind.REMOVED or newest.before != text:
+            raise NotFoundError(f"Rule {rule_id} wasn't removed just now, so nothing was undone. {LIST_HINT}")
+        return await self.add_rule(channel, text, by)
 
     async def leave(self, channel: Channel, by: str) -> list[ChannelRule | UnreadableRule]:
         """Remove all rules and end all alerts of a channel that the app was removed from; return the rules.
@@ -321,13 +357,20 @@ class RuleCommands:
         await self.store.reconnect_channel(channel, self.clock.now())
         self.nudge()
 
+    async def _require_unmanaged(self, channel: Channel, rule_ids: Sequence[int]) -> None:
+        """Raise ManagedRuleError if a rules file manages one of these rules."""
+        for one in await self.store.managed_rules(channel):
+            if one.rule_id in rule_ids:
+                raise ManagedRuleError(one.rule_id, one.file, one.key)
+
     async def _parse_rule(self, text: str) -> Rule:
         rule = parse_new_rule(text, self.pair)
         if rule.pair != self.pair:
-            await self._check_prices(rule.pair, self.clock.now())
+            await self.check_prices(rule.pair, self.clock.now())
         return rule
 
-    async def _check_prices(self, pair: Pair, now: datetime) -> None:
+    async def check_prices(self, pair: Pair, now: datetime) -> None:
+        """Raise NoHistoryError if no source has prices of a pair."""
         view = await self.market.view(pair, now)
         if view.current.etf is None and view.current.crypto is None:
             raise NoHistoryError(Reason.of(Code.NO_PAIR_PRICES, pair=pair, problems=view.problems))
@@ -358,14 +401,14 @@ def change_notice(channel: Channel, by: str, change: Reason, now: datetime) -> N
     return Notice(id=0, channel=channel, name=name, content=content, opened_at=now, closed_at=now)
 
 
-def _update_alerts(
+def update_alerts(
     open_alerts: OpenAlerts, channel_rule: ChannelRule | UnreadableRule, rule: Rule, by: str
 ) -> RuleState:
     """Update or remove an edited rule in its alert, and return the rule's new state."""
     if (
         isinstance(channel_rule, ChannelRule)
         and channel_rule.state.firing
-        and _has_same_subject(rule, channel_rule.rule, channel_rule.state.firing)
+        and has_same_subject(rule, channel_rule.rule, channel_rule.state.firing)
     ):
         open_alerts.edit_rule(channel_rule.id, channel_rule.rule, rule, by)
         return RuleState(firing=channel_rule.state.firing, fired_at=channel_rule.state.fired_at)
@@ -386,7 +429,7 @@ def _overlap(rule: Rule, other: Rule) -> bool:
     return same_values and (rule.direction is other.direction or Direction.EITHER in (rule.direction, other.direction))
 
 
-def _has_same_subject(rule: Rule, before: Rule, side: Side) -> bool:
+def has_same_subject(rule: Rule, before: Rule, side: Side) -> bool:
     """Return whether an edited rule still has the same pair and subject, and watches this side."""
     watched = rule.direction is Direction.EITHER or rule.direction.value == side.value
     return watched and rule.pair == before.pair and rule.metric.subject == before.metric.subject
@@ -394,7 +437,7 @@ def _has_same_subject(rule: Rule, before: Rule, side: Side) -> bool:
 
 def _readable(channel_rule: ChannelRule | UnreadableRule) -> ChannelRule:
     if isinstance(channel_rule, UnreadableRule):
-        raise NotFoundError(f"Rule {channel_rule.id} cannot be read, so it is not watched; edit or remove it.")
+        raise NotFoundError(f"Rule {channel_rule.id} can't be read, so it isn't evaluated. Edit or remove it.")
     return channel_rule
 
 

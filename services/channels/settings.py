@@ -1,6 +1,6 @@
 """Commands that show and change a channel's settings; quiet hours and mutes, and the digest after them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -26,6 +26,7 @@ from services.core.errors import ChannelSettingError
 from services.core.identity import Channel
 from services.core.reason import Code, Reason
 from services.core.sessions import Sessions
+from services.delivery.pages import SinkDirectory
 from services.market.price_history import PriceHistory
 
 CHANGES_SHOWN = 5
@@ -62,6 +63,7 @@ class SettingCommands:
     clock: Clock
     nudge: Callable[[], None]
     permissions: Permissions = EVERYONE
+    sinks: SinkDirectory | None = None
 
     async def show(self, channel: Channel) -> ChannelView:
         """Return a channel's settings."""
@@ -94,13 +96,17 @@ class SettingCommands:
             changed = parse_setting(SettingInput(text=text, resolve=resolve_name, now=now), settings)[1]
             self.permissions.check_list(settings, changed, by)
             if changed.escalate_to == channel:
-                raise ChannelSettingError("Alerts are posted here already; escalate to another channel or a person.")
+                raise ChannelSettingError(
+                    "Nothing was changed: alerts are already posted here. Escalate to another channel or a person."
+                )
             if isinstance(changed.escalate_to, Channel) and changed.escalate_to.team != channel.team:
                 raise ChannelSettingError(
-                    "That channel is in another workspace; escalate to one of this, or to a person."
+                    "Nothing was changed: that channel is in another workspace. Escalate to a channel "
+                    "in this workspace, or to a person."
                 )
             if isinstance(changed.escalate_to, Channel) and changed.escalate_to != settings.escalate_to:
                 await self._check_accepts(changed.escalate_to)
+            await self.check_sinks(channel.team, {route.sink for route in changed.pages} - sinks_of(settings))
             return changed
 
         setting = " ".join(text.split())
@@ -108,11 +114,34 @@ class SettingCommands:
         ends_escalations = setting.lower() == f"{ACCEPT_ESCALATIONS} {OFF}"
         return await self._change(channel, change, entry, line=note, note=note, ends_escalations=ends_escalations)
 
+    async def check_sinks(self, team: str, sinks: Collection[str]) -> None:
+        """Raise ChannelSettingError if one of these sinks isn't defined."""
+        known = await self.sink_names(team) if sinks else {}
+        if unknown := sorted(sink for sink in sinks if sink not in known):
+            hint = f"Sinks: {', '.join(known)}." if known else "Your MinerPulse administrator defines sinks first."
+            raise ChannelSettingError(f"There is no sink “{unknown[0]}”, so nothing was changed. {hint}")
+
+    async def sink_names(self, team: str) -> Mapping[str, str]:
+        """Return the type of each sink that channels of a workspace can page, by name."""
+        return {} if self.sinks is None else await self.sinks.names(team)
+
+    async def test_page(self, channel: Channel, sink: str, by: str) -> str:
+        """Open and resolve a page titled TEST at a sink; return the sink's reference.
+
+        Raises ChannelSettingError, NotAllowedError or DeliveryError.
+        """
+        self.permissions.check(Act.CHANGE_SETTINGS, (await self.store.channel(channel)).settings, by)
+        found = None if self.sinks is None else await self.sinks.find(channel.team, sink)
+        if found is None:
+            await self.check_sinks(channel.team, {sink})
+            raise ChannelSettingError(f"The sink “{sink}” can't be used. `minerpulse doctor` says why.")
+        return await found[1].test(f"minerpulse/{channel.team}/test/{channel.id}", channel.id)
+
     async def _check_accepts(self, target: Channel) -> None:
         """Raise ChannelSettingError if a channel has not opted in to the escalations of others."""
         if not (await self.store.channel(target)).settings.accept_escalations:
             raise ChannelSettingError(
-                "That channel doesn't accept escalations. Ask an editor there to type "
+                "Nothing was changed: that channel doesn't accept escalations. Ask an editor there to type "
                 "`/minerpulse channel accept-escalations on`, then try again."
             )
 
@@ -173,7 +202,7 @@ class SettingCommands:
             if is_changed:
                 here = await self._update(stored, changed, entry, line=line, note=note)
                 await self.store.change_channel(here.after, entry, here.alerts, here.notice, others=others)
-            await self._release(channel, entry.at)
+            await self.release(channel, entry.at)
             return is_changed
 
         is_changed = await retry_on_conflict(save)
@@ -191,7 +220,7 @@ class SettingCommands:
     ) -> ChannelUpdate:
         """Return a change of a channel's settings with its line in the channel and in the threads of its alerts."""
         return ChannelUpdate(
-            after=self._with_settings(stored, changed, entry.at),
+            after=self.with_settings(stored, changed, entry.at),
             change=entry,
             alerts=await self._timeline_changes(stored.channel, entry, note) if note else [],
             notice=change_notice(stored.channel, entry.by, line, entry.at),
@@ -202,14 +231,15 @@ class SettingCommands:
         open_alerts.note_channel_change(note, entry.by)
         return open_alerts.changes()
 
-    def _with_settings(self, stored: StoredChannel, settings: ChannelSettings, now: datetime) -> StoredChannel:
+    def with_settings(self, stored: StoredChannel, settings: ChannelSettings, now: datetime) -> StoredChannel:
         """Return the channel with new settings; a silence starts at once, and only its release ends it."""
         if stored.is_silent(now):
             return replace(stored, settings=settings)
         sessions = self.history.sessions(now)
         return replace(stored, settings=settings, silent_from=next_silence_at(settings, now, sessions))
 
-    async def _release(self, channel: Channel, now: datetime) -> None:
+    async def release(self, channel: Channel, now: datetime) -> None:
+        """Release the messages that a channel withholds, if nothing silences it any more. Raises ConflictError."""
         stored = await self.store.channel(channel)
         if stored.is_silent(now):
             await apply_silence(self.store, stored, self.history.sessions(now), now)
@@ -264,3 +294,8 @@ def _digest(
     content = Digest(since=since, until=now, reason=reason, alerts=withheld.alerts, outages=outages)
     name = f"digest:{since.isoformat()}"
     return Notice(id=0, channel=channel, name=name, content=content, opened_at=now, closed_at=now)
+
+
+def sinks_of(settings: ChannelSettings) -> frozenset[str]:
+    """Return the sinks that a channel pages."""
+    return frozenset(route.sink for route in settings.pages)

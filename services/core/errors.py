@@ -7,6 +7,7 @@ MinerPulseError
 │   ├── NotFoundError             no rule or alert with this number exists here
 │   │   └── AlertNotFoundError    the database has no alert with this number in this channel
 │   ├── NotAllowedError           this person may not do this in this channel; carries who may
+│   ├── ManagedRuleError          a rule comes from a file, so it can only be changed there
 │   ├── RuleLimitError            the channel or the workspace has as many rules as it may have
 │   ├── TooManyRequestsError      this person asks for more at once than one person may
 │   └── MarketClosedError         there is no close to wait for; carries the next open
@@ -97,6 +98,13 @@ class ConfigurationError(MinerPulseError):
     """This installation or machine is not set up."""
 
 
+class InvalidSinkError(ConfigurationError):
+    """A sink can't be used as its operator defined it."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"Sink {name}: {problem}" if name else problem)
+
+
 class RuleError(UserInputError):
     """A rule cannot be parsed.
 
@@ -105,17 +113,41 @@ class RuleError(UserInputError):
         word: The wrong word; empty at the end of the text.
         offset: Position of the word in `text`, in characters.
         expected: What would have been valid.
+        role: What the word should have been, such as “threshold”; empty if it is not allowed at that place.
+        problem: What is wrong, as a sentence; empty if it follows from the word and its role.
+        remedy: What to do, as a sentence; empty if it follows from `expected`.
+        replacements: What the word probably means, the likeliest first.
     """
 
-    def __init__(self, text: str, *, word: str, offset: int, expected: str) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        word: str,
+        offset: int,
+        expected: str,
+        role: str = "",
+        problem: str = "",
+        remedy: str = "",
+        replacements: Sequence[str] = (),
+    ) -> None:
         self.text, self.word, self.offset, self.expected = text, word, offset, expected
-        shown = word if len(word) <= MAX_ECHO else f"{word[: MAX_ECHO - 1]}…"
-        found = f"“{shown}”" if word else "the end of the rule"
-        super().__init__(f"Cannot read {found}: expected {expected}.")
+        self.role, self.problem, self.replacements = role, problem, tuple(replacements)
+        self.remedy = remedy or f"Use {expected}."
+        super().__init__(f"{self.describe(lambda shown: f'“{shown}”')} {self.remedy}")
+
+    def describe(self, quote: Callable[[str], str]) -> str:
+        """Return what is wrong; `quote` formats the word."""
+        if self.problem:
+            return self.problem
+        if not self.word:
+            return f"The {self.role or 'end of the rule'} is missing."
+        shown = self.word if len(self.word) <= MAX_ECHO else f"{self.word[: MAX_ECHO - 1]}…"
+        return f"{quote(shown)} isn't {f'a valid {self.role}' if self.role else 'allowed here'}."
 
     @property
     def pointer(self) -> str:
-        """The rule and a second line that underlines the wrong word, for a fixed-width font."""
+        """The rule and a second line that underlines the wrong word, for a terminal."""
         return f"{self.text}\n{' ' * self.offset}{'^' * max(1, len(self.word))}"
 
 
@@ -153,6 +185,16 @@ class NotAllowedError(UserInputError):
         return f"{refusal} unless they are editors. Ask {people or 'someone from this workspace'}."
 
 
+class ManagedRuleError(UserInputError):
+    """A rule comes from a rules file, so it can only be edited or removed there; nothing was changed."""
+
+    def __init__(self, rule_id: int, file: str, key: str) -> None:
+        super().__init__(
+            f"Nothing was changed: rule {rule_id} is managed by {file}/{key}, so it can't be edited or removed here. "
+            f"Change it in {file}, which your MinerPulse administrator applies."
+        )
+
+
 class RuleLimitError(UserInputError):
     """The channel or the workspace has as many rules as it may have; nothing was added."""
 
@@ -166,7 +208,7 @@ class MarketClosedError(UserInputError):
 
     def __init__(self, next_open_at: datetime) -> None:
         self.next_open_at = next_open_at
-        super().__init__("The market is shut, so there is no close to wait for.")
+        super().__init__("The market is closed, so there is no close to wait for.")
 
 
 class SourceFault(Enum):
@@ -291,7 +333,7 @@ class SendDeadlineError(DeliveryError):
     """The message was not sent, because its deadline was over: another process may have sent it."""
 
     def __init__(self) -> None:
-        super().__init__("It could not be sent in time.", permanent=False, surely_not_posted=True)
+        super().__init__("It couldn't be sent in time.", permanent=False, surely_not_posted=True)
 
 
 class MessageRefusedError(DeliveryError):

@@ -1,8 +1,24 @@
 """Identifiers of people, groups and channels."""
 
 from dataclasses import dataclass
+from typing import Self
 
 ERASED_PERSON = "erased"  # stands for people whose data was erased; no member ID looks like it
+
+FILE_PREFIX = "file:"  # of a rules file that acts in a person's place; no member ID begins so
+
+
+class Person(str):
+    """The ID of a person who acts, with the name that Slack sent along; compares and is stored as the ID alone."""
+
+    __slots__ = ("name",)
+    name: str
+
+    def __new__(cls, id: str, name: str = "") -> Self:  # noqa: A002 -- what it is
+        """Return the person with this ID and name."""
+        person = super().__new__(cls, id)
+        person.name = name
+        return person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

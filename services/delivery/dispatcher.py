@@ -1,6 +1,7 @@
 """One attempt to deliver one message, and the handling of its outcome."""
 
 import logging
+import time
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,18 @@ from services.core.errors import (
     SendDeadlineError,
 )
 from services.core.identity import Channel
-from services.delivery.ports import AlertMessage, Delivery, NoticeMessage, Notifier, OutboxStore, ThreadMessage
+from services.delivery.ports import (
+    AlertMessage,
+    AttemptOutcome,
+    Delivery,
+    DeliveryMeter,
+    NoticeMessage,
+    Notifier,
+    OutboxStore,
+    ThreadMessage,
+)
+
+SINK = "slack"  # in metrics
 
 MIN_BACKOFF = timedelta(seconds=2)
 MAX_BACKOFF = timedelta(minutes=5)
@@ -56,13 +68,14 @@ class Dispatcher:
     store: OutboxStore
     notifier: Notifier
     clock: Clock
+    meter: DeliveryMeter | None = None
     _failures: Counter[Channel] = field(default_factory=Counter)  # consecutive failures of channels that accept nothing
     _unrecorded: dict[int, Accepted] = field(default_factory=dict)  # accepted, but the store failed; by delivery id
 
     async def deliver_one(self, delivery: Delivery, now: datetime) -> bool:
         """Try to send a message that is due at `now`; return whether Slack has it.
 
-        Does nothing if another process is sending it, or if it has changed since it was read.
+        Does nothing if another process is sending it, or if it changed after it was read.
         """
         leased = await self.store.mark_attempting(delivery, self._now(now))
         if leased is None:
@@ -75,6 +88,7 @@ class Dispatcher:
         return await self._send_and_record(leased, now)
 
     async def _send_and_record(self, delivery: Delivery, now: datetime) -> bool:
+        started_s = time.perf_counter()
         posted_id, unsure = delivery.message_id, delivery.attempting and delivery.message_id is None
         try:
             if unsure:
@@ -83,19 +97,33 @@ class Dispatcher:
                 raise SendDeadlineError  # noqa: TRY301 -- handled like the notifier's own
             message_id = await self._send(delivery, posted_id)
         except SendDeadlineError as error:
-            log.warning("%s is left to the next attempt: its deadline has passed", delivery.message.log_name)
+            log.warning(
+                "%s was not sent: its deadline has passed; the next attempt sends it", delivery.message.log_name
+            )
             await self.store.mark_failed(delivery, str(error), self._now(now), counts=False, unsure=unsure)
+            self._count(delivery, AttemptOutcome.RETRY, started_s)
             return False
         except DeliveryError as error:
-            await self._handle_error(delivery, error, self._now(now), unsure=unsure or not error.surely_not_posted)
+            unsure = unsure or not error.surely_not_posted
+            is_dead = await self._handle_error(delivery, error, self._now(now), unsure=unsure)
+            self._count(delivery, _outcome(error, is_dead=is_dead, unsure=unsure), started_s)
             return False
         except Exception as error:  # a message that cannot be rendered must not block others
             if not delivery.attempts:
                 log.exception("%s cannot be rendered; please report it", delivery.message.log_name)
-            await self._retry_later(delivery, error, self._now(now), unsure=unsure)
+            is_dead = await self._retry_later(delivery, error, self._now(now), unsure=unsure)
+            self._count(delivery, AttemptOutcome.GIVEN_UP if is_dead else AttemptOutcome.RETRY, started_s)
             return False
+        self._count(delivery, AttemptOutcome.SENT, started_s)
         await self._record_sent(Accepted(delivery=delivery, message_id=message_id), now)
         return True
+
+    def _count(self, delivery: Delivery, outcome: AttemptOutcome, started_s: float) -> None:
+        if self.meter is None:
+            return
+        accepted = outcome is AttemptOutcome.SENT and delivery.since is not None
+        latency = self.clock.now() - delivery.since if accepted and delivery.since else None
+        self.meter.count_attempt(SINK, outcome, time.perf_counter() - started_s, latency)
 
     async def _look_up(self, delivery: Delivery, now: datetime) -> tuple[str | None, bool]:
         """Return the id of a message that may have been posted, and whether that remains unknown."""
@@ -119,16 +147,18 @@ class Dispatcher:
         del self._unrecorded[delivery.id]
         self._log_recovery(delivery)
 
-    async def _handle_error(self, delivery: Delivery, error: DeliveryError, at: datetime, *, unsure: bool) -> None:
+    async def _handle_error(self, delivery: Delivery, error: DeliveryError, at: datetime, *, unsure: bool) -> bool:
+        """Record an error; return whether the message is dead-lettered."""
         match error:
             case MessageGoneError():
-                await self._repost(delivery, error, at)
+                return await self._repost(delivery, error, at)
             case MessageNotEditableError():
-                await self._stop_editing(delivery, error, at)
+                return await self._stop_editing(delivery, error, at)
             case MessageRefusedError():
-                await self._retry_later(delivery, error, at, unsure=unsure)
+                return await self._retry_later(delivery, error, at, unsure=unsure)
             case _:
                 await self._pause_channel(delivery, error, at, unsure=unsure)
+                return False
 
     async def _send(self, delivery: Delivery, posted_id: str | None) -> str:
         """Edit the posted message to its newest version, or post it if there is none."""
@@ -166,38 +196,41 @@ class Dispatcher:
 
     async def _retry_later(
         self, delivery: Delivery, error: Exception, at: datetime, *, gone: bool = False, unsure: bool = False
-    ) -> None:
-        """Back off with this message only; after the last attempt it is dead-lettered."""
+    ) -> bool:
+        """Back off with this message only; after the last attempt it is dead-lettered, which is returned."""
         problem = str(error) if isinstance(error, DeliveryError) else f"{type(error).__name__}: {error}"
         if delivery.attempts + 1 >= MAX_ATTEMPTS:
             _log_dead_letter(delivery, problem)
             await self.store.mark_dead(delivery, problem, at, unsure=unsure)
-            return
+            return True
         if not delivery.attempts:
             log.warning("%s failed and will be retried: %s", delivery.message.log_name, problem)
         is_permanent = isinstance(error, DeliveryError) and error.permanent
         wait = MAX_BACKOFF if is_permanent else backoff(delivery.key, delivery.attempts)
         wait = _settle_wait(wait, delivery, unsure=unsure)
         await self.store.mark_failed(delivery, problem, at + wait, gone=gone, unsure=unsure)
+        return False
 
-    async def _repost(self, delivery: Delivery, error: MessageGoneError, at: datetime) -> None:
+    async def _repost(self, delivery: Delivery, error: MessageGoneError, at: datetime) -> bool:
         """Post a deleted message again. A thread reply waits until its alert's message has been checked."""
         match delivery.message:
             case AlertMessage() | NoticeMessage():
                 await self.store.mark_failed(delivery, str(error), at, gone=True, counts=False)
+                return False
             case ThreadMessage():
-                await self._retry_later(delivery, error, at, gone=True)
+                return await self._retry_later(delivery, error, at, gone=True)
             case _:
                 assert_never(delivery.message)
 
-    async def _stop_editing(self, delivery: Delivery, error: MessageNotEditableError, at: datetime) -> None:
+    async def _stop_editing(self, delivery: Delivery, error: MessageNotEditableError, at: datetime) -> bool:
         """Leave a message that can no longer be edited as it is; only the resolution is posted again."""
         if delivery.message.is_final:
             await self.store.mark_failed(delivery, str(error), at, gone=True, counts=False)
-            return
+            return False
         name = delivery.message.log_name
         log.info("%s can no longer be edited; its thread and resolution are still posted: %s", name, error)
         await self.store.mark_dead(delivery, str(error), at)
+        return True
 
     def _log_recovery(self, delivery: Delivery) -> None:
         if delivery.attempts:
@@ -212,6 +245,14 @@ class Dispatcher:
     def _now(self, now: datetime) -> datetime:
         """Return the current time, but never before `now`, as the clock may be set back."""
         return max(now, self.clock.now())
+
+
+def _outcome(error: DeliveryError, *, is_dead: bool, unsure: bool) -> AttemptOutcome:
+    if is_dead:
+        return AttemptOutcome.GIVEN_UP
+    if unsure:
+        return AttemptOutcome.UNSURE
+    return AttemptOutcome.REFUSED if error.permanent else AttemptOutcome.RETRY
 
 
 def _send_deadline(delivery: Delivery) -> datetime | None:

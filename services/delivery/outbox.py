@@ -12,7 +12,7 @@ from services.core.clock import Clock
 from services.core.errors import DatabaseUnavailableError
 from services.core.identity import Channel
 from services.delivery.dispatcher import Dispatcher
-from services.delivery.ports import Delivery, Notifier, OutboxStore
+from services.delivery.ports import Delivery, DeliveryMeter, Notifier, OutboxStore
 
 MAX_CONCURRENT = 25  # concurrent sends in one process: more would only wait for each other in the database
 MAX_SLEEP = timedelta(seconds=30)  # longest sleep, in case a nudge gets lost
@@ -33,6 +33,7 @@ class Outbox:
     notifier: Notifier
     clock: Clock
     max_sleep: timedelta = MAX_SLEEP
+    meter: DeliveryMeter | None = None
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _stopping: bool = False
@@ -40,7 +41,7 @@ class Outbox:
     _dispatcher: Dispatcher = field(init=False)
 
     def __post_init__(self) -> None:
-        self._dispatcher = Dispatcher(store=self.store, notifier=self.notifier, clock=self.clock)
+        self._dispatcher = Dispatcher(store=self.store, notifier=self.notifier, clock=self.clock, meter=self.meter)
 
     def nudge(self) -> None:
         """Wake the loop, as a message may be due."""

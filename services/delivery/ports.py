@@ -1,7 +1,9 @@
 """Messages to deliver, and what delivery needs from storage and from Slack."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Protocol, TypeAlias
 
 from services.alerting.alert import Alert, TimelineEntry
@@ -80,6 +82,7 @@ class Delivery:
         attempts: Consecutive failures of the message itself.
         attempting: An earlier attempt may have posted it, as a crash cut it off or its response was lost.
         leased_until: End of this process's own attempt, None if it has started none.
+        since: When it became outdated; None if that was not read.
     """
 
     id: int
@@ -93,6 +96,7 @@ class Delivery:
     attempts: int
     attempting: bool
     leased_until: datetime | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +125,35 @@ class DeliveryProblem:
     messages: int
     since: datetime
     dead_lettered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedAlert:
+    """The message of an alert in a channel, by its id there."""
+
+    alert_id: int
+    channel: Channel
+    message_id: str
+
+
+class PermalinkStore(Protocol):
+    """What the look-up of permalinks reads and writes."""
+
+    async def messages_without_permalink(self, exclude: Collection[int], limit: int) -> list[PostedAlert]:
+        """Load messages of recent alerts that have no permalink, newest first, except of the alerts in `exclude`."""
+        ...
+
+    async def save_permalink(self, message: PostedAlert, permalink: str) -> None:
+        """Save the permalink of an alert's message, unless the message has been posted again since."""
+        ...
+
+
+class PermalinkSource(Protocol):
+    """Knows the address of each message."""
+
+    async def permalink(self, channel: Channel, message_id: str) -> str:
+        """Return the permalink of a message. Raises DeliveryError."""
+        ...
 
 
 class OutboxStore(Protocol):
@@ -194,6 +227,31 @@ class OutboxStore(Protocol):
 
     async def delivery_problems(self, team: str | None = None) -> list[DeliveryProblem]:
         """Return what only a person can fix, of one workspace or of all: paused channels first, then dead letters."""
+        ...
+
+
+class AttemptOutcome(Enum):
+    """How one attempt to deliver a message ended.
+
+    - SENT: accepted.
+    - RETRY: not accepted; it is tried again.
+    - UNSURE: the response was lost, so it may have been accepted; it is tried again.
+    - REFUSED: a person must fix the channel, the token or the message; it is tried again.
+    - GIVEN_UP: dead-lettered.
+    """
+
+    SENT = "sent"
+    RETRY = "retry"
+    UNSURE = "unsure"
+    REFUSED = "refused"
+    GIVEN_UP = "given_up"
+
+
+class DeliveryMeter(Protocol):
+    """Counts the attempts to deliver messages."""
+
+    def count_attempt(self, sink: str, outcome: AttemptOutcome, seconds: float, latency: timedelta | None) -> None:
+        """Count an attempt with its duration, and the time since the message was recorded if it was accepted."""
         ...
 
 

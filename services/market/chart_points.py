@@ -110,7 +110,9 @@ def common_rows(closes: Aligned, first: date | None = None, last: date | None = 
     end = len(closes) if last is None else np.searchsorted(closes.sessions, np.datetime64(last), side="right")
     known = int(begin) + np.flatnonzero(closes.complete[begin:end])
     if not len(known):
-        raise NoHistoryError(f"{closes.pair} have no session in common from {first or 'the start'} to {last or 'now'}.")
+        raise NoHistoryError(
+            f"{closes.pair} have no sessions in common from {first or 'the start'} to {last or 'now'}."
+        )
     return range(int(known[0]), int(known[-1]) + 1)
 
 

@@ -179,7 +179,7 @@ BETA = Unit(
 
 
 class Direction(Enum):
-    """The side on which a value must be for a rule to fire: for a spread, the side of bitcoin."""
+    """The side on which a value must be for a rule to fire: for a spread, above means that the ETF is ahead."""
 
     ABOVE = "above"
     BELOW = "below"
@@ -254,12 +254,13 @@ class Metric:
         scaled: Name of the metric that measures the same in units of its usual size; empty if there is none.
         retired: Windows that only rules of earlier releases have; these keep running.
         label: In the editor.
-        headline: Template of an alert's title. Fields: `etf` (`WGMI`), `etf_state` (`WGMI` or `WGMI closed`), `crypto`
-            (`bitcoin`), `Crypto` (`Bitcoin`), `spread` (`8.4 pp above bitcoin`), `value` (without its sign), `signed`
-            (with its sign), `side` (`above` or `below`), `move` (`up` or `down`), `window` (`over 5 days`),
-            `since` (` since Jul 20, 2015`, what the coin's high counts from; may be empty).
-        phrase: Template of an alert's topic, without numbers. Fields: `etf`, `crypto`, `Crypto`, `side`, `move`.
-        chart: Template of a chart's title. Fields: `window` (`5-day`), `Crypto`, `name`, `unit`.
+        headline: Template of an alert's title. Fields: `etf` (`WGMI`, or `WGMI closed`), `crypto` (`BTC`), `spread`
+            (`8.4 pp ahead of BTC`), `value` (without its sign), `signed` (with its sign), `ahead` (`ahead of` or
+            `behind`), `window` (`over 5 sessions`).
+        phrase: Template of an alert's topic, without numbers. Fields: `etf`, `crypto`, `ahead`, `side`, `move` (`up` or
+            `down`).
+        widened: What the alert's thread says if the value grows further: `Widened`, `Deepened`.
+        chart: Template of a chart's title. Fields: `window` (`5-session`), `crypto`, `name`, `unit`.
         example: A threshold in the text of a rule.
         examples: Rules in the help.
         note: A line of the help on rules.
@@ -285,6 +286,7 @@ class Metric:
     label: str
     headline: str
     phrase: str
+    widened: str = "Widened"
     chart: str = "{window} {name}, {unit}"
     example: str
     examples: tuple[str, ...] = field(default=())
@@ -341,9 +343,9 @@ SPREAD = Metric(
     live=lambda _aligned, measurement: measurement.spread,
     crypto_weight=lambda aligned: np.ones(len(aligned)),
     scaled="sigma",
-    label="spread: the ETF's return less bitcoin's",
-    headline="{etf_state} {spread} {window}",
-    phrase="{etf} {side} {crypto}",
+    label="Spread: ETF return minus BTC return",
+    headline="{etf} {spread} {window}",
+    phrase="{etf} {ahead} {crypto}",
     example="10pp",
     examples=("1d 8pp", "5d 15pp above clear 10pp"),
 )
@@ -354,9 +356,9 @@ RESIDUAL = Metric(
     series=residual_series,
     live=lambda _aligned, measurement: measurement.residual,
     crypto_weight=beta_series,
-    label="residual: less beta times bitcoin's",
-    headline="{etf_state} {value} {side} its beta to {crypto} {window}",
-    phrase="{etf} {side} its beta to {crypto}",
+    label="Residual: ETF return minus beta × BTC return",
+    headline="{etf} {value} {ahead} its {crypto} beta {window}",
+    phrase="{etf} {ahead} its {crypto} beta",
     example="10pp",
     examples=("20d residual 10pp for 10m",),
 )
@@ -387,9 +389,9 @@ Z = Metric(
     subject=DIVERGENCE,
     series=z_series,
     live=lambda _aligned, measurement: measurement.z,
-    label="z: the spread in robust standard deviations",
-    headline="{etf_state} {spread} {window}",
-    phrase="{etf} {side} {crypto}",
+    label="Robust z of the spread",
+    headline="{etf}–{crypto} spread at {signed} {window}",
+    phrase="{etf} {ahead} {crypto}",
     chart="{window} spread, robust z",
     retired=Retired(windows=LONG_WINDOWS, successor="sigma", threshold=_sigma_for_z),
     example="z3.5",
@@ -401,15 +403,15 @@ MOVE = Metric(
     unit=SIGMA,
     subject=DIVERGENCE,
     series=watched_sigma_series,
-    label="sigma: the spread in units of its usual size",
-    headline="{etf_state} {spread} {window}, {value}",
-    phrase="{etf} {side} {crypto}",
+    label="Sigma: the spread scaled by recent volatility",
+    headline="{etf}–{crypto} spread at {signed} {window}",
+    phrase="{etf} {ahead} {crypto}",
     chart="{window} move, σ",
     example="2.2sigma",
     examples=("1d 2.2sigma",),
     note=(
-        "`sigma` scales the spread by how much the pair has moved lately, so one threshold suits quiet and volatile "
-        "times. Moves of less than 1 pp count as 0."
+        "`sigma` scales the spread by the pair's recent volatility, so one threshold suits calm and volatile markets. "
+        "Spreads under 1 pp count as 0."
     ),
 )
 GAP = Metric(
@@ -418,9 +420,9 @@ GAP = Metric(
     windows=(),
     subject=Subject("gap"),
     implied=lambda gap: gap.implied,
-    label="gap: implied for the next open",
-    headline="{Crypto} implies {etf} {signed} at the open",
-    phrase="{crypto} implies {etf} {move} at the open",
+    label="Gap implied for the next open",
+    headline="implied {etf} gap {signed} for the next open",
+    phrase="implied {etf} gap {move}",
     example="5%",
     examples=("gap 5%",),
 )
@@ -432,10 +434,11 @@ DRAWDOWN = Metric(
     subject=Subject("drawdown"),
     series=lambda aligned, _window: drawdown_series(aligned.crypto, aligned.crypto_prior_high),
     live=_bitcoin_depth,
-    label="drawdown: bitcoin below its highest close",
-    headline="{Crypto} {value} below its highest close{since}",
-    phrase="{crypto} below its highest close",
-    chart="{Crypto} below its high, %",
+    label="BTC drawdown from its highest close",
+    headline="{crypto} drawdown {value} from its high",
+    phrase="{crypto} drawdown",
+    widened="Deepened",
+    chart="{crypto} drawdown, %",
     example="60%",
     examples=("drawdown 60%",),
 )
@@ -451,15 +454,16 @@ HASHPRICE = Metric(
         value=lambda measurement: measurement.mining.hashprice_change if measurement.mining else None,
         percentile=lambda measurement: measurement.mining.hashprice_percentile if measurement.mining else None,
     ),
-    label="hashprice: its change, without fees",
-    headline="Hashprice {move} {value} {window}",
+    label="Hashprice change, excluding fees",
+    headline="hashprice {signed} {window}",
     phrase="hashprice {move}",
+    widened="Extended",
     example="10%",
     examples=("20d hashprice 15% below",),
     note=(
-        "`hashprice` and `difficulty` are changes over the window, in percent: `above` where they rose, `below` where "
-        "they fell. Hashprice is without fees, of which no past is known. They are watched at night and at weekends "
-        "too; the time after a close counts to the next session."
+        "`hashprice` and `difficulty` are changes over the window, in percent: `above` means a rise, `below` a fall. "
+        "Hashprice excludes fees, which have no history. These rules also run at night and on weekends; the time after "
+        "a close belongs to the next session."
     ),
 )
 DIFFICULTY = Metric(
@@ -474,9 +478,10 @@ DIFFICULTY = Metric(
         value=lambda measurement: measurement.mining.difficulty_change if measurement.mining else None,
         percentile=lambda measurement: measurement.mining.difficulty_percentile if measurement.mining else None,
     ),
-    label="difficulty: its change",
-    headline="Difficulty {move} {value} {window}",
+    label="Difficulty change",
+    headline="difficulty {signed} {window}",
     phrase="difficulty {move}",
+    widened="Extended",
     example="10%",
     examples=("5d difficulty 5%",),
 )
@@ -491,14 +496,15 @@ CORRELATION_60 = Metric(
     fit=lambda measurement: measurement.latest_correlation,
     closes_only=True,
     direction=Direction.BELOW,
-    label="correlation: of 1-day returns over 60 sessions",
-    headline="{etf}'s correlation with {crypto} is {value} {window}",
-    phrase="{etf}'s correlation with {crypto} {side} its level",
+    label="Correlation of 1-session returns",
+    headline="{etf}–{crypto} correlation {value} {window}",
+    phrase="{etf}–{crypto} correlation {side} its threshold",
+    widened="Extended",
     example="0.4",
     examples=("60d correlation 0.4 below clear 0.5",),
     note=(
-        "`correlation` and `beta` are levels: the rule fires at the threshold on its side and clears 0.1 behind it. "
-        "They are decided at closes."
+        "`correlation` and `beta` are levels: a rule fires when the level crosses the threshold, and clears 0.1 beyond "
+        "it on the other side. They are evaluated at the close."
     ),
 )
 BETA_60 = Metric(
@@ -511,9 +517,10 @@ BETA_60 = Metric(
     fit=lambda measurement: measurement.latest_correlation,
     closes_only=True,
     direction=Direction.BELOW,
-    label="beta: to bitcoin, over 60 sessions",
-    headline="{etf}'s beta to {crypto} is {value} {window}",
-    phrase="{etf}'s beta to {crypto} {side} its level",
+    label="Beta to BTC",
+    headline="{etf} beta to {crypto} {value} {window}",
+    phrase="{etf} beta to {crypto} {side} its threshold",
+    widened="Extended",
     example="0.5",
     examples=("60d beta 0.5 below",),
 )
@@ -524,10 +531,11 @@ ETF = Metric(
     series=lambda aligned, window: returns(aligned.etf, anchors(aligned, window)),
     live=lambda _aligned, measurement: measurement.etf_return,
     rank=None,
-    label="etf: the ETF's return",
-    headline="{etf_state} {move} {value} {window}",
+    label="ETF return",
+    headline="{etf} {signed} {window}",
     phrase="{etf} {move}",
-    chart="The ETF, {window} return, %",
+    widened="Extended",
+    chart="ETF {window} return, %",
     example="10%",
     examples=("1d etf 10%",),
 )
@@ -538,10 +546,11 @@ BTC = Metric(
     series=lambda aligned, window: returns(aligned.crypto, anchors(aligned, window)),
     live=lambda _aligned, measurement: measurement.crypto_return,
     rank=None,
-    label="btc: bitcoin's return",
-    headline="{Crypto} {move} {value} {window}",
+    label="BTC return",
+    headline="{crypto} {signed} {window}",
     phrase="{crypto} {move}",
-    chart="{Crypto}, {window} return, %",
+    widened="Extended",
+    chart="{crypto} {window} return, %",
     example="5%",
     examples=("1d btc 5% below",),
 )

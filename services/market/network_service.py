@@ -63,9 +63,9 @@ class NetworkService:
         answers = await asyncio.gather(*(feed.read(now) for feed in self.feeds))
         checked = check_network_sources(answers, now)
         if checked is None:
-            problems = "; ".join(answer.problem for answer in answers if answer.problem) or "No source of it is set"
+            problems = "; ".join(answer.problem for answer in answers if answer.problem) or "No network source is set"
             remedy = "Try again in a minute." if self.feeds else "Your MinerPulse administrator can set one."
-            raise NoHistoryError(f"Nothing is known of the bitcoin network yet. {problems}.", remedy=remedy)
+            raise NoHistoryError(f"No bitcoin network data yet. {problems}.", remedy=remedy)
         return replace(checked, trust=self._waive_witness(checked.trust))
 
     async def history_for_rules(self, now: datetime) -> TrustedHistory:

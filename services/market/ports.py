@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import Enum
 from typing import Protocol, runtime_checkable
 
 from services.core.prices import Bars, Closes, Quote, Symbol
@@ -57,6 +58,23 @@ class CryptoSource(Protocol):
 
     async def quote(self, symbol: Symbol) -> Quote | None:
         """Fetch the last trade; None if the source has none."""
+        ...
+
+
+class RequestOutcome(Enum):
+    """How a request to a source ended."""
+
+    OK = "ok"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    RATE_LIMITED = "rate_limited"
+
+
+class RequestMeter(Protocol):
+    """Counts the requests to the sources."""
+
+    def count_request(self, source: str, outcome: RequestOutcome, seconds: float) -> None:
+        """Count one request that was sent, with its duration."""
         ...
 
 

@@ -177,6 +177,14 @@ class PriceHistory:
         sources: tuple[EquitySource | CryptoSource, ...] = (*self.equities, *self.cryptos)
         return frozenset(one.name for one in sources if isinstance(one, HasKey) and one.key_refused)
 
+    def quarantined(self) -> dict[Symbol, int]:
+        """Count the quarantined prices of each watched symbol."""
+        return {
+            symbol: len(consensus.quarantined)
+            for symbol, (_, consensus) in self._consensus.items()
+            if symbol in self._watched
+        }
+
     def source_health(self, symbol: Symbol, now: datetime) -> tuple[SourceHealth, ...]:
         """Return the health of each source of a symbol from its latest answer; makes no requests."""
         feeds: Sequence[CoinFeeds | EquityFeeds] = self._crypto_feeds if symbol in COINS else self._equity_feeds

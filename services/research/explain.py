@@ -73,7 +73,7 @@ def explain(legs: Legs, window: Window, etf: Bars | Closes, crypto: Bars | Close
     """
     known = legs.until_complete()
     if not len(known.aligned):
-        raise NoHistoryError(f"{legs.aligned.pair} and {legs.proxy} have no session in common.")
+        raise NoHistoryError(f"{legs.aligned.pair} and {legs.proxy} have no sessions in common.")
     fits = fit_betas(known, LOOKBACK)
     attribution = attribute_return(known, window, lookback=LOOKBACK, fits=fits)
     if isinstance(attribution, NotMeasured):

@@ -14,7 +14,16 @@ from services.core.sessions import Sessions
 from services.market.align import Aligned, Exclusion, PriorHigh
 from services.market.basis import Basis, daily_closes
 from services.market.chart_points import common_rows
-from services.market.measure import Drawdown, NotMeasured, Window, drawdown, drawdown_series
+from services.market.measure import (
+    Drawdown,
+    Measurement,
+    NotMeasured,
+    Window,
+    drawdown,
+    drawdown_series,
+    measure,
+    spread_series,
+)
 from services.research.attribution import LOOKBACK, Attribution, Legs, attribute_return, fit_betas
 from services.research.explain import Explanation, explain
 from services.research.track_record import Backtest, build_backtest
@@ -24,6 +33,7 @@ from services.rules.rule import Rule
 
 ATTRIBUTION_WINDOWS = (Window.D20, Window.D60, Window.D252, Window.YTD)  # of the attribution table
 EXPLAINED_WINDOW = Window.YTD
+RECENT_SESSIONS = 60  # of a window's recent spreads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,12 +83,21 @@ class DrawdownSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WindowSpread:
+    """The spread over one window at the last session, and at each of the last 60 sessions; NaN without a price."""
+
+    measured: Measurement | NotMeasured
+    recent: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Findings on a range of sessions.
 
     Attributes:
         curve: Indexed returns of both legs with one series per rule.
         sessions: Sessions with both prices, of `requested` ones.
+        spreads: One per window, at the last session.
         backtests: One per rule.
         explanation: Explanation of the year to date, or the reason why there is none.
         attributions: Attribution per window; empty without an explanation.
@@ -90,6 +109,7 @@ class Report:
     curve: IndexedReturns
     sessions: int
     requested: int
+    spreads: tuple[WindowSpread, ...]
     backtests: tuple[Backtest, ...]
     explanation: Explanation | Reason | str
     attributions: tuple[Attribution | NotMeasured, ...]
@@ -116,6 +136,7 @@ def build_report(
         curve=indexed_returns_over(known, rows, [replayed_series(known, rows, replayed) for replayed in outcome.rules]),
         sessions=outcome.sessions,
         requested=len(requested),
+        spreads=tuple(_window_spread(known, window) for window in Window),
         backtests=tuple(build_backtest(known, replayed) for replayed in outcome.rules),
         explanation=explanation,
         attributions=attributions,
@@ -126,6 +147,11 @@ def build_report(
         ),
         sources=(known.etf_source, known.crypto_source),
     )
+
+
+def _window_spread(known: Aligned, window: Window) -> WindowSpread:
+    recent = spread_series(known, window)[-RECENT_SESSIONS:]
+    return WindowSpread(measured=measure(known, window), recent=tuple(recent.tolist()))
 
 
 def _requested_sessions(aligned: Aligned, first: date | None, last: date | None) -> NDArray[np.datetime64]:

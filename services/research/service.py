@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from math import isclose
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from services.core.concurrency import gather_all
 from services.core.errors import DataError, NoHistoryError, ReplayError, SourceError
 from services.core.prices import AI_PROXY, WGMI_BTC, Closes, Pair, Quote, Symbol, to_datetime
 from services.core.reason import Code, Reason, all_of
+from services.core.statistics import LOOKBACK_SESSIONS
 from services.core.trust import TRUSTED, Trust
 from services.market.align import Aligned, Exclusion
 from services.market.basis import Basis, pair_basis
@@ -21,6 +23,7 @@ from services.market.chart_points import common_rows
 from services.market.consensus.closes import LegHistory
 from services.market.live_pair import LivePair, trade_near
 from services.market.measure import Window
+from services.market.metrics import Series
 from services.market.mining_economics import hashprice
 from services.market.mining_power import NO_ROWS, PowerEstimate, estimate_power, power_rows
 from services.market.network_checks import DIFFICULTY_TOLERANCE, CheckedNetwork
@@ -32,7 +35,7 @@ from services.research.attribution import IntradayAttribution, Legs, attribute_i
 from services.research.explain import Explanation, explain
 from services.research.holdings_report import HoldingsReporter
 from services.research.report import DrawdownSummary, Report, ReportInput, build_report, summarize_drawdowns
-from services.research.track_record import Backtest, backtest
+from services.research.track_record import RECORD_SESSIONS, Backtest, backtest
 from services.research.tune import HalfRateRule, RateTarget, RuleDiff, TunedRule, half_rate_rule, tune_with_diffs
 from services.rules.chart_series import IndexedReturns, indexed_returns_over, replayed_series
 from services.rules.decide import Change
@@ -68,11 +71,16 @@ class ExplainResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestResult:
-    """A backtest of one rule, with the curve to draw."""
+    """A backtest of one rule, with the curve to draw.
+
+    Attributes:
+        left_out: Sessions without both prices, which are not counted.
+    """
 
     backtest: Backtest
     curve: IndexedReturns
     provenance: Provenance
+    left_out: tuple[Exclusion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +170,8 @@ class ResearchService:
         explanation = explain(legs, window, *prices, self.history.sessions(now))
         rows = legs.until_complete().aligned
         intraday, no_intraday_reason = await self._intraday(pair, legs, proxy, now)
-        provenance = self._provenance(rows, pair.etf, pair.crypto, proxy)
+        basis = pair_basis(rows, loading=pair.crypto.loading)
+        provenance = replace(self._provenance(rows, pair.etf, pair.crypto, proxy), basis=basis)
         return ExplainResult(
             explanation=explanation, provenance=provenance, intraday=intraday, no_intraday_reason=no_intraday_reason
         )
@@ -175,7 +184,8 @@ class ResearchService:
         pair = await self._pair_history(rule.pair, now)
         closes = await self.network_service.with_network_history(pair.aligned, rule.metric, now)
         result, curve = await asyncio.to_thread(backtest_with_curve, closes, rule)
-        return BacktestResult(backtest=result, curve=curve, provenance=self._pair_provenance(pair, pair.aligned))
+        provenance = self._pair_provenance(pair, pair.aligned)
+        return BacktestResult(backtest=result, curve=curve, provenance=provenance, left_out=closes.exclusions)
 
     async def report(self, rules: Sequence[Rule], first: date | None, last: date | None, now: datetime) -> ReportResult:
         """Report on the sessions from `first` to `last`, in a worker thread. Raises NoHistoryError and ReplayError."""
@@ -239,7 +249,7 @@ class ResearchService:
         pair = await self._pair_history(self.pair, now)
         known = np.flatnonzero(pair.aligned.complete)
         if not len(known):
-            raise NoHistoryError(f"{self.pair} have no session in common.")
+            raise NoHistoryError(f"{self.pair} have no sessions in common.")
         rows = pair.aligned.head(int(known[-1]) + 1)
         return DrawdownResult(
             session=rows.sessions[-1].astype(object),
@@ -346,23 +356,47 @@ def backtest_with_curve(aligned: Aligned, rule: Rule) -> tuple[Backtest, Indexed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RulePreview:
-    """Firings of a rule at session closes from `since` to `until`, and the last of them.
+    """What a rule would have done at the closes of the last two years.
 
-    `loading`: older prices are still being loaded. `since` is None, with a `reason`, if the rule cannot be replayed.
+    Attributes:
+        since, until: First and last measured session of them; None, with a `reason`, if the rule can't be replayed.
+        sessions: The measured sessions.
+        fired_on: The sessions at which it would have fired.
+        median_length: The median duration of these episodes in sessions; None without one.
+        last_firing: The last firing of the whole history.
+        value: The value at the last measured close, in the rule's unit.
+        loading: Older prices are still being loaded.
+        against: The firings that the saved rule doesn't have, and its own; None without a saved rule on this pair.
     """
 
     rule: Rule
     since: date | None = None
     until: date | None = None
-    firings: int = 0
+    sessions: int = 0
+    fired_on: tuple[date, ...] = ()
+    median_length: float | None = None
     last_firing: Step | None = None
+    value: float | None = None
     reason: Reason | str = ""
     simulated: bool = False
     loading: bool = False
+    against: RuleDiff | None = None
+
+    @property
+    def firings(self) -> int:
+        """How often the rule would have fired."""
+        return len(self.fired_on)
+
+    @property
+    def per_year(self) -> float | None:
+        """Firings a year; None if less than a year is measured."""
+        return self.firings * LOOKBACK_SESSIONS / self.sessions if self.sessions >= LOOKBACK_SESSIONS else None
 
 
-async def preview_rule(market: MarketService, rule: Rule, default_pair: Pair, now: datetime) -> RulePreview:
-    """Replay a rule over all sessions since the ETF's listing, in a worker thread. Raises NoHistoryError.
+async def preview_rule(
+    market: MarketService, rule: Rule, default_pair: Pair, now: datetime, saved: Rule | None = None
+) -> RulePreview:
+    """Replay a rule over all closes in a worker thread, beside the `saved` one. Raises NoHistoryError.
 
     Hold times count as zero, because only closes are known. A person types many symbols before the right one, so prices
     are fetched only for watched pairs and the default pair.
@@ -375,26 +409,47 @@ async def preview_rule(market: MarketService, rule: Rule, default_pair: Pair, no
     if not market.has_history(rule.pair) and rule.pair != default_pair:
         return RulePreview(rule=rule, reason=Reason.of(Code.PRICES_NOT_FETCHED, pair=rule.pair))
     closes = await market.mining.with_network_history(await market.closes(rule.pair, now), rule.metric, now)
-    preview = await asyncio.to_thread(_preview, closes, rule, simulated=market.history.simulated)
-    return replace(preview, loading=market.history.is_loading(rule.pair.crypto, now))
+    preview = await asyncio.to_thread(_preview, closes, rule, rule.metric.series, simulated=market.history.simulated)
+    loading = market.history.is_loading(rule.pair.crypto, now)
+    if saved is None or saved == rule or saved.pair != rule.pair or preview.since is None:
+        return replace(preview, loading=loading)
+    before = await preview_rule(market, saved, default_pair, now)
+    return replace(preview, loading=loading, against=None if before.since is None else _difference(preview, before))
 
 
-def _preview(closes: Aligned, rule: Rule, *, simulated: bool) -> RulePreview:
+def _difference(preview: RulePreview, before: RulePreview) -> RuleDiff:
+    return RuleDiff(
+        against=before.rule,
+        added=tuple(day for day in preview.fired_on if day not in before.fired_on),
+        removed=tuple(day for day in before.fired_on if day not in preview.fired_on),
+    )
+
+
+def _preview(closes: Aligned, rule: Rule, series: Series, *, simulated: bool) -> RulePreview:
+    """Replay the whole history, so that no episode begins at the edge of the two years."""
     try:
         (replayed,) = replay(closes, [rule]).rules
     except ReplayError as error:
         return RulePreview(rule=rule, reason=error.reason, simulated=simulated)
-    if replayed.measured_range is None:
+    first = max(0, len(closes) - RECORD_SESSIONS)
+    values = series(closes, rule.window or Window.D1)
+    measured = first + np.flatnonzero(np.isfinite(values[first:]))
+    if not len(measured):
         return RulePreview(
-            rule=rule, reason=Reason.of(Code.NO_HISTORY_FOR_METRIC, metric=rule.metric.name), simulated=simulated
+            rule=rule, reason=Reason.of(Code.TOO_LITTLE_HISTORY, metric=rule.metric.name), simulated=simulated
         )
-    since, until = replayed.measured_range
+    fired = [step for step in replayed.steps if step.change is Change.FIRING]
+    edge = closes.sessions[first].item()
+    lengths = [length for step, length in zip(fired, replayed.episode_lengths, strict=True) if step.session >= edge]
     return RulePreview(
         rule=rule,
-        since=since,
-        until=until,
-        firings=replayed.episodes,
-        last_firing=next((step for step in reversed(replayed.steps) if step.change is Change.FIRING), None),
+        since=closes.sessions[measured[0]].item(),
+        until=closes.sessions[measured[-1]].item(),
+        sessions=len(measured),
+        fired_on=tuple(step.session for step in fired if step.session >= edge),
+        median_length=median(lengths) if lengths else None,
+        last_firing=fired[-1] if fired else None,
+        value=float(values[measured[-1]]),
         simulated=simulated,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import NamedTuple
@@ -13,19 +13,32 @@ from numpy.typing import NDArray
 from services.core.errors import ReplayError, RuleError
 from services.core.intervals import CountRange, Dispersion, count_range, dispersion_of
 from services.core.prices import Pair
-from services.core.scan import Scanner, words
+from services.core.scan import Scanner, Word, words
 from services.core.statistics import LOOKBACK_SESSIONS
 from services.core.text import counted
 from services.market.align import Aligned
 from services.market.measure import Window
 from services.market.metrics import METRICS, SPREAD, Direction, Metric
+from services.rules.grammar import parse_window
 from services.rules.replay import check_network
 from services.rules.rule import Flags, Rule, levels_of, with_threshold
 
 SEARCH_RADIUS = 10  # steps around the bisected threshold: the count is not strictly monotonic in it
 PER_YEAR = {"day": 252, "week": 52, "month": 12, "quarter": 4, "year": 1}
 EXAMPLE = "5d 2/month"
+LONGEST_RATE = 4  # words, as in `2 alerts per month`
 MAX_RATE_LENGTH = len("9999.99")
+_COUNTS = {"once": "1", "one": "1", "twice": "2", "two": "2", "three": "3"}
+_SPANS = {
+    "wk": "week",
+    "mo": "month",
+    "mth": "month",
+    "qtr": "quarter",
+    "yr": "year",
+    "y": "year",
+    "m": "month",
+    "w": "week",
+}
 _WINDOWS = {member.value: member for member in Window}
 _DIRECTIONS = {member.value: member for member in Direction}
 
@@ -44,11 +57,11 @@ def parse_target(text: str, template: Rule) -> RateTarget:
     `template` gives the pair and everything that the text does not set.
     """
     rule, per_year, direction = replace(template, window=None, metric=SPREAD), None, None
-    for typed, offset in words(text):
-        word = typed.lower()
+    for typed, offset in _rate_words(text):
+        word = "".join(typed.lower().split())
         rate = _parse_rate(word)
-        if word in _WINDOWS:
-            rule = replace(rule, window=_WINDOWS[word])
+        if window := parse_window(typed):
+            rule = replace(rule, window=window)
         elif (metric := METRICS.get(word)) is not None and metric.series:
             rule = replace(rule, metric=metric)
         elif word in _DIRECTIONS:
@@ -57,24 +70,44 @@ def parse_target(text: str, template: Rule) -> RateTarget:
             per_year = rate
         else:
             expected = f"a window, a metric or a rate, as in “{EXAMPLE}”"
-            raise RuleError(text, word=typed, offset=offset, expected=expected)
+            raise RuleError(text, word=typed, offset=offset, expected=expected, role="rate")
     if per_year is None:
-        raise _incomplete(text, f"how many alerts, as in “{EXAMPLE}” or 10/year")
+        raise _incomplete(text, f"a number of alerts, as in “{EXAMPLE}” or 10/year", "rate")
     rule = replace(rule, direction=direction or rule.metric.direction)
     return RateTarget(rule=_watchable(rule, text), per_year=per_year)
+
+
+def _rate_words(text: str) -> Iterator[Word]:
+    """Return the words of a target without commas and periods; a window or a rate of several words is one word."""
+    parts = [Word(word.text.rstrip(",.;"), word.at) for word in words(text)]
+    at = 0
+    while at < len(parts):
+        size = _size_of_phrase([part.text.lower() for part in parts[at : at + LONGEST_RATE]])
+        last = parts[at + size - 1]
+        yield Word(text[parts[at].at : last.at + len(last.text)], parts[at].at)
+        at += size
+
+
+def _size_of_phrase(found: list[str]) -> int:
+    """Return how many of these words are one rate or window, as in `2 per month` and `5 days`."""
+    for size in range(len(found), 1, -1):
+        phrase = "".join(found[:size])
+        if _parse_rate(phrase) or (size == len(("5", "days")) and found[0].isdigit() and parse_window(phrase)):
+            return size
+    return 1
 
 
 def _watchable(rule: Rule, text: str) -> Rule:
     """Return the rule as its metric is watched. Raises RuleError if that is not possible."""
     metric = rule.metric
     if metric.unit.is_level and rule.direction is Direction.EITHER:
-        raise _incomplete(text, f"“above” or “below”: a {metric.name} is a level, with one side")
+        raise _incomplete(text, f"“above” or “below”: a {metric.name} is a level, with one side", "side")
     if metric.windowed and rule.window is None:
-        raise _incomplete(text, f"a window ({' '.join(_WINDOWS)}), as in “{EXAMPLE}”")
+        raise _incomplete(text, f"a window ({' '.join(_WINDOWS)}), as in “{EXAMPLE}”", "window")
     retired = metric.retired.windows if metric.retired else ()
     windows = [window for window in metric.windows if window not in retired]
     if metric.windowed and rule.window not in windows:
-        raise _incomplete(text, f"a window of {metric.name} ({' '.join(window.value for window in windows)})")
+        raise _incomplete(text, f"a window of {metric.name} ({' '.join(window.value for window in windows)})", "window")
     rule = rule if metric.windowed else replace(rule, window=None)
     return replace(rule, at_close=True, hold=timedelta(0)) if metric.closes_only else rule
 
@@ -82,8 +115,11 @@ def _watchable(rule: Rule, text: str) -> Rule:
 def _parse_rate(word: str) -> float | None:
     """Return the yearly rate of a word such as `2/month` or `0.5/week`; None if it is no rate above zero."""
     scanner = Scanner(word)
-    number, slash, span = scanner.number(), scanner.skip("/"), scanner.rest
-    if not slash or span not in PER_YEAR or not 0 < len(number) <= MAX_RATE_LENGTH:
+    number = scanner.number() or _COUNTS.get(scanner.skip(*_COUNTS), "")
+    scanner.skip("x", "times", "alerts", "alert")
+    per = scanner.skip("/", "per", "every", "each", "an", "a")
+    span = _SPANS.get(scanner.rest, scanner.rest)
+    if not per or span not in PER_YEAR or not 0 < len(number) <= MAX_RATE_LENGTH:
         return None
     return float(number) * PER_YEAR[span] or None
 
@@ -97,8 +133,9 @@ def print_target(target: RateTarget) -> str:
     return " ".join([*words, f"{target.per_year:.6g}/year"])
 
 
-def _incomplete(text: str, expected: str) -> RuleError:
-    return RuleError(text, word="", offset=len(text.rstrip()) + 1 if text.strip() else 0, expected=expected)
+def _incomplete(text: str, expected: str, role: str = "") -> RuleError:
+    offset = len(text.rstrip()) + 1 if text.strip() else 0
+    return RuleError(text, word="", offset=offset, expected=expected, role=role)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,7 +319,7 @@ def _series(aligned: Aligned, rule: Rule) -> tuple[NDArray[np.float64], NDArray[
     """Return the known values of a rule's metric, and their rows. Raises ReplayError for a gap rule."""
     series = rule.metric.series
     if series is None:
-        raise ReplayError(f"“{rule}” is measured only while the ETF is shut; a replay decides at session closes.")
+        raise ReplayError(f"“{rule}” is measured only while the market is closed; a replay evaluates session closes.")
     check_network(aligned, rule)
     values = series(aligned, rule.window or Window.D1)
     known = np.flatnonzero(np.isfinite(values))

@@ -129,7 +129,7 @@ class MarketView:
         """Return the prices behind a rule's observation. Raises ValueError if there are none."""
         snapshot = self.snapshot_for(rule)
         if snapshot is None or snapshot.etf is None or snapshot.crypto is None:
-            raise ValueError(f"{rule} has nothing to look at")
+            raise ValueError(f"{rule} has nothing to evaluate")
         if rule.metric.implied and self.crypto is not None:
             return snapshot.etf, stamp_of(self.crypto)
         return snapshot.etf, snapshot.crypto

@@ -87,7 +87,7 @@ def replay(aligned: Aligned, rules: Sequence[Rule], *, first: date | None = None
         )
     for rule in rules:
         if rule.pair != aligned.pair:
-            raise ReplayError(f"“{rule}” names {rule.pair}, but the prices are of {aligned.pair}; leave the pair out.")
+            raise ReplayError(f"“{rule}” is on {rule.pair}, but the prices are for {aligned.pair}. Omit the pair.")
     days = aligned.sessions[begin:end]
     sessions = int(aligned.complete[begin:end].sum())
     if not sessions:
@@ -111,14 +111,14 @@ def replay(aligned: Aligned, rules: Sequence[Rule], *, first: date | None = None
 def check_network(aligned: Aligned, rule: Rule) -> None:
     """Raise ReplayError if a rule needs the bitcoin network and its history is missing."""
     if rule.metric.needs_network and aligned.network is None:
-        raise ReplayError(f"“{rule}” needs the past of the bitcoin network, which no source here has.")
+        raise ReplayError(f"“{rule}” needs past bitcoin network data, which no source here has.")
 
 
 def _replay_rule(aligned: Aligned, rule: Rule, begin: int, end: int) -> RuleReplay:
     window = rule.window or Window.D1
     series = rule.metric.series
     if series is None:
-        raise ReplayError(f"“{rule}” is measured only while the ETF is shut; a replay decides at session closes.")
+        raise ReplayError(f"“{rule}” is measured only while the market is closed; a replay evaluates session closes.")
     check_network(aligned, rule)
     column, levels = series(aligned, window), levels_of(rule)
     measured = begin + np.flatnonzero(np.isfinite(column[begin:end]))

@@ -5,42 +5,60 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
+from services.core.clock import Clock
 from services.storage import schema
 from services.storage.alerts import AlertRepository
 from services.storage.channels import ChannelRepository
+from services.storage.copies import Moved, Restored, back_up, move, restore
 from services.storage.engine import Database, DatabaseMissingError
+from services.storage.exports import ExportRepository
 from services.storage.file_lock import database_lock
 from services.storage.installations import InstallationRepository, TokenCipher, generate_key
+from services.storage.managed_rules import ManagedRuleRepository
 from services.storage.market_data import HistoryRepository
 from services.storage.outbox import OutboxRepository
 from services.storage.outbox_queries import OutboxQueries
+from services.storage.pages import PageRepository
 from services.storage.processed_keys import ProcessedKeyRepository
 from services.storage.retention import RetentionRepository
 from services.storage.rules import RuleRepository
+from services.storage.schema import SchemaStatus
+from services.storage.sinks import SinkRepository
+from services.storage.status_counts import StatusRepository
 from services.storage.ticks import TickRepository
 from services.storage.url import parse_url, sqlite_path
 
 __all__ = [
     "DatabaseMissingError",
+    "Moved",
+    "Restored",
+    "SchemaStatus",
     "SqlStore",
+    "back_up",
     "database_lock",
     "database_path",
     "generate_key",
     "migrate",
-    "schema_is_current",
+    "move",
+    "read_schema_status",
+    "restore",
 ]
 
 
 class SqlStore(
     HistoryRepository,
     RuleRepository,
+    ManagedRuleRepository,
     AlertRepository,
     TickRepository,
     ChannelRepository,
     OutboxRepository,
     OutboxQueries,
+    PageRepository,
     ProcessedKeyRepository,
     RetentionRepository,
+    StatusRepository,
+    ExportRepository,
 ):
     """The implementation of every store protocol on one database; create it with `open`.
 
@@ -78,6 +96,10 @@ class SqlStore(
         """Return the installations in the same database; their tokens are encrypted with these keys, newest first."""
         return InstallationRepository(self._database, TokenCipher(keys))
 
+    def sinks(self, keys: Sequence[str], clock: Clock) -> SinkRepository:
+        """Return the sinks of workspaces in the same database; their secrets are encrypted with these keys."""
+        return SinkRepository(self._database, TokenCipher(keys), clock)
+
     async def aclose(self) -> None:
         """Close every connection; the store cannot be used afterwards."""
         await self._database.close()
@@ -96,14 +118,22 @@ async def migrate(url: str) -> None:
         await database.close()
 
 
-async def schema_is_current(url: str) -> bool:
-    """Return whether a database has this program's schema. Raises DatabaseUnavailableError."""
-    database = Database(url)
+async def read_schema_status(url: str) -> SchemaStatus:
+    """Return how a database's schema compares with this program's; a missing SQLite file is empty, and not created.
+
+    Raises DatabaseUnavailableError if the database cannot be used, is newer, or belongs to another program.
+    """
+    try:
+        database = Database(url, create=False)
+    except DatabaseMissingError:
+        return SchemaStatus.EMPTY
     try:
         async with database.read() as tx:
-            return await tx.run_sync(schema.schema_status) is schema.SchemaStatus.CURRENT
+            status = await tx.run_sync(schema.schema_status)
     finally:
         await database.close()
+    schema.require_usable(status, database.name)
+    return status
 
 
 def database_path(url: str) -> Path | None:

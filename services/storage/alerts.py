@@ -31,7 +31,8 @@ from services.storage.codec import (
     write_entry,
 )
 from services.storage.outbox import bump_version, enqueue, has_root_message
-from services.storage.outbox_queries import same_channel
+from services.storage.outbox_queries import NO_DRILL, same_channel
+from services.storage.page_rows import add_pages, bump_pages, page_statuses
 from services.storage.repository import Repository, channel_columns, in_channel, insert_row, upsert
 
 log = logging.getLogger(__name__)
@@ -65,15 +66,15 @@ class AlertRepository(Repository):
             return self._readable(await tx.execute(query))
 
     async def closed_alerts(self, pair: Pair, since: datetime) -> list[StoredAlert]:
-        """Load the alerts on a pair that were closed since then, oldest first."""
-        ended = (_alerts.pair == str(pair), _alerts.closed_at >= since)
+        """Load the alerts on a pair that were closed since then, oldest first, without test alerts."""
+        ended = (_alerts.pair == str(pair), _alerts.closed_at >= since, NO_DRILL)
         query = select(tables.alerts).where(*ended).order_by(_alerts.id)
         async with self._database.read() as tx:
             return self._readable(await tx.execute(query))
 
     async def alerted_pairs(self) -> list[Pair]:
-        """Return the pairs that have open alerts."""
-        query = select(_alerts.pair).where(tables.OPEN).distinct()
+        """Return the pairs that have open alerts, except test alerts."""
+        query = select(_alerts.pair).where(tables.OPEN, NO_DRILL).distinct()
         async with self._database.read() as tx:
             return [read_pair(text) for text in await tx.scalars(query)]
 
@@ -87,10 +88,9 @@ class AlertRepository(Repository):
         return read_stored_alert(row)
 
     async def history(self, channel: Channel, limit: int) -> list[Alert]:
-        """Load a channel's last alerts, newest first."""
-        query = (
-            select(tables.alerts).where(*in_channel(tables.alerts, channel)).order_by(_alerts.id.desc()).limit(limit)
-        )
+        """Load a channel's last alerts, newest first, without test alerts."""
+        here = (*in_channel(tables.alerts, channel), NO_DRILL)
+        query = select(tables.alerts).where(*here).order_by(_alerts.id.desc()).limit(limit)
         async with self._database.read() as tx:
             return [stored.alert for stored in self._readable(await tx.execute(query))]
 
@@ -110,6 +110,7 @@ class AlertRepository(Repository):
             of_deliveries = _attempts.delivery_id.in_(select(_deliveries.id).where(own))
             votes = await _count_votes(tx, Channel(team=row.team, id=row.channel), row.id)
             attempts = (await tx.execute(select(tables.attempts).where(of_deliveries).order_by(_attempts.id))).all()
+            pages = await page_statuses(tx, row.id)
         try:
             entries = {entry.id: read_entry(entry.entry) for entry in entry_rows}
             alert = read_stored_alert(row).alert
@@ -121,7 +122,11 @@ class AlertRepository(Repository):
         )
         postings = tuple(_posting(delivery, entries, attempts, root_dead_at) for delivery in deliveries)
         return AlertAudit(
-            alert=alert, entries=tuple(entries.values()), postings=postings, votes=votes.get(row.id, NO_VOTES)
+            alert=alert,
+            entries=tuple(entries.values()),
+            postings=postings,
+            votes=votes.get(row.id, NO_VOTES),
+            pages=pages,
         )
 
     async def vote(self, channel: Channel, alert_id: int, by: str, at: datetime, *, noise: bool) -> Votes:
@@ -153,6 +158,7 @@ async def record_alert(tx: AsyncConnection, change: AlertChange, at: datetime) -
     if alert_id:
         await _update_alert(tx, change)
         await bump_version(tx, at, alert_id=alert_id)
+        await bump_pages(tx, change.alert, at)
         has_thread = await has_root_message(tx, alert_id)
     else:
         await _close_unreadable(tx, change.alert, at)
@@ -160,6 +166,9 @@ async def record_alert(tx: AsyncConnection, change: AlertChange, at: datetime) -
         await enqueue(tx, channel, at, alert_id=alert_id)
         has_thread = True
     settings = await _load_settings(tx, channel) if change.entries else ChannelSettings()
+    if not change.alert.id:
+        routes = [route for route in settings.pages if route.matches(change.alert)]
+        await add_pages(tx, channel, alert_id, routes, at)
     for entry in change.entries:
         visible = has_thread and not entry.silent and is_posted_to_thread(entry.kind, settings)
         row = {"alert_id": alert_id, "entry": write_entry(replace(entry, silent=not visible))}
@@ -201,7 +210,7 @@ async def _update_alert(tx: AsyncConnection, change: AlertChange) -> None:
         .values(alert=write_alert(alert), pair=str(alert.pair), closed_at=alert.closed_at, revision=change.revision + 1)
     )
     if updated.rowcount != 1:
-        raise ConflictError(f"Alert {alert.id} has changed since it was read; read it again.")
+        raise ConflictError(f"Alert {alert.id} changed after it was read; read it again.")
 
 
 def _read_or_none(row: Row[Any]) -> StoredAlert | None:

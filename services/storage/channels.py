@@ -34,12 +34,12 @@ from services.storage.codec import (
     write_settings,
 )
 from services.storage.outbox import bump_version, enqueue
-from services.storage.outbox_queries import OUTSTANDING
+from services.storage.outbox_queries import NO_DRILL, OUTSTANDING
 from services.storage.repository import Repository, channel_columns, in_channel, insert, insert_row
 
 LEFT_CHANNEL = write_reason(Reason.of(Code.CHANNEL_LEFT))
 LEFT_CHANNEL_TEXT = "MinerPulse was taken out of the channel."  # as earlier releases stored it
-CHANGED = "The channel's settings have changed since they were read; read them again."
+CHANGED = "The channel's settings changed after they were read; read them again."
 _columns = tables.channels.c
 _deliveries, _notices = tables.deliveries.c, tables.notices.c
 
@@ -52,10 +52,8 @@ class ChannelRepository(Repository):
 
     async def channel(self, channel: Channel) -> StoredChannel:
         """Load a channel's settings; the defaults, at revision 0, if it has none."""
-        query = select(tables.channels).where(*in_channel(tables.channels, channel))
         async with self._database.read() as tx:
-            row = (await tx.execute(query)).one_or_none()
-        return StoredChannel(channel=channel, settings=ChannelSettings(), revision=0) if row is None else _read(row)
+            return await load_channel(tx, channel)
 
     async def channels(self) -> list[StoredChannel]:
         """Load every channel that has settings."""
@@ -76,6 +74,7 @@ class ChannelRepository(Repository):
         async with self._database.write() as tx:
             for one in (here, *others):
                 await _save_update(tx, one)
+        self._count_events([alert for one in (here, *others) for alert in one.alerts])
 
     async def disconnect_channel(self, channel: Channel, change: SettingChange) -> None:
         """Stop all messages to a channel that the app was removed from; see ChannelStore."""
@@ -114,7 +113,7 @@ class ChannelRepository(Repository):
     async def schedule_silence(self, after: StoredChannel) -> None:
         """Save when a channel's next quiet period starts. Raises ConflictError."""
         async with self._database.write() as tx:
-            await _save(tx, after)
+            await save_channel(tx, after)
 
     async def withheld_messages(self, channel: Channel, since: datetime) -> WithheldMessages:
         """Load what happened in a channel since its quiet period started, and what was withheld."""
@@ -123,7 +122,9 @@ class ChannelRepository(Repository):
         unposted = unposted.where(_deliveries.alert_id.is_not(None))
         in_period = or_(tables.alerts.c.id.in_(unposted), tables.alerts.c.closed_at >= since)
         alerts = (
-            select(tables.alerts).where(*in_channel(tables.alerts, channel), in_period).order_by(tables.alerts.c.id)
+            select(tables.alerts)
+            .where(*in_channel(tables.alerts, channel), in_period, NO_DRILL)
+            .order_by(tables.alerts.c.id)
         )
         withheld = select(tables.notices).join(tables.deliveries, _deliveries.notice_id == tables.notices.c.id)
         notices = withheld.where(*here, _unsent()).order_by(tables.notices.c.id)
@@ -148,7 +149,7 @@ class ChannelRepository(Repository):
         in_digest = or_(_deliveries.alert_id.in_(alerts), _deliveries.notice_id.in_(notices))
         async with self._database.write() as tx:
             quiet_from = await _load_quiet_from(tx, after.channel)
-            await _save(tx, after)
+            await save_channel(tx, after)
             await tx.execute(update(tables.deliveries).where(unsent).values(since=at))
             if digest is not None and (notice_id := await add_notice(tx, digest, at, due_at=quiet_from)):
                 settled = {"sent_version": _deliveries.version, "superseded_by": notice_id}
@@ -175,7 +176,7 @@ class ChannelRepository(Repository):
             return (await tx.execute(query)).first() is not None
 
     async def update_notice(self, stored: StoredNotice, at: datetime) -> None:
-        """Save a notice's new content. Raises ConflictError if it has changed since it was read."""
+        """Save a notice's new content. Raises ConflictError if it changed after it was read."""
         notice = stored.notice
         values = {
             "content": write_content(notice.content),
@@ -186,8 +187,14 @@ class ChannelRepository(Repository):
         as_read = (_notices.id == notice.id, _notices.revision == stored.revision, *here)
         async with self._database.write() as tx:
             if (await tx.execute(update(tables.notices).where(*as_read).values(values))).rowcount != 1:
-                raise ConflictError(f"Notice {notice.id} has changed since it was read; read it again.")
+                raise ConflictError(f"Notice {notice.id} changed after it was read; read it again.")
             await bump_version(tx, at, notice_id=notice.id)
+
+
+async def load_channel(tx: AsyncConnection, channel: Channel) -> StoredChannel:
+    """Load a channel's settings; the defaults, at revision 0, if it has none."""
+    row = (await tx.execute(select(tables.channels).where(*in_channel(tables.channels, channel)))).one_or_none()
+    return StoredChannel(channel=channel, settings=ChannelSettings(), revision=0) if row is None else _read(row)
 
 
 async def add_notice(
@@ -218,18 +225,19 @@ async def _save_update(tx: AsyncConnection, saved: ChannelUpdate) -> None:
         await record_alert(tx, alert, saved.change.at)
     if saved.notice is not None:
         await add_notice(tx, saved.notice, saved.change.at)
-    await _save(tx, saved.after)
-    await _record_change(tx, saved.after.channel, saved.change)
+    await save_channel(tx, saved.after)
+    await record_change(tx, saved.after.channel, saved.change)
 
 
 async def _reset_settings(tx: AsyncConnection, stored: StoredChannel, change: SettingChange) -> None:
     settings = after_leaving(stored.settings)
-    await _save(tx, replace(stored, settings=settings, silent_from=None))
+    await save_channel(tx, replace(stored, settings=settings, silent_from=None))
     if settings != stored.settings:
-        await _record_change(tx, stored.channel, change)
+        await record_change(tx, stored.channel, change)
 
 
-async def _record_change(tx: AsyncConnection, channel: Channel, change: SettingChange) -> None:
+async def record_change(tx: AsyncConnection, channel: Channel, change: SettingChange) -> None:
+    """Save who changed which setting of a channel."""
     row = {
         **channel_columns(channel),
         "by": change.by,
@@ -246,7 +254,7 @@ async def _load_quiet_from(tx: AsyncConnection, channel: Channel) -> datetime | 
     return quiet_from
 
 
-async def _save(tx: AsyncConnection, after: StoredChannel) -> None:
+async def save_channel(tx: AsyncConnection, after: StoredChannel) -> None:
     """Save a channel if it still has the revision that was read, 0 for none. Raises ConflictError."""
     values = {
         "settings": write_settings(after.settings),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from functools import lru_cache
 from typing import Any, get_args
@@ -25,6 +26,7 @@ from services.alerting.notice import (
     EscalationSource,
     Notice,
     Outage,
+    PageFailed,
     RetiredRules,
     Untraded,
 )
@@ -97,6 +99,7 @@ _KINDS: Mapping[type[Content], str] = complete(
         Brief: "brief",
         Untraded: "untraded",
         RetiredRules: "retired_rules",
+        PageFailed: "page_failed",
     },
 )
 _CONTENTS: dict[str, TypeAdapter[Any]] = {kind: TypeAdapter(content) for content, kind in _KINDS.items()}
@@ -111,13 +114,14 @@ _parse_rule = lru_cache(maxsize=10_000)(parse_rule)  # rules are few and read of
 
 
 def write_alert(alert: Alert) -> str:
-    """Return an alert as JSON."""
-    return _ALERT.dump_json(alert).decode()
+    """Return an alert as JSON, without its permalink, which has a column of its own."""
+    return _ALERT.dump_json(alert, exclude={"permalink"}).decode()
 
 
-def read_alert(text: str) -> Alert:
-    """Parse an alert from JSON."""
-    return _ALERT.validate_json(text)
+def read_alert(text: str, permalink: str | None = None) -> Alert:
+    """Parse an alert from JSON, with the permalink of its message."""
+    alert = _ALERT.validate_json(text)
+    return replace(alert, permalink=permalink) if permalink else alert
 
 
 def write_entry(entry: TimelineEntry) -> str:
@@ -163,7 +167,7 @@ def write_content(content: Content) -> str:
 def read_notice(row: Row[Any], notice_id: int) -> Notice:
     """Build the notice with this id; the row has every other column. Raises ValueError."""
     if row.kind not in _CONTENTS:
-        raise ValueError(f"“{row.kind}” is not a kind of notice of this release")
+        raise ValueError(f"“{row.kind}” isn't a kind of notice that this release knows")
     return Notice(
         id=notice_id,
         channel=Channel(team=row.team, id=row.channel),
@@ -239,7 +243,7 @@ def day_of(number: int) -> date:
 
 def read_stored_alert(row: Row[Any]) -> StoredAlert:
     """Build an alert with its revision from a row of `alerts`."""
-    return StoredAlert(alert=read_alert(row.alert), revision=row.revision)
+    return StoredAlert(alert=read_alert(row.alert, row.permalink), revision=row.revision)
 
 
 def _side(value: str | None) -> Side | None:

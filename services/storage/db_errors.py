@@ -15,6 +15,7 @@ REMEDIES = {
     "statement timeout": "It is overloaded, or another program blocks it; try again.",
     "locked": "Another program is writing to it; stop that one, or try again.",
     "is full": "Free some space on its disk.",
+    "No space left": "Free some space on its disk.",
     "not a database": "Name another file, or restore this one from a backup.",
     "malformed": "Restore it from a backup.",
     "No module named": "Install the driver that its URL asks for.",

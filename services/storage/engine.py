@@ -22,6 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from services.core.errors import DatabaseBusyError, DatabaseUnavailableError
 from services.storage.db_errors import is_missing_schema, translate_db_errors, unavailable
+from services.storage.location import create_data_folder, is_in_data_folder
 from services.storage.url import display_name, parse_url, sqlite_path
 
 BUSY_TIMEOUT_S = 10.0
@@ -91,6 +92,8 @@ class Database:
             if "uri" in parsed.query and not {"mode", "vfs"} & parsed.query.keys():
                 parsed = parsed.update_query_dict({"mode": "rw"})  # SQLite would create the file
         with translate_db_errors(self.name):
+            if create:
+                create_data_folder(self._path)
             if parsed.drivername.startswith("sqlite"):
                 self._engine = self._sqlite(parsed)
                 self._reader = self._engine
@@ -106,7 +109,9 @@ class Database:
         SQLite would write the header of its write-ahead log into an empty file.
         """
         path = sqlite_path(url) if url.drivername.startswith("sqlite") else None
-        if path is not None and path.parent.is_dir() and (not path.exists() or _is_empty_file(path)):
+        if path is None or not (path.parent.is_dir() or is_in_data_folder(path)):
+            return
+        if not path.exists() or _is_empty_file(path):
             raise DatabaseMissingError(NO_DATABASE.format(self.name))
 
     @property

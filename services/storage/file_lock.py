@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sqlalchemy import exc, make_url
 
+from services.storage.location import create_data_folder
+
 try:
     import fcntl
 except ImportError:  # on Windows
@@ -37,16 +39,19 @@ def database_lock(url: str) -> Iterator[DatabaseLock]:
         return
     lock = Path(f"{file}-lock")
     try:
+        create_data_folder(file)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, PRIVATE)
     except OSError:
         yield DatabaseLock(file=file)
         return
     try:
         is_ours = _try_lock(descriptor)
-        yield DatabaseLock(file=file, is_ours=is_ours)
-        if is_ours:
-            with suppress(OSError):
-                lock.unlink()
+        try:
+            yield DatabaseLock(file=file, is_ours=is_ours)
+        finally:
+            if is_ours:
+                with suppress(OSError):
+                    lock.unlink()
     finally:
         os.close(descriptor)
 

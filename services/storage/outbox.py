@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -9,12 +10,13 @@ from sqlalchemy import ColumnElement, case, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.core.identity import Channel
-from services.delivery.ports import Delivery, ThreadMessage
+from services.delivery.ports import AlertMessage, Delivery, PostedAlert, ThreadMessage
 from services.storage import tables
 from services.storage.outbox_queries import IS_CHANGE, same_channel
 from services.storage.repository import Repository, channel_columns, in_channel, insert, insert_row
 from services.storage.tables import UtcDateTime
 
+RECENT_ALERTS = 500  # whose permalinks are looked up; older ones are shown without a link
 LEASE = timedelta(minutes=1)  # of one attempt; longer than three calls to Slack can take
 log = logging.getLogger(__name__)
 
@@ -22,6 +24,7 @@ _columns = tables.deliveries.c
 _backoff = tables.channel_backoff.c
 _channels = tables.channels.c
 _attempts = tables.attempts
+_alerts = tables.alerts.c
 
 
 class OutboxRepository(Repository):
@@ -93,6 +96,8 @@ class OutboxRepository(Repository):
             if not await _update_leased(tx, delivery, **failure, **repost):
                 return
             await _close_attempt(tx, delivery, "gone" if gone else "failed", problem)
+            if gone and isinstance(delivery.message, AlertMessage):
+                await _set_permalink(tx, delivery.message.alert.id, None)
             if gone and isinstance(delivery.message, ThreadMessage):
                 await bump_version(tx, retry_at, alert_id=delivery.message.alert.id)
 
@@ -109,6 +114,36 @@ class OutboxRepository(Repository):
         async with self._database.write() as tx:
             if await _update_leased(tx, delivery, attempting=unsure, next_at=at, problem=problem, **end):
                 await _close_attempt(tx, delivery, "dead", problem)
+
+    async def messages_without_permalink(self, exclude: Collection[int], limit: int) -> list[PostedAlert]:
+        """Load the messages of recent alerts that have no permalink; see PermalinkStore."""
+        oldest = select(func.max(_alerts.id) - RECENT_ALERTS).scalar_subquery()
+        query = (
+            select(_columns.alert_id, _columns.team, _columns.channel, _columns.message_id)
+            .join(tables.alerts, _alerts.id == _columns.alert_id)
+            .where(_columns.entry_id.is_(None), _columns.message_id.is_not(None))
+            .where(_alerts.permalink.is_(None), _alerts.id > oldest, _alerts.id.not_in(exclude))
+            .order_by(_alerts.id.desc())
+            .limit(limit)
+        )
+        async with self._database.read() as tx:
+            rows = (await tx.execute(query)).all()
+        return [
+            PostedAlert(alert_id=alert_id, channel=Channel(team=team, id=channel), message_id=message_id)
+            for alert_id, team, channel, message_id in rows
+        ]
+
+    async def save_permalink(self, message: PostedAlert, permalink: str) -> None:
+        """Save the permalink of an alert's message; see PermalinkStore."""
+        own = (_columns.alert_id == message.alert_id, _columns.entry_id.is_(None))
+        current = select(_columns.message_id).where(*own)
+        async with self._database.write() as tx:
+            if await tx.scalar(current) == message.message_id:
+                await _set_permalink(tx, message.alert_id, permalink)
+
+
+async def _set_permalink(tx: AsyncConnection, alert_id: int, permalink: str | None) -> None:
+    await tx.execute(update(tables.alerts).where(_alerts.id == alert_id).values(permalink=permalink))
 
 
 def _new_key(name: str) -> str:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     update,
 )
 
+from services.alerting.alert import DRILL
 from services.alerting.channel_settings import ChannelSettings, is_broadcast, needs_acknowledgement
 from services.alerting.notice import ChannelChange, MessageCounts
 from services.core.identity import Channel
@@ -59,6 +60,7 @@ _channels = tables.channels.c
 _root = tables.deliveries.alias("root")  # the message of the alert that an entry belongs to
 _earlier = tables.deliveries.alias("earlier")  # an earlier undelivered entry of the same alert
 OUTSTANDING = _columns.sent_version < _columns.version
+NO_DRILL = tables.alerts.c.subject != DRILL
 
 
 def with_root(deliveries: FromClause) -> FromClause:
@@ -76,6 +78,7 @@ WAITING = (
     select(
         tables.deliveries,
         tables.alerts.c.alert,
+        tables.alerts.c.permalink,
         tables.timeline_entries.c.entry,
         *(tables.notices.c[name] for name in ("name", "kind", "content", "opened_at", "closed_at")),
         _root.c.message_id.label("thread_id"),
@@ -184,6 +187,27 @@ class OutboxQueries(Repository):
             waiting, dead, since, withheld = (await tx.execute(_BACKLOG, {"now": now})).one()
         return Backlog(waiting=waiting, dead_lettered=dead, oldest_age=since and now - since, withheld=withheld)
 
+    async def page_backlogs(self, now: datetime) -> dict[str, Backlog]:
+        """Count the pages of each sink that were not sent in their newest state."""
+        pages = tables.pages.c
+        is_dead = pages.dead_at.is_not(None)
+        query = (
+            select(
+                pages.sink,
+                func.count(case((~is_dead, 1))).label("waiting"),
+                func.count(pages.dead_at).label("dead"),
+                func.min(case((~is_dead, pages.since))).label("since"),
+            )
+            .where(pages.sent_version < pages.version)
+            .group_by(pages.sink)
+            .order_by(pages.sink)
+        )
+        async with self._database.read() as tx:
+            return {
+                row.sink: Backlog(waiting=row.waiting, dead_lettered=row.dead, oldest_age=row.since and now - row.since)
+                for row in await tx.execute(query)
+            }
+
     async def first_attempt_at(self, delivery: Delivery) -> datetime:
         """Return the start of the first attempt since the message was last known to be posted, or gone."""
         own = _attempts.delivery_id == delivery.id
@@ -234,8 +258,9 @@ class OutboxQueries(Repository):
             return frozenset(await tx.scalars(query))
 
     async def posted(self, channel: Channel, since: datetime) -> MessageCounts:
-        """Count a channel's messages: delivered since then, waiting, and dead-lettered."""
-        here = in_channel(tables.deliveries, channel)
+        """Count a channel's messages, except those of test alerts: delivered since then, waiting, and dead-lettered."""
+        of_drill = select(tables.alerts.c.id).where(tables.alerts.c.id == _columns.alert_id, ~NO_DRILL).exists()
+        here = (*in_channel(tables.deliveries, channel), ~of_drill)
         sent = (
             select(func.count(_columns.id.distinct()))
             .select_from(tables.deliveries.join(tables.attempts, _attempts.delivery_id == _columns.id))
@@ -272,13 +297,14 @@ def _read_delivery(row: Row[Any], now: datetime) -> Delivery | None:
         thread_id=row.thread_id,
         attempts=row.attempts,
         attempting=row.attempting,
+        since=row.since,
     )
 
 
 def _message(row: Row[Any], now: datetime) -> OutboxMessage:
     if row.content is not None:
         return NoticeMessage(notice=read_notice(row, row.notice_id))
-    alert = read_alert(row.alert)
+    alert = read_alert(row.alert, row.permalink)
     settings = ChannelSettings() if row.settings is None else read_settings(row.settings)
     if row.entry is None:
         return AlertMessage(alert=alert, mention=settings.mention if needs_acknowledgement(alert, now) else None)

@@ -1,7 +1,7 @@
 """Base class and helpers of the repositories: inserts, upserts, and the rows of a channel."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -9,6 +9,8 @@ from sqlalchemy import ColumnElement, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.alerting.alert import EntryKind
+from services.alerting.ports import AlertChange
 from services.core.identity import Channel
 from services.storage.engine import Database
 
@@ -16,11 +18,25 @@ BATCH_SIZE = 5_000  # rows per statement; the event loop runs other tasks in bet
 
 
 class Repository:
-    """One part of the store; all repositories of a store share one database."""
+    """One part of the store; all repositories of a store share one database.
+
+    Attributes:
+        on_event: Called for each saved timeline entry of an alert, after the transaction, if metrics are on.
+    """
+
+    on_event: Callable[[EntryKind], None] | None = None
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._logged: set[tuple[str, int]] = set()
+
+    def _count_events(self, alerts: Iterable[AlertChange]) -> None:
+        """Count the timeline entries of saved alerts, except test alerts."""
+        if self.on_event is None:
+            return
+        for change in alerts:
+            for entry in () if change.alert.is_drill else change.entries:
+                self.on_event(entry.kind)
 
     def _log_once(self, log: logging.Logger, message: str, row_ids: Iterable[int]) -> None:
         """Log a message about each of these rows, unless it was logged before."""

@@ -19,6 +19,7 @@ from services.storage import tables
 from services.storage.codec import read_settings, write_settings
 from services.storage.installations import purge_workspace
 from services.storage.outbox_queries import OUTSTANDING
+from services.storage.page_rows import PAGE_WAITS
 from services.storage.repository import Repository
 from services.storage.rules import next_revision
 
@@ -42,6 +43,7 @@ class RetentionRepository(Repository):
             _alerts.closed_at < before,
             _alerts.id < select(func.max(_alerts.id)).scalar_subquery(),
             ~_alerts.id.in_(_waiting(_deliveries.alert_id)),
+            ~_alerts.id.in_(select(tables.pages.c.alert_id).where(PAGE_WAITS)),
         )
         stands_for = select(_deliveries.superseded_by).where(_deliveries.superseded_by.is_not(None))
         final = select(_notices.id).where(
@@ -54,6 +56,7 @@ class RetentionRepository(Repository):
         async with self._database.write() as tx:
             alerts = await _first(tx, closed.order_by(_alerts.id), batch)
             await _delete_deliveries(tx, _deliveries.alert_id.in_(alerts))
+            await tx.execute(delete(tables.pages).where(tables.pages.c.alert_id.in_(alerts)))
             await tx.execute(delete(tables.votes).where(tables.votes.c.alert_id.in_(alerts)))
             await tx.execute(delete(tables.timeline_entries).where(_entries.alert_id.in_(alerts)))
             await tx.execute(delete(tables.alerts).where(_alerts.id.in_(alerts)))
@@ -86,13 +89,13 @@ class RetentionRepository(Repository):
         async with self._database.write() as tx:
             votes = await tx.execute(delete(tables.votes).where(tables.votes.c.person == person))
             resolved = await _erase_typed_reasons(tx, person)
-            erase = _eraser(person)
+            erase, erase_acts = _eraser(person), _act_eraser(person)
             counts = {
                 "votes": votes.rowcount,
                 "channels": await _erase_settings(tx, person),
                 "alerts": await _erase_column(tx, tables.alerts, "alert", person, erase=erase, also=resolved),
-                "timeline_entries": await _erase_column(tx, tables.timeline_entries, "entry", person, erase=erase),
-                "notices": await _erase_column(tx, tables.notices, "content", person, erase=erase),
+                "timeline_entries": await _erase_column(tx, tables.timeline_entries, "entry", person, erase=erase_acts),
+                "notices": await _erase_column(tx, tables.notices, "content", person, erase=erase_acts),
                 "channel_changes": await _erase_column(tx, tables.channel_changes, "what", person, erase=erase),
             }
             for table, column in ((tables.channel_changes, "by"), (tables.rule_audit, "by")):
@@ -135,6 +138,19 @@ def _eraser(person: str) -> Callable[[str], str]:
     mention = re.compile(rf"<@{re.escape(person)}(?:\|[^<>]*)?>")
     member_id = re.compile(rf"(?<![A-Za-z0-9]){re.escape(person)}(?![A-Za-z0-9])")
     return lambda text: member_id.sub(ERASED_PERSON, mention.sub(f"@{ERASED_PERSON}", text))
+
+
+def _act_eraser(person: str) -> Callable[[str], str]:
+    """Return a function that also removes a person's name from a stored document of what they did."""
+    erase = _eraser(person)
+
+    def erase_act(text: str) -> str:
+        document = json.loads(text)
+        if document.get("by") == person and document.get("by_name"):
+            text = json.dumps({**document, "by_name": ""}, ensure_ascii=False)
+        return erase(text)
+
+    return erase_act
 
 
 async def _erase_column(

@@ -65,7 +65,7 @@ class RuleRepository(Repository):
     async def rules(self, channel: Channel) -> list[ChannelRule]:
         """Load a channel's rules by id."""
         async with self._database.read() as tx:
-            return self._readable_rules(await _load_rules(tx, *in_channel(tables.rules, channel)))
+            return self._readable_rules(await load_rules(tx, *in_channel(tables.rules, channel)))
 
     async def add_rules(
         self,
@@ -89,19 +89,21 @@ class RuleRepository(Repository):
             if new := [text for text in dict.fromkeys(texts) if text not in known]:
                 await _insert_rules(tx, channel, new, by, at)
                 if caps is not None:
-                    await _check_caps(tx, channel, caps)
+                    await check_caps(tx, channel, caps)
                 known = await self._by_text(tx, channel)
                 await _record_audits(tx, channel, [_addition(known[text], by, at) for text in new])
                 for alert in alerts:
                     await record_alert(tx, alert, at)
                 for notice in notices:
                     await add_notice(tx, notice, at)
+        if new:
+            self._count_events(alerts)
         return [known[text] for text in texts]
 
     async def rule(self, channel: Channel, rule_id: int) -> ChannelRule | UnreadableRule:
         """Load one rule of this channel, readable or not. Raises NotFoundError if there is none, or it was removed."""
         async with self._database.read() as tx:
-            found = await _load_rules(tx, *in_channel(tables.rules, channel), tables.rules.c.id == rule_id)
+            found = await load_rules(tx, *in_channel(tables.rules, channel), tables.rules.c.id == rule_id)
         if not found:
             raise NotFoundError(f"No rule {rule_id} in this channel.")
         return found[0]
@@ -111,7 +113,7 @@ class RuleRepository(Repository):
         async with self._database.read() as tx:
             return [
                 rule
-                for rule in await _load_rules(tx, *in_channel(tables.rules, channel))
+                for rule in await load_rules(tx, *in_channel(tables.rules, channel))
                 if isinstance(rule, UnreadableRule)
             ]
 
@@ -147,7 +149,7 @@ class RuleRepository(Repository):
     async def _by_text(self, tx: AsyncConnection, channel: Channel) -> dict[str, ChannelRule]:
         return {
             str(known.rule): known
-            for known in self._readable_rules(await _load_rules(tx, *in_channel(tables.rules, channel)))
+            for known in self._readable_rules(await load_rules(tx, *in_channel(tables.rules, channel)))
         }
 
     def _readable_rules(self, rules: Iterable[ChannelRule | UnreadableRule]) -> list[ChannelRule]:
@@ -227,7 +229,18 @@ async def _update_unchanged(
         update(tables.rules).where(columns.id.in_(ids), tables.ACTIVE, *unchanged, *conditions).values(values)
     )
     if changed.rowcount != len(ids):
-        raise ConflictError("A rule has changed since it was read; read the rules again.")
+        raise ConflictError("A rule changed after it was read; read the rules again.")
+
+
+async def add_missing_rules(
+    tx: AsyncConnection, channel: Channel, texts: Sequence[str], by: str, at: datetime
+) -> dict[str, ChannelRule]:
+    """Add rules that a channel doesn't have yet, with their audit records; return them by text."""
+    await _insert_rules(tx, channel, texts, by, at)
+    found = await load_rules(tx, *in_channel(tables.rules, channel), tables.rules.c.rule.in_(texts))
+    added = {str(one.rule): one for one in found if isinstance(one, ChannelRule)}
+    await _record_audits(tx, channel, [_addition(added[text], by, at) for text in texts])
+    return added
 
 
 async def _insert_rules(tx: AsyncConnection, channel: Channel, texts: Sequence[str], by: str, at: datetime) -> None:
@@ -238,7 +251,7 @@ async def _insert_rules(tx: AsyncConnection, channel: Channel, texts: Sequence[s
     await tx.execute(insert_missing, [{**same, "rule": text} for text in texts])
 
 
-async def _check_caps(tx: AsyncConnection, channel: Channel, caps: RuleCaps) -> None:
+async def check_caps(tx: AsyncConnection, channel: Channel, caps: RuleCaps) -> None:
     """Raise RuleLimitError if a channel or its workspace has too many rules; writers count one after the other."""
     rules = tables.rules.c
     here = func.count().filter(rules.channel == channel.id)
@@ -256,7 +269,8 @@ async def _check_caps(tx: AsyncConnection, channel: Channel, caps: RuleCaps) -> 
         )
 
 
-async def _load_rules(tx: AsyncConnection, *conditions: ColumnElement[bool]) -> list[ChannelRule | UnreadableRule]:
+async def load_rules(tx: AsyncConnection, *conditions: ColumnElement[bool]) -> list[ChannelRule | UnreadableRule]:
+    """Load the active rules that meet the conditions, by id."""
     return [_read(row) for row in await tx.execute(_active_rules(*conditions))]
 
 

@@ -11,12 +11,16 @@ from sqlalchemy import Connection, func, inspect, select, text, update
 
 from services.core.errors import DatabaseUnavailableError
 from services.storage.engine import EMPTY, MIGRATION_LOCK, NO_DATABASE, REVISION, DatabaseMissingError
-from services.storage.tables import rules_revision
+from services.storage.tables import rules, rules_revision
 from services.storage.url import display_name
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-OLDER = "The database {} is older than this program; run `minerpulse migrate`."
-NEWER = "The database {} is newer than this program; install the newest MinerPulse."
+OLDER = "The database {} is older than this program. Run `minerpulse migrate`."
+NEWER = "The database {} is newer than this program. Install the newest MinerPulse."
+FOREIGN = (
+    "The database {} belongs to another program: it has none of MinerPulse's tables. Name another file with "
+    "MINERPULSE_DATABASE_URL."
+)
 
 
 class SchemaStatus(Enum):
@@ -26,14 +30,23 @@ class SchemaStatus(Enum):
     BEHIND = "behind"
     CURRENT = "current"
     AHEAD = "ahead"
+    FOREIGN = "foreign"
 
 
 def schema_status(connection: Connection) -> SchemaStatus:
-    """Compare the database's schema with this program's; an unknown revision counts as ahead."""
+    """Compare the database's schema with this program's; an unknown revision counts as ahead.
+
+    An SQLite file with tables but without MinerPulse's rules is foreign. On PostgreSQL, programs may share a database.
+    """
     scripts = ScriptDirectory(str(MIGRATIONS))
+    tables = set(inspect(connection).get_table_names())
+    if not tables:
+        return SchemaStatus.EMPTY
+    if rules.name not in tables and connection.dialect.name == "sqlite":
+        return SchemaStatus.FOREIGN
     revision = MigrationContext.configure(connection).get_current_revision()
     if revision is None:
-        return SchemaStatus.BEHIND if inspect(connection).get_table_names() else SchemaStatus.EMPTY
+        return SchemaStatus.BEHIND
     if revision == scripts.get_current_head():
         return SchemaStatus.CURRENT
     known = {script.revision for script in scripts.walk_revisions()}
@@ -45,21 +58,29 @@ def check(connection: Connection) -> tuple[str, str]:
 
     Returns its revision and its identity, by which a database that takes its place is noticed.
 
-    Raises DatabaseUnavailableError if the schema is older or newer than this program.
+    Raises DatabaseUnavailableError if the schema is older or newer than this program, or another program's.
     """
-    match schema_status(connection):
+    status = schema_status(connection)
+    require_usable(status, display_name(connection.engine.url))
+    match status:
         case SchemaStatus.EMPTY:
             upgrade(connection)
         case SchemaStatus.BEHIND:
             raise DatabaseUnavailableError(OLDER.format(display_name(connection.engine.url)))
-        case SchemaStatus.AHEAD:
-            raise DatabaseUnavailableError(NEWER.format(display_name(connection.engine.url)))
         case SchemaStatus.CURRENT:  # a write, so that a read-only file is refused now and not at the first alert
             connection.execute(update(rules_revision).values(revision=rules_revision.c.revision))
     revision, identity = connection.execute(text(REVISION)).one()
     if identity is None:
         raise DatabaseUnavailableError(EMPTY.format(display_name(connection.engine.url)))
     return revision, identity
+
+
+def require_usable(status: SchemaStatus, name: str) -> None:
+    """Raise DatabaseUnavailableError if this program can neither use nor upgrade the database of that name."""
+    if status is SchemaStatus.AHEAD:
+        raise DatabaseUnavailableError(NEWER.format(name))
+    if status is SchemaStatus.FOREIGN:
+        raise DatabaseUnavailableError(FOREIGN.format(name))
 
 
 def require_tables(connection: Connection) -> None:
@@ -72,12 +93,11 @@ def upgrade(connection: Connection) -> None:
     """Upgrade the schema to this program's version, within the caller's write transaction.
 
     SQLite's write transaction excludes concurrent migrations; on PostgreSQL an advisory lock does, which excludes
-    claims of ticks too. Raises DatabaseUnavailableError if the schema is newer than this program.
+    claims of ticks too. Raises DatabaseUnavailableError if the schema is newer than this program, or another program's.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
-    if schema_status(connection) is SchemaStatus.AHEAD:
-        raise DatabaseUnavailableError(NEWER.format(display_name(connection.engine.url)))
+    require_usable(schema_status(connection), display_name(connection.engine.url))
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     command.upgrade(config, "head")

@@ -6,6 +6,7 @@ revisions                             closes that their source changed after the
 holdings                              fund holdings, one row per position and day
 rules, rules_revision                 the rules of every channel with their states, and a counter of their changes
 rule_audit                            changes of rules by people: who, when, what, before and after
+managed_rules                         rules that a rules file has made, as it made them last
 alerts, timeline_entries              alerts as their messages show them, and their timelines
 votes                                 people's feedback on alerts, one vote each
 notices                               messages for a channel that belong to no alert
@@ -178,6 +179,18 @@ rules = Table(
     _unique_while(ACTIVE, "uq_rules_active", "team", "channel", "rule"),
 )
 
+managed_rules = Table(
+    "managed_rules",
+    metadata,
+    Column("team", String, primary_key=True),
+    Column("channel", String, primary_key=True),
+    Column("key", String, primary_key=True),  # of the rule in its file
+    Column("file", String, nullable=False),
+    Column("rule_id", Integer, nullable=False),
+    Column("rule", String, nullable=False),  # as the file has made it
+    Column("paused", Boolean, nullable=False),  # as the file has made it
+)
+
 rule_audit = Table(
     "rule_audit",
     metadata,
@@ -212,6 +225,7 @@ alerts = Table(
     Column("closed_at", UtcDateTime),
     Column("revision", Integer, nullable=False),
     Column("alert", Text, nullable=False),  # JSON
+    Column("permalink", String),  # of its message in Slack; null until it is looked up
     Index(None, "team", "channel", "id"),
     _unique_while(OPEN, "uq_alerts_open", "team", "channel", "pair", "subject", "side"),
 )
@@ -282,6 +296,53 @@ attempts = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("outcome", String),  # null if unknown
     Column("problem", String),
+)
+
+PAGE_WAITS = text("sent_version < version AND dead_at IS NULL")
+pages = Table(
+    "pages",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("team", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("alert_id", ForeignKey("alerts.id"), nullable=False),
+    Column("sink", String, nullable=False),
+    Column("config", String, nullable=False),  # version of the sink's configuration that opened it
+    Column("severity", String, nullable=False),
+    Column("always", Boolean, nullable=False),  # quiet hours don't hold it
+    Column("version", Integer, nullable=False),
+    Column("sent_version", Integer, nullable=False),
+    Column("sent_stage", String),
+    Column("maybe_sent", Boolean, nullable=False),
+    Column("attempts", Integer, nullable=False),  # failures in a row
+    Column("next_at", UtcDateTime, nullable=False),  # time of the next attempt, or the end of the lease
+    Column("since", UtcDateTime, nullable=False),
+    Column("dead_at", UtcDateTime),
+    Column("problem", String),
+    Column("reference", String),
+    UniqueConstraint("alert_id", "sink", name="uq_pages_alert_sink"),
+    Index("ix_pages_waiting", "next_at", sqlite_where=PAGE_WAITS, postgresql_where=PAGE_WAITS),
+)
+
+sinks = Table(
+    "sinks",
+    metadata,
+    Column("team", String, primary_key=True),  # empty for a sink of the operator's file, which every workspace may use
+    Column("name", String, primary_key=True),
+    Column("config", String, primary_key=True),  # version: a hash of the type, the options and the secret
+    Column("type", String, nullable=False),
+    Column("options", Text, nullable=False),  # JSON, encrypted
+    Column("at", UtcDateTime, nullable=False),
+    Column("removed_at", UtcDateTime),
+)
+
+sink_holds = Table(
+    "sink_holds",
+    metadata,
+    Column("team", String, primary_key=True),
+    Column("sink", String, primary_key=True),
+    Column("until", UtcDateTime, nullable=False),
+    Column("problem", String, nullable=False),
 )
 
 channel_backoff = Table(

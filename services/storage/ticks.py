@@ -1,7 +1,7 @@
 """Ticks: their claims, the transaction that records what they or people change, and their results."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerting.notice import Notice
 from services.alerting.ports import AlertChange, RuleChange, StateChange
-from services.alerting.tick_log import Claim, Extreme, Job, PairStatus, Tick, TickResult
+from services.alerting.tick_log import Claim, Extreme, Job, LastTick, PairStatus, Tick, TickResult
 from services.core.errors import ConflictError, LeaseLostError
 from services.core.prices import Pair
 from services.storage import tables
@@ -105,6 +105,7 @@ class TickRepository(Repository):
                 raise ConflictError("An alert on that is open already; read the alerts again.") from error
             for notice in notices:
                 await add_notice(tx, notice, at)
+        self._count_events(alerts)
 
     async def pair_statuses(self) -> list[PairStatus]:
         """Load the last status of each pair."""
@@ -121,6 +122,23 @@ class TickRepository(Repository):
                 )
                 for row in await tx.execute(select(tables.feed_status))
             ]
+
+    async def last_ticks(self, pairs: Collection[Pair]) -> dict[Pair, LastTick]:
+        """Load the last tick of each of these pairs that is done."""
+        by_job = {str(pair): pair for pair in pairs}
+        newest = (
+            select(_ticks.job, func.max(_ticks.boundary).label("boundary"))
+            .where(_ticks.done, _ticks.job.in_(by_job))
+            .group_by(_ticks.job)
+            .subquery()
+        )
+        query = select(_ticks.job, _ticks.claimed_at, _ticks.verdict).join(
+            newest, (newest.c.job == _ticks.job) & (newest.c.boundary == _ticks.boundary)
+        )
+        async with self._database.read() as tx:
+            return {
+                by_job[row.job]: LastTick(at=row.claimed_at, verdict=row.verdict) for row in await tx.execute(query)
+            }
 
     async def verdicts(self, pair: Pair, begin: datetime, end: datetime) -> dict[str, int]:
         """Count a pair's finished ticks from `begin` until before `end`, by the verdict on their prices."""

@@ -23,16 +23,16 @@ def parse_url(text: str) -> URL:
     try:
         url = make_url(text)
     except exc.ArgumentError:
-        raise _invalid("it has no known form") from None
+        raise _invalid("it isn't in a known form") from None
     except ValueError:
         if "," in text:
             raise _invalid("it names several hosts, or its port isn't a number", SEVERAL_HOSTS) from None
         raise _invalid("its port isn't a number", ESCAPES) from None
     kind, _, driver = url.drivername.partition("+")
     if kind not in DRIVERS:
-        raise _invalid(f"MinerPulse does not work with {kind}")
+        raise _invalid(f"MinerPulse doesn't support {kind}")
     if driver not in DRIVERS[kind]:
-        raise _invalid(f"MinerPulse does not use the driver {driver}; leave +{driver} out")
+        raise _invalid(f"MinerPulse doesn't use the driver {driver}; remove +{driver}")
     if "\0" in text:
         raise _invalid("it contains a null character")
     return _checked_sqlite(url) if kind == "sqlite" else _checked_postgresql(url)

@@ -24,6 +24,7 @@ from tests.bench import (
 BENCHES = (
     ack.bench,
     ack.bench_hostile,
+    ack.bench_metrics,
     http_latency.bench,
     authorization.bench,
     flood.bench,

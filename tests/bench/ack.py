@@ -1,12 +1,14 @@
 """The acknowledgement of /minerpulse, compared with a bare Bolt app in the same mode; requests are signed."""
 
 import time
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.bolt_app import build_bolt
+from bot.metrics import Metrics
 from handlers import listeners
 from tests.bench.measurement import Measurement, paired_ms
 from tests.fakes.harness import open_harness
@@ -28,6 +30,24 @@ async def bench() -> list[Measurement]:
             measurements.append(await _measure(text, ours, bare, f"{slack.url}responses/1"))
             await background.drain()
     return measurements
+
+
+async def bench_metrics() -> list[Measurement]:
+    """Measure help with metrics on, compared with a bare Bolt app and with metrics off."""
+    async with slack_server() as slack, open_harness() as harness:
+        client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
+        counted, plain, bare = (build_bolt(client, SECRET) for _ in range(3))
+        for app in (counted, plain):
+            listeners.register(app, harness.commands, harness.research, harness.clock)
+        bare.command("/minerpulse")(acknowledge)
+        counted.metrics = Metrics(database="sqlite")
+        url = f"{slack.url}responses/1"
+        with_bare = await _measure("help", counted, bare, url)
+        with_plain = await _measure("help", counted, plain, url)
+    return [
+        replace(with_bare, name="ack of /minerpulse help, with metrics"),
+        replace(with_plain, name="ack with metrics", baseline_name="the same without", budget=1.1),
+    ]
 
 
 async def bench_hostile() -> list[Measurement]:

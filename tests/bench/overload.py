@@ -25,7 +25,7 @@ from tests.fakes.slack import OAUTH, Call, FakeSlack, Fault, command_form, signe
 COMMANDS = 5_845
 PEOPLE = 200  # who send a command each, and the next one when the last is acknowledged
 TYPED = ("", "rules", "history", "mute 30m", "channel", "rule add 5d 15pp")
-FAULTS = ("cannot be reached", INTERNAL_ERROR)
+FAULTS = ("can't be reached", INTERNAL_ERROR)
 ANSWER_TIMEOUT_S = 120.0
 LOCK_S = 40.0
 SLACK_TIMEOUT_MS = 3_000.0

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+import platformdirs
 import pytest
 import stamina
 from sqlalchemy import Connection
@@ -53,6 +54,8 @@ def _quick_schema(monkeypatch: pytest.MonkeyPatch) -> None:
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty working directory and an environment without settings."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(platformdirs, "user_data_path", lambda *_names, **_options: tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))  # of other processes
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("PATH", f"{Path(MINERPULSE).parent}{os.pathsep}{os.environ['PATH']}")
     for name in os.environ:

@@ -14,13 +14,13 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from bot.commands.doctor import (
-    CheckResult,
     Finding,
     check_clock,
     check_file_permissions,
     check_network_data,
     run_checks,
 )
+from bot.documents.operations import CheckResult
 from bot.fake_slack.server import serve_workspace
 from bot.fake_slack.workspace import Workspace
 from bot.settings import Settings
@@ -141,7 +141,7 @@ async def test_a_refused_key_names_the_variable_to_set(healthy: Settings, row: S
     finding = findings[f"{LEG_SETTINGS[leg][1]} {row.title}"]
     assert CheckResult.FAIL is finding.result
     variables = " and ".join(f"MINERPULSE_{key.upper()}" for key in row.keys)
-    assert f"The API key is wrong or has expired: set a new one in {variables}." == finding.next_step
+    assert f"The API key is wrong or has expired. Set a new one in {variables}." == finding.next_step
 
 
 async def test_every_check_passes_on_a_healthy_setup(healthy: Settings) -> None:
@@ -165,8 +165,10 @@ async def test_every_check_passes_on_a_healthy_setup(healthy: Settings) -> None:
     )
     assert findings["ETF source Yahoo"].found.startswith("WGMI at 24.31, ")
     assert findings["crypto source Coinbase"].found.startswith("BTC at 87,412.50, ")
-    assert findings["network source mempool.space"].found.startswith("hash rate 1,000 EH/s, 0 s old; answered in ")
-    assert findings["network source Blockchain.com"].found.startswith("hash rate 1,330 EH/s, 24 h old; answered in ")
+    assert findings["network source mempool.space"].found.startswith("hash rate 1,000 EH/s, just now; answered in ")
+    assert findings["network source Blockchain.com"].found.startswith(
+        "hash rate 1,330 EH/s, 24\u00a0h old; answered in "
+    )
     assert findings["Slack token"].found == "Rehearsal, as minerpulse"
     assert findings["Slack requests"].found == "over HTTP, checked with the signing secret"
 
@@ -210,7 +212,7 @@ async def test_every_check_passes_on_a_healthy_setup(healthy: Settings) -> None:
             id="token",
         ),
         pytest.param(
-            {"slack_api_url": f"{NOWHERE}/api/"}, "Slack token", "Slack cannot be reached", "network", id="slack-away"
+            {"slack_api_url": f"{NOWHERE}/api/"}, "Slack token", "Slack can't be reached", "network", id="slack-away"
         ),
     ],
 )
@@ -229,7 +231,7 @@ async def test_one_failure_does_not_affect_the_other_checks(
 async def test_the_network_check_shows_figures_and_verdict(healthy: Settings) -> None:
     found = (await findings_by_check(healthy))["bitcoin network"].found
     expected = (
-        r"difficulty 140\.00 T, hash rate 1,000 EH/s, next retarget −2\.5% on \w{3} \d+ \w{3} \d\d:\d\d New York; "
+        r"difficulty 140\.00 T, hash rate 1,000 EH/s, next retarget −2\.5% on \w{3} \d+, \d+:\d\d [AP]M ET; "
         r"degraded: the hash rate of Blockchain\.com is 33% above the hash rate of mempool\.space"
     )
     assert re.fullmatch(expected, found)
@@ -242,15 +244,17 @@ async def test_contradicting_network_figures_fail_with_a_next_step() -> None:
     assert checked is not None
     finding = check_network_data(checked)
     assert finding.result is CheckResult.FAIL
-    assert "suspect: what the difficulty of mempool.space implies is 1,002.2 times the hash rate" in finding.found
-    assert finding.next_step.startswith("Do not rely on these figures")
+    assert (
+        "suspect: the hash rate implied by mempool.space's difficulty is 1,002.2 times the hash rate" in finding.found
+    )
+    assert finding.next_step.startswith("Don't rely on these figures")
 
 
 async def test_the_network_check_is_skipped_if_no_source_answers(healthy: Settings) -> None:
     findings = await findings_by_check(
         healthy, source_urls=healthy.source_urls | {"mempool": NOWHERE, "blockchain": NOWHERE}
     )
-    assert (CheckResult.SKIP, "needs a source that answers") == (
+    assert (CheckResult.SKIP, "not checked: no source answers") == (
         findings["bitcoin network"].result,
         findings["bitcoin network"].found,
     )
@@ -319,20 +323,20 @@ async def test_a_missing_scope_fails_with_its_name(healthy: Settings) -> None:
         CheckResult.FAIL,
         "missing: chat:write",
     )
-    assert "install the app again" in findings["Slack scopes"].next_step
+    assert "reinstall the app" in findings["Slack scopes"].next_step
 
 
 @pytest.mark.parametrize(
     ("granted", "expected"),
     [
         pytest.param(
-            "commands,chat:write,channels:history,groups:history",
-            "commands, chat:write, channels:history, groups:history",
+            "commands,chat:write,channels:history,groups:history,app_mentions:read",
+            "commands, chat:write, channels:history, groups:history, app_mentions:read",
             id="all",
         ),
         pytest.param(
-            "commands,chat:write,channels:history",
-            "commands, chat:write, channels:history; "
+            "commands,chat:write,channels:history,app_mentions:read",
+            "commands, chat:write, channels:history, app_mentions:read; "
             "without groups:history an alert whose answer is lost may appear twice",
             id="not in private channels",
         ),
@@ -345,6 +349,18 @@ async def test_a_missing_lookup_scope_is_mentioned(healthy: Settings, granted: s
     assert (CheckResult.OK, expected) == (findings["Slack scopes"].result, findings["Slack scopes"].found)
 
 
+async def test_without_the_scope_for_mentions_the_check_says_what_to_add(healthy: Settings) -> None:
+    workspace = Workspace(now=lambda: datetime.now(UTC), scopes="commands,chat:write,channels:history,groups:history")
+    async with serve_workspace(workspace):
+        finding = (await findings_by_check(healthy, slack_api_url=workspace.url))["Slack scopes"]
+    assert (CheckResult.OK, True) == (
+        finding.result,
+        finding.found.endswith("; without app_mentions:read a mention of @MinerPulse isn't answered"),
+    )
+    assert "minerpulse manifest" in finding.next_step
+    assert "reinstall the app" in finding.next_step
+
+
 async def test_socket_mode_is_reported(healthy: Settings) -> None:
     findings = await findings_by_check(healthy, slack_app_token=SecretStr("xapp-hush"), slack_signing_secret=None)
     assert findings["Slack requests"].found == "over Socket Mode, with the app token"
@@ -353,9 +369,9 @@ async def test_socket_mode_is_reported(healthy: Settings) -> None:
 @pytest.mark.parametrize(
     ("skew", "verdict", "expected"),
     [
-        pytest.param(timedelta(seconds=119), CheckResult.OK, "agrees with Slack's", id="near"),
-        pytest.param(timedelta(seconds=121), CheckResult.FAIL, "121 s apart from Slack's", id="ahead"),
-        pytest.param(timedelta(hours=-1), CheckResult.FAIL, "3,600 s apart from Slack's", id="behind"),
+        pytest.param(timedelta(seconds=119), CheckResult.OK, "agrees with Slack's clock", id="near"),
+        pytest.param(timedelta(seconds=121), CheckResult.FAIL, "121 s off Slack's clock", id="ahead"),
+        pytest.param(timedelta(hours=-1), CheckResult.FAIL, "3,600 s off Slack's clock", id="behind"),
     ],
 )
 def test_too_much_clock_skew_fails(skew: timedelta, verdict: CheckResult, expected: str) -> None:
@@ -395,6 +411,7 @@ async def test_the_command_prints_json_without_secrets(healthy: Settings, clean:
         env={
             "SLACK_BOT_TOKEN": "xoxb-standin",
             "SLACK_SIGNING_SECRET": "hush",
+            "XDG_DATA_HOME": str(clean),
             "MINERPULSE_SLACK_API_URL": healthy.slack_api_url,
             "MINERPULSE_ETF_SOURCES": "yahoo",
             "MINERPULSE_CRYPTO_SOURCES": "coinbase",

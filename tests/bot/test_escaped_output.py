@@ -79,7 +79,7 @@ def test_a_database_that_cannot_be_used_is_named_escaped(
     assert "answered" == asyncio.run(query_live(load_settings(), nothing))
     printed = capsys.readouterr()
     assert set() == CONTROL & {*printed.out, *printed.err}
-    assert "The prices are not saved." in printed.err
+    assert "The prices aren't saved." in printed.err
 
 
 def test_json_keeps_its_values(capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,8 +42,9 @@ def test_files_are_explained_as_in_slack(minerpulse: RunCli, files: list[str | P
     result = minerpulse("explain", "20d", *files)
     assert result.code == 0
     assert result.out.startswith("WGMI ")
-    assert "over 20 days: bitcoin " in result.out.splitlines()[0]
-    assert "Session closes: WGMI from etf.csv, bitcoin from btc.csv, SMH from smh.csv." in result.out
+    assert " over 20\u00a0sessions: " in result.out.splitlines()[0]
+    assert "WGMI etf.csv, BTC btc.csv, SMH smh.csv" in " ".join(result.out.split())
+    assert "Share to Channel" not in result.out
 
 
 def test_files_use_the_configured_pair_and_proxy(
@@ -53,7 +54,7 @@ def test_files_use_the_configured_pair_and_proxy(
     monkeypatch.setenv("MINERPULSE_AI_PROXY", "QQQ")
     result = minerpulse("explain", "20d", *files)
     assert result.code == 0
-    assert "Session closes: MARA from etf.csv, bitcoin from btc.csv, QQQ from smh.csv." in result.out
+    assert "MARA etf.csv, BTC btc.csv, QQQ smh.csv" in " ".join(result.out.split())
     assert minerpulse("pulse", *files[:4]).out.startswith("MARA ")
     assert minerpulse("tune", "5d", "1/month", *files[:4]).out.startswith("5d ")
     assert "on MARA/BTC: " in minerpulse("tune", "5d", "1/month", *files[:4]).out
@@ -62,14 +63,14 @@ def test_files_use_the_configured_pair_and_proxy(
 def test_all_three_files_are_required(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("explain", *files[:4])
     assert result.code == 2
-    assert "--etf, --btc and --ai go together: all three come from files, or none." in result.err
+    assert "Pass all of --etf, --btc and --ai, or none of them." in result.err
 
 
 def test_a_history_too_short_for_betas_is_an_error(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("explain", "252d", *files)
     assert result.code == 1
     assert result.err == (
-        "252d can't be explained: fewer than 94 of the 126 sessions up to 2022-04-18 have all three prices.\n"
+        "252d can't be explained: fewer than 94 of the 126 sessions up to Apr 18, 2022 have all three prices.\n"
     )
 
 

@@ -120,25 +120,26 @@ async def test_an_alert_from_the_first_command_to_its_resolution(flow: FlowHarne
     await flow.tick(START, 0.09)
     quiet = flow.slack.arguments_of("chat.postMessage")[greetings:]
     await flow.tick(START + timedelta(minutes=5), 0.10)
-    (alert,) = flow.slack.arguments_of("chat.postMessage")[greetings:]
+    alert, context = flow.slack.arguments_of("chat.postMessage")[greetings:]
     await flow.click(button(alert, "acknowledge"))
     acknowledged = flow.slack.arguments_of("chat.update")[-1]
     await flow.tick(START + timedelta(minutes=10), 0.01)
     resolved = flow.slack.arguments_of("chat.update")[-1]
-    thread = [one["text"] for one in flow.slack.arguments_of("chat.postMessage")[greetings + 1 :]]
+    thread = [one["text"] for one in flow.slack.arguments_of("chat.postMessage")[greetings + 2 :]]
     await flow.send_command("history")
 
     assert (200, "") == (answered.status_code, answered.text)
     assert (["1d 8pp", "5d 15pp", "20d 30pp"], []) == (rules, quiet)
-    assert "+10.0 pp" in alert["text"]
+    assert alert["shown"].startswith("Firing: WGMI 10.0 pp ahead of BTC over 1 session (alert 1).")
+    assert context["text"].startswith("Context for alert #1.")
     assert "C1" == alert["channel"]
-    assert "<@U1>" in acknowledged["text"]
+    assert "by <@U1> at " in acknowledged["shown"]
     assert "Resolved" in resolved["text"]
     (buttons,) = [block["elements"] for block in resolved["blocks"] if block["type"] == "actions"]
-    assert ["useful", "noise", "chart", "why", "edit_rule"] == [one["action_id"] for one in buttons]
+    assert ["useful", "noise", "details"] == [one["action_id"] for one in buttons]
     assert 2 == len(thread)
-    assert "back inside the clear level" in thread[-1]
-    assert "+10.0 pp" in flow.slack.responses[-1]["text"]
+    assert "cleared: " in thread[-1]
+    assert "WGMI ahead of BTC, peak 10.0 pp" in flow.slack.responses[-1]["shown"]
 
 
 async def test_an_unsigned_request_is_rejected(flow: FlowHarness) -> None:
@@ -168,7 +169,7 @@ async def test_readyz_reports_the_reason(flow: FlowHarness) -> None:
         "needs_a_person": [],
     }
     assert (200, 503) == (alive.status_code, early.status_code)
-    assert {"ready": False, "why": "the first tick has not ended yet", "undelivered": undelivered} == early.json()
+    assert {"ready": False, "why": "the first tick hasn't finished yet", "undelivered": undelivered} == early.json()
 
 
 async def test_undelivered_messages_are_counted_without_affecting_readiness(flow: FlowHarness) -> None:
@@ -181,11 +182,11 @@ async def test_undelivered_messages_are_counted_without_affecting_readiness(flow
     flow.clock.at = START + timedelta(minutes=7)
     readyz = await flow.web.get("/readyz")
 
-    assert "the first tick has not ended yet" == readyz.json()["why"]
+    assert "the first tick hasn't finished yet" == readyz.json()["why"]
     undelivered = readyz.json()["undelivered"]
     (stuck,) = undelivered.pop("needs_a_person")
     assert {"waiting": 1, "given_up": 1, "kept_back": 0, "oldest_s": 420} == undelivered
-    assert stuck.startswith("channel C1: 1 given up: ")
+    assert stuck.startswith("channel C1: 1 dead-lettered: ")
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer wrong", "status-token", "Bearer \u00e9"])

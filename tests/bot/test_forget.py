@@ -26,8 +26,8 @@ def test_a_person_is_erased_and_what_is_not_erased_is_named(minerpulse: RunCli) 
     first, second = minerpulse("forget", "U0ANN"), minerpulse("forget", "U0ANN")
 
     assert (0, 0) == (first.code, second.code)
-    assert "Erased U0ANN from the database (rows: rule audit 1, rules 1)." in " ".join(first.out.split())
-    assert "Messages that are in Slack already still have the name, and so have logs and backups." in first.out
+    assert "Deleted the data of U0ANN from the database (rows: rule audit 1, rules 1)." in " ".join(first.out.split())
+    assert "Messages in Slack, logs and backups still have the name." in first.out
     assert "The database has nothing about U0ANN." in second.out
 
 

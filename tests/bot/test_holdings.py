@@ -13,7 +13,7 @@ from tests.bot.conftest import RunCli
 HEADER = "Ticker,Name,Weight,Shares,Market Value"
 IREN, HUT = 'IREN US,IREN Ltd,60%,"1,000",$60', "HUT CN,Hut 8 Corp,38.5%,10.25,"
 CASH = ",Cash [USD],-0.5%,,"
-SUMMARY = "The weights add up to 98.00%, −0.50% of it cash; 2.00% is missing to 100%."
+SUMMARY = "The weights add up to 98.00%, including −0.50% cash: 2.00% short of 100%."
 
 
 TOP_TEN = (Path(__file__).parents[1] / "responses" / "nasdaq_holdings.json").read_bytes()
@@ -57,7 +57,7 @@ def test_imported_holdings_are_listed_with_the_missing_weight(minerpulse: RunCli
     assert minerpulse("holdings", "import", file, "--as-of", "2026-07-07") == (
         0,
         f"WGMI as of 2026-07-07: 3 holdings. {SUMMARY}\n",
-        "Left out, as it lists no holding: line 5: Total 98%\n",
+        "Skipped, because it lists no holding: line 5: Total 98%\n",
     )
     result = minerpulse("holdings", "list")
     assert [line.rstrip() for line in result.out.splitlines()] == [
@@ -77,6 +77,7 @@ def test_the_document_has_every_number(minerpulse: RunCli, clean: Path) -> None:
     result = minerpulse("holdings", "list", "--json")
     assert (result.code, result.err) == (0, "")
     assert json.loads(result.out) == {
+        "schema": {"name": "holdings", "version": 1},
         "fund": "WGMI",
         "as_of": "2026-07-07",
         "source": "wgmi.csv",
@@ -115,7 +116,7 @@ def test_each_day_is_stored(minerpulse: RunCli, clean: Path, options: list[str],
 def test_importing_a_day_again_replaces_it(minerpulse: RunCli, clean: Path) -> None:
     minerpulse("holdings", "import", save(clean, IREN, HUT), "--as-of", "2026-07-07")
     result = minerpulse("holdings", "import", save(clean, HUT), "--as-of", "2026-07-07")
-    assert result.out.endswith(" They replace those that were there for that day.\n")
+    assert result.out.endswith(" They replace the holdings of that date.\n")
     document = json.loads(minerpulse("holdings", "list", "--json").out)
     assert [row["ticker"] for row in document["holdings"]] == ["HUT"]
 
@@ -123,8 +124,8 @@ def test_importing_a_day_again_replaces_it(minerpulse: RunCli, clean: Path) -> N
 def test_weights_at_and_above_100_percent_are_reported(minerpulse: RunCli, clean: Path) -> None:
     file = save(clean, "2022-02-28,60,40", "2022-03-03,60.02,40", header=",IREN,HUT")
     first, second = minerpulse("holdings", "import", file).out.splitlines()
-    assert first.endswith("add up to 100.00%, 0.00% of it cash; nothing is missing to 100%.")
-    assert second.endswith("add up to 100.02%, 0.00% of it cash; 0.02% above 100%.")
+    assert first.endswith("add up to 100.00%, including 0.00% cash.")
+    assert second.endswith("add up to 100.02%, including 0.00% cash: 0.02% above 100%.")
 
 
 @pytest.mark.parametrize(
@@ -132,12 +133,12 @@ def test_weights_at_and_above_100_percent_are_reported(minerpulse: RunCli, clean
     [
         pytest.param(
             [],
-            "does not say of which day it is. Give the day that the weights are of, as in --as-of 2026-07-07.\n",
+            "has no date. Add the date of the weights, as in --as-of 2026-07-07.\n",
             id="no-day",
         ),
         pytest.param(
             ["--as-of", "2126-07-07"],
-            "wgmi.csv: its holdings are of 2126-07-07, which is in the future. Correct the day.\n",
+            "wgmi.csv: its holdings are dated 2126-07-07, which is in the future. Correct the date.\n",
             id="a-day-to-come",
         ),
     ],
@@ -146,7 +147,7 @@ def test_an_invalid_file_changes_nothing(minerpulse: RunCli, clean: Path, argume
     result = minerpulse("holdings", "import", save(clean, IREN), *arguments)
     assert (result.code, result.out) == (1, "")
     assert result.err.endswith(expected)
-    assert minerpulse("holdings", "list").err.startswith("No holdings of WGMI are known. ")
+    assert minerpulse("holdings", "list").err.startswith("There are no holdings of WGMI. ")
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "1989-12-31", "2200-01-01"])
@@ -154,7 +155,7 @@ def test_a_year_that_is_a_typing_error_is_refused(minerpulse: RunCli, clean: Pat
     result = minerpulse("holdings", "import", save(clean, IREN), "--as-of", day)
 
     assert (result.code, result.out) == (2, "")
-    assert f"{day} is not between 1990-01-01 and 2199-12-31; check the year." in result.err
+    assert f"{day} isn't between 1990-01-01 and 2199-12-31. Check the year." in result.err
 
 
 def test_the_fund_comes_from_the_settings(minerpulse: RunCli, clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +164,7 @@ def test_the_fund_comes_from_the_settings(minerpulse: RunCli, clean: Path, monke
     assert minerpulse("holdings", "list") == (
         1,
         "",
-        "No holdings of BITQ are known. Import a file of them with `minerpulse holdings import FILE.csv`.\n",
+        "There are no holdings of BITQ. Import a file with `minerpulse holdings import FILE.csv`.\n",
     )
 
 
@@ -172,13 +173,11 @@ def test_a_day_before_the_first_holdings_is_an_error(minerpulse: RunCli, clean: 
     assert minerpulse("holdings", "list", "--as-of", "2026-07-06") == (
         1,
         "",
-        "No holdings of WGMI are known for 2026-07-06; the first are of 2026-07-07. Import older ones.\n",
+        "There are no holdings of WGMI for 2026-07-06; the first are dated 2026-07-07. Import older ones.\n",
     )
 
 
-FETCHED = (
-    "{fund} as of 2026-07-07, from Nasdaq (top 10 only). The 3 largest add up to 31.86% and are not the whole fund."
-)
+FETCHED = "{fund} as of 2026-07-07, from Nasdaq (top 10 only). The 3 largest add up to 31.86%, not the whole fund."
 
 
 @pytest.mark.usefixtures("_nasdaq")
@@ -193,7 +192,7 @@ def test_the_largest_holdings_are_fetched_and_labelled_as_incomplete(minerpulse:
         "CIFR    Cipher Mining Inc. Common Stock  12.00%       –",
         "cash    US Dollars                        1.50%       –",
         "",
-        "The 3 largest add up to 31.86% and are not the whole fund.",
+        "The 3 largest add up to 31.86%, not the whole fund.",
     ]
     assert json.loads(minerpulse("holdings", "list", "--json").out)["whole"] is False
 
@@ -201,7 +200,7 @@ def test_the_largest_holdings_are_fetched_and_labelled_as_incomplete(minerpulse:
 @pytest.mark.usefixtures("_nasdaq")
 def test_another_fund_is_fetched_and_listed_by_its_name(minerpulse: RunCli) -> None:
     assert f"{FETCHED.format(fund='BITQ')}\n" == minerpulse("holdings", "fetch", "bitq").out
-    assert minerpulse("holdings", "list").err.startswith("No holdings of WGMI are known. ")
+    assert minerpulse("holdings", "list").err.startswith("There are no holdings of WGMI. ")
     assert json.loads(minerpulse("holdings", "list", "BITQ", "--json").out)["fund"] == "BITQ"
 
 
@@ -209,14 +208,14 @@ def test_another_fund_is_fetched_and_listed_by_its_name(minerpulse: RunCli) -> N
 def test_a_complete_import_replaces_fetched_holdings_and_is_never_overwritten(minerpulse: RunCli, clean: Path) -> None:
     minerpulse("holdings", "fetch")
     again = minerpulse("holdings", "fetch")
-    assert again.out.endswith(" They replace those that were fetched before.\n")
+    assert again.out.endswith(" They replace the holdings fetched before.\n")
     minerpulse("holdings", "import", save(clean, IREN, HUT), "--as-of", "2026-07-07")
     assert minerpulse("holdings", "fetch") == (
         1,
         "",
         (
-            "The holdings of WGMI on 2026-07-07 are known in full, from wgmi.csv. The top 10 would take their place "
-            "and were not stored; nothing is to be done.\n"
+            "The holdings of WGMI on 2026-07-07 are known in full, from wgmi.csv. The top 10 would replace them, "
+            "so they weren't saved. You don't need to do anything.\n"
         ),
     )
     document = json.loads(minerpulse("holdings", "list", "--json").out)
@@ -230,3 +229,13 @@ def test_a_failed_fetch_is_an_error_with_a_next_step(minerpulse: RunCli) -> None
     assert "Nasdaq on XYZ: answered 404 Not Found" in result.err
     assert len(result.err.splitlines()) == 1
     assert minerpulse("holdings", "fetch", "W G").err.endswith("write it as in WGMI or BTC.\n")
+
+
+def test_a_dry_run_imports_nothing_and_creates_no_database(minerpulse: RunCli, clean: Path) -> None:
+    result = minerpulse("holdings", "import", save(clean, IREN, HUT, CASH), "--as-of", "2026-07-07", "--dry-run")
+
+    assert (0, "") == (result.code, result.err)
+    assert ["WGMI as of 2026-07-07: 3 holdings.", "Nothing was imported, because of --dry-run."] == [
+        line.partition(" The ")[0] for line in result.out.splitlines()
+    ]
+    assert not (clean / "minerpulse.db").exists()

@@ -60,4 +60,4 @@ def test_after_a_rotation_only_the_new_key_decrypts(minerpulse: RunCli, monkeypa
 def test_rotating_without_keys_is_an_error(minerpulse: RunCli) -> None:
     result = minerpulse("keys", "rotate")
     assert (2, "") == (result.code, result.out)
-    assert "MINERPULSE_TOKEN_KEYS is not set; put a new key before the old one" in result.err
+    assert "MINERPULSE_TOKEN_KEYS isn't set. Put the new key before the old one" in result.err

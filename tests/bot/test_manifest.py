@@ -17,7 +17,7 @@ from bot.http.app import SLACK_PATH
 from bot.manifest import EVENTS_PATH, PRESENCE_SCOPES
 from bot.settings import Settings
 from handlers.commands import usage_hint
-from handlers.events import EVENTS, UNINSTALL_EVENTS, register_uninstall
+from handlers.events import EVENTS, MENTION_EVENT, SUBSCRIBED_EVENTS, UNINSTALL_EVENTS, register_uninstall
 from tests.bot.conftest import ROOT, RunCli
 from tests.fakes.slack import SECRET, TOKEN
 
@@ -69,7 +69,7 @@ def test_only_the_required_scopes_are_requested(minerpulse: RunCli) -> None:
     assert document["oauth_config"]["scopes"] == {
         "bot": [
             *["commands", "chat:write", "channels:history", "groups:history", "channels:read", "groups:read"],
-            "files:write",
+            *["app_mentions:read", "files:write"],
         ]
     }
     [command] = document["features"]["slash_commands"]
@@ -92,7 +92,7 @@ def test_a_distributed_app_has_a_redirect_url_and_uninstall_events(
     assert ["https://desk.example.com/slack/oauth_redirect"] == oauth["redirect_urls"]
     assert {
         "request_url": "https://desk.example.com/slack/events",
-        "bot_events": sorted(EXPECTED_UNINSTALL_EVENTS | set(EVENTS)),
+        "bot_events": sorted(EXPECTED_UNINSTALL_EVENTS | {MENTION_EVENT, *EVENTS}),
     } == settings["event_subscriptions"]
     assert (True, True) == (settings["org_deploy_enabled"], settings["token_rotation_enabled"])
     assert oauth["scopes"] == read_manifest(minerpulse)["oauth_config"]["scopes"]
@@ -123,10 +123,14 @@ class NoRemover:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        pytest.param(("--url", "http://desk.example.com"), "Slack calls https addresses only", id="not-https"),
-        pytest.param(("--url", "desk"), "Slack calls https addresses only", id="no-address"),
-        pytest.param(("--url", "https://desk.example.com", "--socket"), "--socket needs no --url", id="both"),
-        pytest.param(("--distributed", "--socket"), "--socket serves one workspace", id="many over a socket"),
+        pytest.param(("--url", "http://desk.example.com"), "Slack only calls https addresses", id="not-https"),
+        pytest.param(("--url", "desk"), "Slack only calls https addresses", id="no-address"),
+        pytest.param(
+            ("--url", "https://desk.example.com", "--socket"), "--socket can't be combined with --url", id="both"
+        ),
+        pytest.param(
+            ("--distributed", "--socket"), "--socket can't be combined with --distributed", id="many over a socket"
+        ),
     ],
 )
 def test_invalid_urls_and_options_are_rejected(minerpulse: RunCli, options: tuple[str, ...], expected: str) -> None:
@@ -150,7 +154,7 @@ def test_slacks_own_schema_accepts_it(minerpulse: RunCli, options: tuple[str, ..
 
 def test_the_events_match_the_listeners(minerpulse: RunCli) -> None:
     document = read_manifest(minerpulse, "--url", "https://desk.example.com")
-    assert sorted((*EVENTS, *UNINSTALL_EVENTS)) == document["settings"]["event_subscriptions"]["bot_events"]
+    assert sorted(SUBSCRIBED_EVENTS) == document["settings"]["event_subscriptions"]["bot_events"]
     assert ["board"] == [shortcut["callback_id"] for shortcut in document["features"]["shortcuts"]]
     assert document["features"]["app_home"]["home_tab_enabled"] is True
 
@@ -183,19 +187,19 @@ def test_the_app_subscribes_to_the_events_that_it_listens_to(
 
 
 def test_the_documentation_has_every_event_with_scopes_that_the_app_asks_for(listened: set[str]) -> None:
-    text = (ROOT / "docs" / "slack.md").read_text(encoding="utf-8")
-    section = text.partition("## What Slack sends")[2].partition("\n## ")[0]
+    text = (ROOT / "docs/reference/slack.md").read_text(encoding="utf-8")
+    section = text.partition("## Events")[2].partition("\n## ")[0]
     rows = dict(EVENT_ROW.findall(section))
 
     assert sorted(listened) == [*rows]
-    assert {"channels:read", "groups:read"} == {
+    assert {"app_mentions:read", "channels:read", "groups:read"} == {
         scope for cell in rows.values() for scope in re.findall(r"`(.+?)`", cell)
     }
     assert {*PRESENCE_SCOPES} == {"channels:read", "groups:read"}
 
 
 def test_the_upgrade_notes_name_every_event_that_ends_an_installation() -> None:
-    text = (ROOT / "docs" / "upgrade.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/how-to/upgrade.md").read_text(encoding="utf-8")
 
     assert [] == [event for event in UNINSTALL_EVENTS if f"`{event}`" not in text]
     assert [] == [scope for scope in PRESENCE_SCOPES if f"`{scope}`" not in text]

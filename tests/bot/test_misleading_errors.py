@@ -40,4 +40,4 @@ async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
 
 def test_a_setting_that_resembles_none_is_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
     error = settings_error(monkeypatch, MINERPULSE_TYPO="x")
-    assert "MINERPULSE_TYPO: there is no such setting; .env.example lists all there are." == error
+    assert "MINERPULSE_TYPO: there is no such setting. .env.example lists all settings." == error

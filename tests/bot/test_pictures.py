@@ -25,10 +25,10 @@ def files(clean: Path) -> list[str | Path]:
 
 def test_a_chart_is_written_and_described(minerpulse: RunCli, files: list[str | Path], clean: Path) -> None:
     result = minerpulse("chart", "60D", *files, "--rule", "5d 12pp above")
-    assert (result.code, result.err) == (0, f"spread.png: {(clean / 'spread.png').stat().st_size:,} bytes.\n")
+    assert (result.code, result.err) == (0, f"Wrote spread.png ({(clean / 'spread.png').stat().st_size:,} bytes).\n")
     assert (clean / "spread.png").read_bytes().startswith(PNG)
-    assert "over 60 days to the close of Wed 19 Apr." in result.out
-    assert "A rule fires at +12 pp, clears at +7.2 pp." in result.out
+    assert "over 60\u00a0sessions. From the close of Jan 23, 2023 to Apr 19, 2023: WGMI " in result.out
+    assert "A rule fires at +12\u00a0pp, clears at +7.2\u00a0pp." in result.out
 
 
 def test_a_dark_chart_differs_from_a_light_one(minerpulse: RunCli, files: list[str | Path], clean: Path) -> None:
@@ -37,13 +37,21 @@ def test_a_dark_chart_differs_from_a_light_one(minerpulse: RunCli, files: list[s
     assert (clean / "light.png").read_bytes() != (clean / "dark.png").read_bytes()
 
 
+def test_a_chart_is_for_a_screen_or_for_a_phone(minerpulse: RunCli, files: list[str | Path], clean: Path) -> None:
+    widths = []
+    for name, options in (("screen.png", []), ("phone.png", ["--size", "phone"])):
+        assert minerpulse("chart", *files, "-o", name, *options).code == 0
+        widths.append(int.from_bytes((clean / name).read_bytes()[16:20]))
+    assert [1_200, 1_080] == widths
+
+
 def test_one_session_is_charted_over_twenty_with_the_one_session_rule(
     minerpulse: RunCli, files: list[str | Path]
 ) -> None:
     output = minerpulse("chart", "1d", *files).out
-    assert "over 20 days" in output
-    assert "1-day spread now" in output
-    assert "A rule fires at ±8 pp" in output
+    assert "over 20\u00a0sessions" in output
+    assert "1-session spread at the end: " in output
+    assert "A rule fires at ±8\u00a0pp" in output
 
 
 def test_a_simulated_chart_is_labelled(minerpulse: RunCli, simulated: None) -> None:  # noqa: ARG001 -- for its effect
@@ -54,7 +62,7 @@ def test_a_window_longer_than_the_history_writes_nothing(minerpulse: RunCli, cle
     result = minerpulse("chart", "60d", *price_options(clean, [20.0] * 5, [50_000.0] * 5))
     assert (result.code, result.err) == (
         1,
-        "No chart of WGMI over 60 days: the history begins on 2026-03-02, less than 60d ago.\n",
+        "No chart of WGMI over 60\u00a0sessions: history starts on Mar 2, 2026, after the start of the 60d window.\n",
     )
     assert not (clean / "spread.png").exists()
 
@@ -62,7 +70,7 @@ def test_a_window_longer_than_the_history_writes_nothing(minerpulse: RunCli, cle
 def test_a_rule_that_needs_live_prices_is_rejected(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("chart", *files, "--rule", "gap 5%")
     assert result.code == 1
-    assert "“gap 5%” is measured only while the ETF is shut" in result.err
+    assert "“gap 5%” is measured only while the market is closed" in result.err
 
 
 @pytest.mark.parametrize(("command", "name"), [("chart", "nowhere/out.png"), ("report", "nowhere/out.html")])
@@ -72,7 +80,7 @@ def test_an_unwritable_path_is_an_error_and_existing_files_stay(
     result = minerpulse(command, *files, "-o", name)
     assert (result.code, result.err) == (
         1,
-        f"Error: Cannot write {name}: No such file or directory. Choose another path with -o.\n",
+        f"Error: Can't write {name}: No such file or directory. Choose another path with -o.\n",
     )
     assert ["btc.csv", "etf.csv"] == sorted(path.name for path in clean.iterdir())
 
@@ -130,10 +138,10 @@ def test_a_dash_is_stdout_which_has_the_picture_alone(files: list[str | Path], c
     ("arguments", "expected"),
     [
         pytest.param(["chart", "-o", "out.svg"], "Name a file that ends in .png, or - for", id="chart"),
-        pytest.param(["chart", "-o", "out"], "“out” does not end in .png", id="no suffix"),
+        pytest.param(["chart", "-o", "out"], "“out” doesn't end in .png", id="no suffix"),
         pytest.param(["report", "-o", "out.pdf"], "Name a file that ends in .html, or - for", id="report"),
         pytest.param(["replay", "--chart", "out.jpg"], "Name a file that ends in .png.", id="replay"),
-        pytest.param(["replay", "--chart", "-"], "“-” does not end in .png", id="replay to stdout"),
+        pytest.param(["replay", "--chart", "-"], "“-” doesn't end in .png", id="replay to stdout"),
         pytest.param(["chart", "-o", "."], "“.” is a folder", id="folder"),
     ],
 )
@@ -159,9 +167,9 @@ def test_a_report_of_files_is_one_page(minerpulse: RunCli, files: list[str | Pat
     result = minerpulse("report", *files, "--ai", smh, "--from", "2022-06-01", "--to", "2023-03-31", "--rule", "1d 5pp")
     page = (clean / "report.html").read_text(encoding="utf-8")
     assert result.code == 0
-    assert "1 Jun 2022 to 31 Mar 2023</h1>" in page
-    assert "WGMI from etf.csv, bitcoin from btc.csv." in page
-    assert 'id="betas"' in page
+    assert "Report of Jun 1, 2022 to Mar 31, 2023: WGMI " in page
+    assert "WGMI from etf.csv, BTC from btc.csv." in page
+    assert 'id="rolling-betas"' in page
 
 
 def test_a_report_without_the_proxy_explains_how_to_add_it(
@@ -199,7 +207,7 @@ def test_simulated_charts_and_reports_use_the_configured_pair(
 def test_a_report_needs_both_price_files(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("report", *files[:2])
     assert result.code == 2
-    assert "--etf and --btc go together" in result.err
+    assert "Pass both --etf and --btc" in result.err
 
 
 @pytest.mark.parametrize(
@@ -227,11 +235,28 @@ def test_a_full_disk_behind_stdout_is_one_sentence(files: list[str | Path]) -> N
         )
     assert (result.returncode, result.stderr) == (
         1,
-        "Cannot write the output: No space left on device. Free some space, or write to another place.\n",
+        "The output can't be written: No space left on device. Free some space, or write to another place.\n",
     )
 
 
 def test_a_day_in_full_width_digits_is_no_date(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("replay", *files, "--from", "\uff12\uff10\uff12\uff12-03-01")
     assert result.code == 2
-    assert "is not a date; write it as in 2026-03-31." in result.err
+    assert "isn't a valid date. Use YYYY-MM-DD, as in 2026-03-31." in result.err
+
+
+@pytest.mark.parametrize(("command", "name"), [("chart", "spread.png"), ("report", "report.html")])
+def test_a_file_that_was_not_named_is_replaced_by_force_only(
+    minerpulse: RunCli, files: list[str | Path], clean: Path, command: str, name: str
+) -> None:
+    (clean / name).write_text("mine", encoding="utf-8")
+
+    refused = minerpulse(command, *files)
+    assert (1, "") == (refused.code, refused.out)
+    assert f"{name} exists already. Name a file with -o, or replace it with --force." in refused.err
+    assert "mine" == (clean / name).read_text(encoding="utf-8")
+
+    for options in (["--force"], ["-o", name]):
+        (clean / name).write_text("mine", encoding="utf-8")
+        assert 0 == minerpulse(command, *files, *options).code
+        assert b"mine" != (clean / name).read_bytes()

@@ -45,7 +45,7 @@ def test_the_document_has_every_number_with_source_and_age(minerpulse: RunCli, c
         "as_of": CLOSE,
         "session": "2026-03-09",
         "live": False,
-        "live_reason": "the market is shut; the last session was 2026-03-09",
+        "live_reason": "the market is closed; the last session was Mar 9, 2026",
         "market": {
             "is_open": False,
             "session": "2026-03-09",
@@ -83,7 +83,7 @@ def test_the_document_has_every_number_with_source_and_age(minerpulse: RunCli, c
         "reasons": [],
     }
     assert windows["5d"]["spread"] == pytest.approx(0.19)
-    assert windows["20d"] == {"reason": "the history begins on 2026-03-02, less than 20d ago"}
+    assert windows["20d"] == {"reason": "history starts on Mar 2, 2026, after the start of the 20d window"}
     assert drawdowns["btc"] == {"depth": 0.0, "high": 51_000.0, "high_on": "2026-03-09", "since": "2026-03-02"}
 
 
@@ -94,7 +94,7 @@ def test_price_files_count_their_own_span_and_wait_for_no_older_prices(minerpuls
     result = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc)
 
     assert 0 == result.code
-    assert "of those since 3 Jan 2022" in result.out
+    assert "highs since Jan 2022 and Mar 2026" in " ".join(result.out.split())
     assert "lder history is loading" not in result.out
 
 
@@ -121,11 +121,11 @@ def test_the_board_is_shown_as_in_slack(minerpulse: RunCli, clean: Path) -> None
     result = minerpulse("pulse", *price_options(clean, ETF, BTC))
     shown = [line.rstrip() for line in result.out.splitlines()]
     assert shown[:2] == [
-        "WGMI closed 8.0 pp above bitcoin on Mon 9 Mar",
-        "As of Mon 9 Mar 2026 16:00 New York (20:00 UTC).",
+        "WGMI closed 8.0\N{NO-BREAK SPACE}pp ahead of BTC, Mar 9",
+        "No BTC price since WGMI's close.",
     ]
-    assert "1d      +10.0%    +2.0%   +8.0 pp          –" in shown
-    assert "WGMI at the close: $24.20 from etf.csv, Mon 9 Mar 16:00 New York." in shown
+    assert "1d     +10.0   +2.0       +8.0     –" in shown
+    assert "WGMI $24.20 from etf.csv, Mar 9, 4:00 PM ET." in shown
 
 
 def test_daily_bitcoin_bars_cause_a_warning(minerpulse: RunCli, clean: Path) -> None:
@@ -150,7 +150,7 @@ def test_files_without_a_common_session_are_rejected(minerpulse: RunCli, clean: 
     etf, btc = etf_file(clean, ETF), btc_file(clean, BTC, "2025-03-03")
     result = minerpulse("pulse", "--etf", etf, "--btc", btc)
     assert (result.code, result.out) == (1, "")
-    assert result.err == "etf.csv and btc.csv have no session in common; check their dates.\n"
+    assert result.err == "etf.csv and btc.csv have no sessions in common. Check their dates.\n"
 
 
 @pytest.mark.usefixtures("simulated")
@@ -179,7 +179,7 @@ def test_a_command_that_reads_creates_no_database(
     ("database", "expected"),
     [
         pytest.param("sqlite:///desk.db", [], id="usable"),
-        pytest.param("sqlite:////nowhere/at/all.db", [f"{UNUSABLE} The prices are not saved."], id="unusable"),
+        pytest.param("sqlite:////nowhere/at/all.db", [f"{UNUSABLE} The prices aren't saved."], id="unusable"),
     ],
 )
 def test_an_unusable_database_is_named_and_the_prices_are_fetched(

@@ -74,7 +74,7 @@ def make_run(clean: Path, **variables: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         cwd=clean,
-        env={"PATH": os.environ["PATH"], **variables},
+        env={"PATH": os.environ["PATH"], "XDG_DATA_HOME": str(clean), **variables},
         start_new_session=True,
         preexec_fn=restore_sigint,  # noqa: PLW1509 -- nothing else is done in it
     )
@@ -109,6 +109,7 @@ async def test_run_with_a_rejected_token_is_an_error_with_a_next_step(clean: Pat
                 "SLACK_BOT_TOKEN": "xoxb-other",
                 "SLACK_SIGNING_SECRET": "hush",
                 "MINERPULSE_SLACK_API_URL": workspace.url,
+                "XDG_DATA_HOME": str(clean),
             },
             cwd=clean,
             stdout=asyncio.subprocess.PIPE,
@@ -116,6 +117,6 @@ async def test_run_with_a_rejected_token_is_an_error_with_a_next_step(clean: Pat
         )
         out, err = await process.communicate()
     assert (process.returncode, out) == (2, b"")
-    assert b"SLACK_BOT_TOKEN: Slack does not accept the app's token" in err
+    assert b"SLACK_BOT_TOKEN: Slack doesn't accept the app's token" in err
     assert b"unused" not in err
     assert b"xoxb-other" not in err

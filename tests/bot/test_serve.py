@@ -155,7 +155,7 @@ async def test_a_port_in_use_is_an_error(slack: FakeSlack, tmp_path: Path) -> No
 async def test_a_rejected_token_stops_the_start(slack: FakeSlack, tmp_path: Path, code: str) -> None:
     slack.fail("auth.test", error_response(code))
 
-    with pytest.raises(InvalidSettingsError, match=rf"SLACK_BOT_TOKEN: Slack does not accept.*\({code}\)"):
+    with pytest.raises(InvalidSettingsError, match=rf"SLACK_BOT_TOKEN: Slack doesn't accept.*\({code}\)"):
         await serve(settings_for(slack, tmp_path))
 
 
@@ -174,7 +174,7 @@ async def test_a_workspace_is_served_when_slack_first_says_that_the_token_is_for
     requests.insert(2, (event, "application/json"))
 
     async with running(settings_for(slack, tmp_path), ready_path="/healthz") as client:
-        await eventually(lambda: readyz_reports(client, "why", "Slack does not answer"))
+        await eventually(lambda: readyz_reports(client, "why", "Slack doesn't answer"))
         refused, early, postponed, served, foreign, again = [
             await client.post("/slack/events", content=body, headers=signed_headers(body, content_type))
             for body, content_type in requests
@@ -182,8 +182,8 @@ async def test_a_workspace_is_served_when_slack_first_says_that_the_token_is_for
 
     assert [TEAM_UNKNOWN] * 2 == [refused.text, early.text]
     assert 503 == postponed.status_code
-    assert "/minerpulse rule add" in served.json()["text"]
-    assert foreign.text.startswith("MinerPulse is not installed in this workspace")
+    assert "rule add 5d 15pp" in served.json()["text"]
+    assert foreign.text.startswith("MinerPulse isn't installed in this workspace")
     assert served.text == again.text
     assert ["auth.test"] * 6 == [call.method for call in slack.calls]  # once known, no request asks Slack
 
@@ -208,7 +208,7 @@ async def test_a_press_that_names_another_workspace_sets_no_rules_in_a_shared_ch
         rules = await store.rules(Channel(team="T9", id="C1"))
 
     assert (200, ()) == (response.status_code, tuple(rules))
-    assert slack.responses[-1]["text"].startswith("MinerPulse is not installed in this workspace")
+    assert slack.responses[-1]["text"].startswith("MinerPulse isn't installed in this workspace")
 
 
 async def test_a_stop_records_slacks_response_so_that_nothing_is_posted_twice(
@@ -348,7 +348,7 @@ async def test_in_socket_mode_commands_use_only_the_socket(
 
     (response,) = socket_server.received
     assert "e1" == response["envelope_id"]
-    assert "/minerpulse rule add" in response["payload"]["text"]
+    assert "rule add 5d 15pp" in response["payload"]["text"]
     assert 404 == forged.status_code
 
 

@@ -1,13 +1,13 @@
 """Settings are validated with helpful messages and never reveal a secret."""
 
 import os
-from enum import Enum
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from bot.settings import Settings, load_settings, variable_name
+from bot.settings import Settings, load_settings, secret_names, variable_name
+from docs.tables import env_value
 from services.core.errors import InvalidSettingsError
 from services.core.prices import Pair, Symbol
 from services.market.sources.catalogue import CRYPTO, EQUITY, SOURCES, SourceKind
@@ -127,7 +127,7 @@ def test_a_missing_distributed_setting_is_named(monkeypatch: pytest.MonkeyPatch,
 def test_single_and_distributed_settings_are_exclusive(monkeypatch: pytest.MonkeyPatch, token: dict[str, str]) -> None:
     (name,) = token
     error = settings_error(monkeypatch, **DISTRIBUTED, **token)
-    assert f"SLACK_CLIENT_ID is for many workspaces, {name} for one: unset one of them." == error
+    assert f"SLACK_CLIENT_ID is for many workspaces, {name} for one. Unset one of them." == error
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_single_and_distributed_settings_are_exclusive(monkeypatch: pytest.Monke
         pytest.param("MINERPULSE_ETF", "W G", "it is not a ticker symbol", id="symbol"),
         pytest.param("MINERPULSE_ETF_SOURCES", "google", "'yahoo', 'nasdaq',", id="source"),
         pytest.param("MINERPULSE_ETF_SOURCES", "yahoo, yahoo", "it names a source twice", id="source-twice"),
-        pytest.param("MINERPULSE_CRYPTO_SOURCES", ",", "it names no source", id="no-source"),
+        pytest.param("MINERPULSE_CRYPTO_SOURCES", ",", "it doesn't name a source", id="no-source"),
         pytest.param(
             "MINERPULSE_CRYPTO_SOURCES", "kraken simulated", "simulated can't be combined with", id="half-made-up"
         ),
@@ -161,7 +161,7 @@ def test_single_and_distributed_settings_are_exclusive(monkeypatch: pytest.Monke
         pytest.param("SLACK_BOT_TOKEN", "xoxb-hush me", "it contains a space", id="space-in-a-token"),
         pytest.param("SLACK_SIGNING_SECRET", "hush…", "a character that no token has", id="a-copied-ellipsis"),
         pytest.param("MINERPULSE_TIINGO_KEY", "hush\nhush", "it contains a space", id="newline-in-a-key"),
-        pytest.param("MINERPULSE_SOURCE_URLS", "yahooo=http://127.0.0.1", "“yahooo” is no source", id="source-of-URL"),
+        pytest.param("MINERPULSE_SOURCE_URLS", "yahooo=http://127.0.0.1", "“yahooo” isn't a source", id="source"),
         pytest.param("MINERPULSE_SOURCE_URLS", "yahoo=http://127.0.0.1:99999", "isn't a web address", id="port-of-URL"),
         pytest.param("MINERPULSE_SLACK_API_URL", "https://[::1", "it isn't a web address", id="half-an-address"),
         pytest.param(
@@ -175,7 +175,7 @@ def test_single_and_distributed_settings_are_exclusive(monkeypatch: pytest.Monke
         pytest.param("MINERPULSE_ELECTRICITY_USD_KWH", "0.0_5", "it should be a number, with a point", id="decimals"),
         pytest.param("MINERPULSE_PUE", "1,1_0,2", "three ascending numbers", id="underscore-in-pue"),
         pytest.param("MINERPULSE_HOST", "https://x", "it isn't a host name or an IP address", id="host-with-scheme"),
-        pytest.param("MINERPULSE_HOST", "10.0.0.1:80", "the port has a setting of its own, PORT", id="host-and-port"),
+        pytest.param("MINERPULSE_HOST", "10.0.0.1:80", "set the port with PORT", id="host-and-port"),
         pytest.param("MINERPULSE_LOG_LEVEL", "loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'", id="level"),
         pytest.param("MINERPULSE_SLACK_MODE", "carrier", "'auto', 'http' or 'socket'", id="mode"),
     ],
@@ -207,7 +207,7 @@ def test_a_misspelled_variable_suggests_the_nearest_name(monkeypatch: pytest.Mon
     else:
         error = settings_error(monkeypatch, MINERPULSE_TICK_SECOND="60")
     where = " (line 3 of .env)" if location == "file" else ""
-    assert error == f"MINERPULSE_TICK_SECOND{where}: there is no such setting; did you mean MINERPULSE_TICK_SECONDS."
+    assert error == f"MINERPULSE_TICK_SECOND{where}: there is no such setting. Did you mean MINERPULSE_TICK_SECONDS?"
 
 
 def test_a_misspelled_slack_variable_is_rejected_but_unrelated_ones_are_ignored(
@@ -215,13 +215,13 @@ def test_a_misspelled_slack_variable_is_rejected_but_unrelated_ones_are_ignored(
 ) -> None:
     monkeypatch.setenv("SLACK_WEBHOOK_URL", "https://hooks.example.com")
     error = settings_error(monkeypatch, SLACK_BOT_TOKN="xoxb-1")
-    assert error == "SLACK_BOT_TOKN: there is no such setting; did you mean SLACK_BOT_TOKEN."
+    assert error == "SLACK_BOT_TOKN: there is no such setting. Did you mean SLACK_BOT_TOKEN?"
 
 
 @pytest.mark.parametrize("name", ["MINERPULS_ETF", "MINERPLUSE_ETF", "MINER_PULSE_ETF", "minerpulseetf"])
 def test_a_misspelled_prefix_is_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     error = settings_error(monkeypatch, **{name: ""})
-    assert error == f"{name.upper()}: there is no such setting; did you mean MINERPULSE_ETF."
+    assert error == f"{name.upper()}: there is no such setting. Did you mean MINERPULSE_ETF?"
 
 
 @pytest.mark.parametrize("name", ["MINERVA_ETF", "SORT", "PULSE_SERVER", "MINER_SEED"])
@@ -236,7 +236,7 @@ def test_an_ipv6_address_may_have_brackets(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_an_unknown_variable_points_to_the_example_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ".env.example lists all there are" in settings_error(monkeypatch, MINERPULSE_ZZZZZ="1")
+    assert ".env.example lists all settings" in settings_error(monkeypatch, MINERPULSE_ZZZZZ="1")
 
 
 def test_an_env_file_that_is_not_utf8_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,7 +360,7 @@ def test_plain_http_to_another_machine_needs_an_explicit_setting(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, problem: str
 ) -> None:
     assert settings_error(monkeypatch, **{variable: value}) == (
-        f"{variable}: {problem} an http:// address beyond this machine, which is not encrypted. "
+        f"{variable}: {problem} an http:// address on another machine, which is not encrypted. "
         "Use https://, or set MINERPULSE_ALLOW_PLAIN_HTTP=true."
     )
     set_variables(monkeypatch, **{variable: value}, MINERPULSE_ALLOW_PLAIN_HTTP="true")
@@ -401,7 +401,7 @@ def test_an_unknown_source_gets_every_choice_of_the_catalogue(
 ) -> None:
     names = [f"'{row.name}'" for row in SOURCES if kind.factory(row)]
     error = settings_error(monkeypatch, **{variable: "google"})
-    assert error.startswith(f"{variable}: it should be {', '.join(names[:-1])} or 'simulated'. Where ")
+    assert error.startswith(f"{variable}: it should be {', '.join(names[:-1])} or 'simulated'. Sources of ")
 
 
 @pytest.mark.parametrize(
@@ -454,20 +454,6 @@ def test_a_missing_source_key_names_its_variable(
     assert "hush" not in error
 
 
-def env_value(default: object) -> str:
-    match default:
-        case None | {}:
-            return ""
-        case tuple():
-            return ",".join(map(str, default))
-        case Enum():
-            return str(default.value)
-        case bool():
-            return str(default).lower()
-        case _:
-            return str(default)
-
-
 def test_the_example_file_lists_every_variable_with_description_and_default() -> None:
     lines = []
     for name, field in Settings.model_fields.items():
@@ -477,3 +463,78 @@ def test_the_example_file_lists_every_variable_with_description_and_default() ->
             "",
         ]
     assert "\n".join(lines) == (ROOT / ".env.example").read_text(encoding="utf-8").partition("\n\n")[2]
+
+
+def test_a_database_in_this_folder_is_used_and_otherwise_the_one_in_the_data_folder(clean: Path) -> None:
+    elsewhere = load_settings().database_url
+    Path("minerpulse.db").touch()
+
+    assert (f"sqlite:///{clean / 'minerpulse.db'}", "sqlite:///minerpulse.db") == (
+        elsewhere,
+        load_settings().database_url,
+    )
+
+
+def test_each_secret_can_be_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = HTTP | {"MINERPULSE_TIINGO_KEY": "k", "MINERPULSE_DATABASE_URL": "sqlite:///other.db"}
+    for name, value in secrets.items():
+        Path(name).write_text(f"{value}\n", encoding="utf-8")
+        monkeypatch.setenv(f"{name}_FILE", name)
+    settings = load_settings()
+
+    assert "xoxb-made-up" == (settings.slack_bot_token and settings.slack_bot_token.get_secret_value())
+    assert ("sqlite:///other.db", {"tiingo_key": "k"}) == (settings.database_url, settings.source_keys)
+
+
+def test_every_secret_has_a_variable_for_a_file() -> None:
+    assert {
+        "slack_bot_token",
+        "slack_signing_secret",
+        "slack_app_token",
+        "slack_client_secret",
+        "token_keys",
+        "database_url",
+        "alpaca_key_id",
+        "alpaca_secret_key",
+        "tiingo_key",
+        "twelvedata_key",
+        "heartbeat_url",
+        "status_token",
+    } == set(secret_names())
+
+
+def test_the_env_file_may_name_the_file_of_a_secret() -> None:
+    Path("token").write_text("xoxb-made-up", encoding="utf-8")
+    Path(".env").write_text("SLACK_BOT_TOKEN_FILE=token\nSLACK_SIGNING_SECRET=0123456789abcdef\n", encoding="utf-8")
+
+    assert load_settings().has_slack
+
+
+@pytest.mark.parametrize(
+    ("content", "also", "problem"),
+    [
+        pytest.param(None, None, "SLACK_BOT_TOKEN_FILE: cannot read token: No such file or directory.", id="missing"),
+        pytest.param(b"", None, "SLACK_BOT_TOKEN_FILE: token is empty. Put the value in it.", id="empty"),
+        pytest.param(b"\xff", None, "SLACK_BOT_TOKEN_FILE: cannot read token: it isn't UTF-8 text.", id="binary"),
+        pytest.param(b"nonsense", None, "SLACK_BOT_TOKEN", id="wrong"),
+        pytest.param(b"xoxb-1", "xoxb-2", "SLACK_BOT_TOKEN and SLACK_BOT_TOKEN_FILE are both set.", id="both"),
+    ],
+)
+def test_a_file_without_a_usable_secret_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, content: bytes | None, also: str | None, problem: str
+) -> None:
+    if content is not None:
+        Path("token").write_bytes(content)
+    if also is not None:
+        monkeypatch.setenv("SLACK_BOT_TOKEN", also)
+    error = settings_error(monkeypatch, SLACK_BOT_TOKEN_FILE="token")
+
+    assert problem in error
+    assert "nonsense" not in error
+    assert "xoxb-1" not in error
+
+
+def test_a_misspelled_variable_for_a_file_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = settings_error(monkeypatch, MINERPULSE_TINGO_KEY_FILE="key")
+
+    assert "Did you mean MINERPULSE_TIINGO_KEY_FILE?" in error

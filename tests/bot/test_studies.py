@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("simulated")
 
 def test_both_drawdowns_are_shown(minerpulse: RunCli) -> None:
     result = minerpulse("drawdown")
-    assert (result.code, result.out.startswith("SIMULATED: WGMI ")) == (0, True)
+    assert (result.code, result.out.startswith("SIMULATED: Drawdown: WGMI ")) == (0, True)
 
 
 def test_both_drawdowns_are_one_document(minerpulse: RunCli) -> None:
@@ -43,13 +43,13 @@ def test_a_fund_without_holdings_is_an_error_with_a_next_step(minerpulse: RunCli
 
 def test_with_simulated_prices_the_network_is_simulated(minerpulse: RunCli) -> None:
     result = minerpulse("network")
-    assert (result.code, result.out.startswith("SIMULATED: Mining earns $")) == (0, True)
-    assert "Network from SIMULATED" in result.out
+    assert (result.code, result.out.startswith("SIMULATED: Hashprice $")) == (0, True)
+    assert "Network SIMULATED, " in result.out
 
 
 def test_the_simulated_network_has_a_power_draw_with_a_range(minerpulse: RunCli) -> None:
     text = minerpulse("network").out
-    for line in ("Power draw ", "Energy ", "Against its past ", "Break-even ", "Lower bound: "):
+    for line in ("Power draw ", "Energy ", "Percentiles ", "Break-even ", "Lower bound: "):
         assert line in text
     power = json.loads(minerpulse("network", "--json").out)["power"]
     assert 0 < power["lower"]["power_mw"] < power["best"]["power_mw"] < power["upper"]["power_mw"]
@@ -94,7 +94,7 @@ def test_an_unreachable_network_is_an_error_with_the_reason(
     monkeypatch.setenv("MINERPULSE_SOURCE_URLS", nowhere)
     result = minerpulse("network")
     assert (result.code, result.out) == (1, "")
-    assert result.err.startswith("Nothing is known of the bitcoin network yet. mempool.space on network: ")
+    assert result.err.startswith("No bitcoin network data yet. mempool.space on network: ")
 
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)

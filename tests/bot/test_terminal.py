@@ -16,6 +16,9 @@ GOLDEN = {path.stem: json.loads(path.read_text("utf-8")) for path in (Path(__fil
 MESSAGES = {name: expected for name, expected in sorted(GOLDEN.items()) if "text" in expected}  # the others are views
 
 
+DATE = "<!date^1700000000^{date_short_pretty} at {time}|Nov 14, 5:13 PM ET>"
+
+
 def printed(expected: RenderableType, width: int = 80) -> str:
     console = Console(file=StringIO(), width=width)
     console.print(expected)
@@ -43,6 +46,13 @@ def text(mrkdwn: str) -> dict[str, Any]:
         pytest.param("<https://a.b|here> <https://a.b>", "here https://a.b", id="links"),
         pytest.param("<@U1> <@U1|ann> <#C1|desk> <!here>", "@U1 @ann #desk @here", id="mentions"),
         pytest.param("<!date^1700000000^{date}|14 Nov 2023>", "14 Nov 2023", id="date"),
+        pytest.param(f"Since {DATE}, until {DATE}.", "Since Nov 14, 5:13 PM ET, until Nov 14, 5:13 PM ET.", id="dates"),
+        pytest.param(f"*until {DATE}*", "until Nov 14, 5:13 PM ET", id="a-date-in-bold"),
+        pytest.param(f"_until {DATE}_", "until Nov 14, 5:13 PM ET", id="a-date-in-italics"),
+        pytest.param(f"_a_ {DATE} `b_c`", "a Nov 14, 5:13 PM ET b_c", id="a-date-between-marks"),
+        pytest.param("<!date^1700000000^{time}^https://a.b|5:13 PM ET>", "5:13 PM ET", id="a-date-with-a-link"),
+        pytest.param("a < b*", "a < b*", id="an-open-bracket"),
+        pytest.param(":red_circle: Alert #1, :nothing: at 10:35:12", "Alert #1, :nothing: at 10:35:12", id="emoji"),
         pytest.param("a &lt; *b* &amp;&amp; c &gt; d", "a < b && c > d", id="escapes"),
         pytest.param("&lt;@U1&gt;", "<@U1>", id="an-escaped-mention-is-text"),
         pytest.param("[red]not markup of the terminal[/red]", "[red]not markup of the terminal[/red]", id="brackets"),
@@ -77,6 +87,11 @@ def test_marked_words_are_styled(mark: str) -> None:
             },
             ["x", "[Go]"],
             id="accessory",
+        ),
+        pytest.param(
+            {"type": "section", "text": text("x\ny"), "accessory": {"type": "overflow"}},
+            [f"x{'[More ▾]':>79}", "y"],
+            id="a-menu-beside-its-text",
         ),
         pytest.param(
             {"type": "context", "elements": [{"type": "image", "alt_text": "logo"}, text("as of now")]},
@@ -163,7 +178,7 @@ def test_every_message_of_the_app_fits_the_terminal(name: str, width: int) -> No
     message = MESSAGES[name]
     expected = lines(render_message(message["text"], message["blocks"]), width)
     assert max(map(len, expected)) <= width
-    assert "…" not in "".join(expected)
+    assert json.dumps(message, ensure_ascii=False).count("…") >= "".join(expected).count("…")  # nothing is cut off
     first = render_mrkdwn(message["blocks"][0]["text"]["text"]).plain.split()[0]
     assert expected[0].startswith(first[:width])
 
@@ -187,3 +202,12 @@ def test_the_terminal_shows_control_characters_as_text(capsys: pytest.CaptureFix
 
     assert not set("\x1b\x07\x9b\u202e") & set(printed)
     assert "\\u001b[31mred" in printed
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_no_message_of_the_app_shows_a_date_token(name: str) -> None:
+    message = MESSAGES[name]
+
+    shown = printed(render_message(message["text"], message["blocks"])) + render_mrkdwn(message["text"]).plain
+
+    assert "!date" not in shown

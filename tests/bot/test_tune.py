@@ -34,8 +34,8 @@ def test_the_document_has_the_rule_its_rate_and_its_changes(minerpulse: RunCli, 
 def test_a_rule_is_found_as_in_slack(minerpulse: RunCli, files: list[str | Path]) -> None:
     result = minerpulse("tune", "5d 1/month", *files)
     assert result.code == 0
-    assert result.out.splitlines()[0].endswith(" alerts a year, 12 wanted")
-    assert "Against 5d 15pp: " in result.out
+    assert result.out.splitlines()[0].endswith(" alerts a year, target 12")
+    assert "Compared with 5d 15pp: " in result.out
 
 
 def test_an_invalid_target_is_an_error_with_a_marked_word(minerpulse: RunCli, files: list[str | Path]) -> None:

@@ -34,9 +34,9 @@ def test_the_audit_log_is_shown_as_in_slack(minerpulse: RunCli, arguments: list[
 
     shown = " ".join(result.out.split())
     assert 0 == result.code
-    assert "Why alert 1: WGMI" in shown
-    assert "fired: 8.3 pp is past 8 pp" in shown
-    assert "The alert's message: stands in Slack" in shown
+    assert shown.startswith("Audit log of alert #1 Inputs: WGMI ahead of BTC")
+    assert "Fired: 8.3 pp is past 8 pp" in shown
+    assert "Alert message: posted" in shown
 
 
 def test_the_document_has_every_attempt(minerpulse: RunCli) -> None:

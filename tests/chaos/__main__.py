@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tests.chaos import bad_vendors, fault_table, single_alert
+from tests.chaos import bad_vendors, fault_table, paging, single_alert
 from tests.chaos.runner import Disturb, freezing, killing, restarting, run_scenario
 from tests.chaos.scenario import Scenario
 from tests.fakes import postgresql
@@ -69,6 +69,18 @@ def restart(restarts: int, cycles: int, workers: int, seed: int) -> None:
 
 
 @main.command()
+@click.option("--kills", default=20, show_default=True)
+@seeded
+def pages(kills: int, seed: int) -> None:
+    """Kill a process that pages sinks, which fail at every third call."""
+    folder = Path(tempfile.mkdtemp(prefix="minerpulse-chaos-"))
+    counts = asyncio.run(paging.page_under_kills(folder, kills=kills, seed=seed))
+    click.echo("\n".join(map(str, counts)))
+    if not all(one.is_right for one in counts):
+        sys.exit(1)
+
+
+@main.command()
 @click.option("--on", type=click.Choice(["sqlite", "postgresql"]), required=True)
 def clock(on: str) -> None:
     """Step the wall clock of a worker by hours and a day, and back, with libfaketime."""
@@ -108,7 +120,7 @@ def rewrite() -> None:
 
 @main.command()
 def faults() -> None:
-    """Print the table of faults in docs/delivery.md."""
+    """Print the table of faults in docs/explanation/delivery.md."""
     click.echo(asyncio.run(fault_table.table()))
 
 

@@ -62,7 +62,7 @@ async def count(database: str, record: SlackRecord, claims: Counter[str]) -> Del
         replies=len(postings) - len(roots),
         lost=sum(not posted[key] for key in expected),
         repeated=sum(number - 1 for number in posted.values()),
-        stale=sum("Resolved after" not in last.get(key, "") for key in roots),
+        stale=sum("Resolved:" not in last.get(key, "") for key in roots),
         unknown=len(posted.keys() - expected),
         ticks=sum(number > 1 for number in claims.values()),
         calls=sum(record["calls"].values()),

@@ -109,8 +109,8 @@ def _outcome(fault: str, lasts_s: float, started_at: float, record: SlackRecord)
     return Outcome(
         fault=fault,
         lasts_s=lasts_s,
-        as_firing=sum("Resolved after" not in post["first"] for post in roots),
-        resolved=sum("Resolved after" in post["last"] for post in roots),
+        as_firing=sum("Resolved:" not in post["first"] for post in roots),
+        resolved=sum("Resolved:" in post["last"] for post in roots),
         messages=len(roots),
         replies=len(record["posts"]) - len(roots),
         calls=sum(record["calls"].values()),

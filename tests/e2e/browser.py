@@ -1,5 +1,6 @@
 """A trader in a browser who uses the Slack emulator."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ BROWSER_OPTIONS = (
     "--disable-background-networking",
 )
 TIMEOUT_MS = 60_000
+MENU = "⋯"  # how the emulator shows an overflow menu
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESKTOP: ViewportSize = {"width": 1200, "height": 1000}
 
@@ -39,7 +41,7 @@ class Trader:
         box.fill(text)
         box.press("Enter")
 
-    def wait_for(self, text: str) -> Locator:
+    def wait_for(self, text: str | re.Pattern[str]) -> Locator:
         """Wait for the newest message with this text."""
         message = self.page.locator(".msg", has_text=text).last
         message.wait_for(timeout=TIMEOUT_MS)
@@ -53,6 +55,14 @@ class Trader:
     def press(self, label: str, message: Locator) -> None:
         """Press a button of a message."""
         message.get_by_role("button", name=label, exact=True).click()
+
+    def choose(self, placeholder: str, option: str, message: Locator) -> None:
+        """Choose an option in the first menu of a message that shows this placeholder."""
+        message.locator("select", has_text=placeholder).first.select_option(label=option)
+
+    def close_form(self) -> None:
+        """Close the modal."""
+        self.page.locator(".modal-x").click()
 
     def fill(self, label: str, value: str) -> None:
         """Choose or type a value under a label of the open modal."""

@@ -15,7 +15,12 @@ from tests.e2e.browser import chromium
 from tests.e2e.process import network_namespace_command
 
 ROOT = Path(__file__).parents[2]
-STEPS = ["board", "started", "alert", "acknowledged", "resolved", "editor", "refused", "saved", "home"]
+STEPS = [
+    *("board", "started"),
+    *("alert", "acknowledged", "snoozed", "details", "resolve-form", "resolved"),
+    *("suggested", "rules", "undone", "paused", "explained"),
+    *("editor", "refused", "saved", "home"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from services.alerting.alert import ActorStamp, Alert, EntryKind, HitEnd, RuleHi
 from services.alerting.ports import ChannelRule, RuleAuditKind, RuleChange, UnreadableRule
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC, Pair, PriceStamp
-from services.core.reason import Reason
+from services.core.reason import Code, Reason
 from services.market.chart_points import AlertChart, alert_chart
 from services.market.measure import Measurement, Window
 from services.research.attribution import AlertAttribution
@@ -18,6 +18,19 @@ from tests.fakes.market import aligned_market
 AT = datetime(2026, 11, 17, 15, 40, tzinfo=UTC)
 TODAY = date(2026, 11, 17)
 CHANNEL = Channel(team="T1", id="C1")
+PAST = Reason.of(Code.RULE_PAST_THRESHOLD, value=0.083, threshold=0.08, unit="pp", held_s=300.0, at_close=False)
+CLEARED = Reason.of(
+    Code.OF_RULE,
+    rule="1d 8pp",
+    reason=Reason.of(Code.RULE_CLEARED, value=0.041, clear=0.048, unit="pp", kept_s=0.0),
+)
+RETRACTED = Reason.of(
+    Code.RULE_RETRACTED,
+    rule="1d 8pp at close",
+    corrections=[Reason.of(Code.CORRECTION, session=None, old=0.084, new=0.071, threshold=0.08, unit="pp")],
+    threshold=0.08,
+    unit="pp",
+)
 ANCHORS = {
     Window.D1: date(2026, 11, 16),
     Window.D5: date(2026, 11, 10),
@@ -120,7 +133,7 @@ def an_alert(
     etf: PriceStamp | None = None,
     crypto: PriceStamp | None = None,
     simulated: bool = False,
-    reason: Reason | str = "8.3pp is past 8pp, held for 5m",
+    reason: Reason | str = PAST,
     closed_at: datetime | None = None,
     acknowledged: ActorStamp | None = None,
     snoozed: ActorStamp | None = None,
@@ -156,7 +169,7 @@ def an_entry(
     *,
     kind: EntryKind = EntryKind.FIRED,
     at: datetime = AT,
-    reason: Reason | str = "8.3pp is past 8pp, held for 5m",
+    reason: Reason | str = PAST,
     by: str | None = None,
     until: datetime | None = None,
     silent: bool = False,

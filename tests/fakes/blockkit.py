@@ -6,10 +6,12 @@ no ragged or empty cells, which block is allowed where, the total number of char
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from handlers.render.message import Message
 
 Check = Callable[[object, str], Iterator[str]]
 _MENTION = re.compile(
@@ -415,3 +417,13 @@ def _has_input(view: dict[str, Any]) -> bool:
 def _blocks(blocks: object, surface: Surface) -> list[str]:
     found = list(list_of(BLOCKS[surface], MAX_BLOCKS[surface])(blocks, "blocks"))
     return found if found or not isinstance(blocks, list) else list(message_problems(blocks))
+
+
+def shown(message: Message) -> str:
+    """Return everything that a message says: its notification, then its blocks; with ordinary spaces."""
+    return shown_text(message.text, message.blocks)
+
+
+def shown_text(text: str, blocks: Sequence[dict[str, Any]]) -> str:
+    """Return everything that a message with this text and these blocks says, with ordinary spaces."""
+    return f"{text}\n{Message(blocks=list(blocks), text=text).full_text}".replace("\u00a0", " ")

@@ -22,7 +22,7 @@ from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
 
 from handlers.background import BackgroundTasks
-from tests.fakes.blockkit import problems, view_problems
+from tests.fakes.blockkit import problems, shown_text, view_problems
 
 SECRET = "made-up-secret"
 TOKEN = "xoxb-made-up"
@@ -31,7 +31,7 @@ EXPIRES_IN_S = 43_200
 RESPONSES = "responses"
 POST, UPDATE = "chat.postMessage", "chat.update"
 AUTH, OAUTH, API_TEST = "auth.test", "oauth.v2.access", "api.test"
-MEMBERSHIPS = "users.conversations"
+MEMBERSHIPS, PERMALINK = "users.conversations", "chat.getPermalink"
 HISTORY_METHODS = ("conversations.history", "conversations.replies")
 VIEWS = ("views.open", "views.update", "views.publish")
 UPLOAD = "upload"
@@ -48,6 +48,8 @@ class Call:
         key: The last part of a response_url.
         sent_at: The time by the sender's clock.
         authorization: The Authorization header.
+
+    The arguments of a message also have what it shows, in `shown`: its text and everything in its blocks.
     """
 
     method: str
@@ -55,6 +57,11 @@ class Call:
     sent_at: datetime
     key: str = ""
     authorization: str = ""
+
+    def __post_init__(self) -> None:
+        if "text" in self.arguments:
+            blocks = _decoded(self.arguments.get("blocks")) or ()
+            self.arguments["shown"] = shown_text(str(self.arguments["text"]), blocks)
 
     @property
     def message(self) -> dict[str, Any]:
@@ -277,7 +284,15 @@ class FakeSlack:
             seen, known = arguments.get("hash"), self.hashes.get(arguments.get("view_id", ""))
             if seen and known and seen != known:
                 return "hash_conflict"
-        if self.checks_blocks and call.method not in {AUTH, OAUTH, API_TEST, MEMBERSHIPS, *HISTORY_METHODS, *FILES}:
+        if self.checks_blocks and call.method not in {
+            AUTH,
+            OAUTH,
+            API_TEST,
+            MEMBERSHIPS,
+            PERMALINK,
+            *HISTORY_METHODS,
+            *FILES,
+        }:
             errors = view_problems(call.view) if call.method in VIEWS else problems(call.message)
             self.malformed += errors
             if errors:
@@ -302,6 +317,13 @@ class FakeSlack:
         self.messages.setdefault(call.arguments["channel"], []).append(message)
         self.on_post(message)
         return _ok(ts=message.ts)
+
+    def _permalink(self, call: Call) -> dict[str, Any]:
+        """Answer with the address of a message that exists."""
+        channel, ts = call.arguments["channel"], call.arguments["message_ts"]
+        if ts not in {message.ts for message in self.messages.get(channel, ()) if not message.deleted}:
+            return _error("message_not_found")
+        return _ok(channel=channel, permalink=f"https://desk.slack.com/archives/{channel}/p{ts.replace('.', '')}")
 
     def _edit(self, call: Call) -> dict[str, Any]:
         arguments = call.arguments
@@ -404,6 +426,7 @@ METHODS: dict[str, Callable[[FakeSlack, Call], dict[str, Any]]] = {
     POST: FakeSlack._post,  # noqa: SLF001
     UPDATE: FakeSlack._edit,  # noqa: SLF001
     MEMBERSHIPS: FakeSlack._memberships,  # noqa: SLF001
+    PERMALINK: FakeSlack._permalink,  # noqa: SLF001
     **dict.fromkeys(HISTORY_METHODS, FakeSlack._history),  # noqa: SLF001
     **dict.fromkeys(VIEWS, FakeSlack._show),  # noqa: SLF001
     **dict.fromkeys(FILES, FakeSlack._upload),  # noqa: SLF001
@@ -475,6 +498,7 @@ class Person:
     channel: str = "C1"
     team: str = "T1"
     own_team: str = ""  # of the person, if it is another than the channel's
+    name: str = ""  # that payloads have
 
     async def types(self, text: str) -> BoltResponse:
         """Type /minerpulse and `text`; return the acknowledgement."""
@@ -483,6 +507,7 @@ class Person:
             team_id=self.team,
             channel_id=self.channel,
             user_id=self.user,
+            user_name=self.name,
             response_url=f"{self.server.url}{RESPONSES}/1",
             trigger_id="1.trigger",
         )
@@ -505,7 +530,7 @@ class Person:
             **(more or {}),
             "type": "block_actions",
             "team": {"id": self.team},
-            "user": {"id": self.user, "team_id": self.own_team or self.team},
+            "user": {"id": self.user, "username": self.name, "team_id": self.own_team or self.team},
             "channel": {"id": self.channel},
             "response_url": f"{self.server.url}{RESPONSES}/2",
             "trigger_id": "2.trigger",
@@ -534,8 +559,8 @@ class Person:
         """Send an interaction payload; return the acknowledgement."""
         return await self._dispatch(urlencode({"payload": json.dumps(payload)}))
 
-    async def triggers_event(self, event: dict[str, Any]) -> BoltResponse:
-        """Send an event; return the acknowledgement."""
+    async def triggers_event(self, event: dict[str, Any], **more: Any) -> BoltResponse:  # noqa: ANN401 -- any part
+        """Send an event, with `more` around it; return the acknowledgement."""
         outer = {
             "type": "event_callback",
             "team_id": self.team,
@@ -543,6 +568,7 @@ class Person:
             "event_time": 1_772_000_000,
             "event": event,
             "authorizations": [{"team_id": self.team, "user_id": "UBOT", "is_bot": True}],
+            **more,
         }
         return await self._dispatch(json.dumps(outer), "application/json")
 

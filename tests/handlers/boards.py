@@ -12,6 +12,7 @@ from services.alerting.ports import ChannelRule
 from services.channels.commands import Board
 from services.core.identity import Channel
 from services.core.prices import PriceStamp, Quote, Symbol
+from services.core.reason import Code, Reason
 from services.market.align import Aligned, Exclusion
 from services.market.gap import OffHours, predict_gap
 from services.market.snapshot import snapshot
@@ -96,7 +97,7 @@ def shut_view(*, crypto: float = 94_050.0, now: datetime = SHUT_AT) -> MarketVie
         now=now,
         market=CALENDAR.state_at(now),
         live=None,
-        live_reason=f"the market is shut; the last session was {LAST_CLOSE}",
+        live_reason=Reason.of(Code.MARKET_CLOSED, session=LAST_CLOSE.isoformat()),
         crypto=quote,
         gap=predict_gap(closes(), off_hours(), quote.price, quote.at, CALENDAR.state_at(now).next_open_at),
     )

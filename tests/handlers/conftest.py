@@ -50,9 +50,9 @@ def outbox(client: AsyncWebClient, harness: Harness) -> Outbox:
 
 
 async def reply_to(person: Person, text: str) -> str:
-    """Type /minerpulse and `text`; return the text of the last reply."""
+    """Type /minerpulse and `text`; return everything that the last reply says."""
     await person.types(text)
-    return str(person.server.responses[-1]["text"])
+    return str(person.server.responses[-1]["shown"])
 
 
 @pytest.fixture

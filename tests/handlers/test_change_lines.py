@@ -135,5 +135,5 @@ async def test_a_channel_that_never_accepted_escalations_can_end_those_of_an_ear
     set_off, repeated = [answer["text"].splitlines()[0] for answer in target.server.responses[-2:]]
 
     assert (await harness.store.channel(CHANNEL)).settings.escalate_to is None
-    assert set_off.startswith("Set: *accept-escalations off*, by <@U1>")
-    assert "*accept-escalations* is already off; nothing changed." == repeated
+    assert set_off.startswith("accept-escalations is now off.")
+    assert "accept-escalations is already off. Nothing was changed. New alerts are posted here." == repeated

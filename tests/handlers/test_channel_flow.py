@@ -18,7 +18,8 @@ async def test_channel_settings_are_shown_and_changed(person: Person, harness: H
     await reply_to(person, "channel remind 15m")
 
     assert "*mention off*" in before
-    assert after.startswith("Set: *mention @oncall*, by <@U1>, ")
+    assert "*mention* is now *@oncall*." in after
+    assert "mention @oncall, by <@U1>, " in after
     assert "*mention <!subteam^S1>*" in after
     settings = (await harness.store.channel(CHANNEL)).settings
     assert settings.mention is not None
@@ -28,12 +29,12 @@ async def test_channel_settings_are_shown_and_changed(person: Person, harness: H
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("channel quiet off", "*quiet* is already off; nothing changed.", id="off"),
-        pytest.param("channel MENTION off", "*mention* is already off; nothing changed.", id="in capitals"),
-        pytest.param("channel thread all", "*thread* is already all; nothing changed.", id="a choice"),
-        pytest.param("channel zone new york", "*zone* is already America/New_York; nothing changed.", id="a zone"),
-        pytest.param("channel editors everyone", "*editors* is already everyone; nothing changed.", id="people"),
-        pytest.param("mute off", "*mute* is already off; nothing changed.", id="a mute"),
+        pytest.param("channel quiet off", "*quiet* is already off. Nothing was changed.", id="off"),
+        pytest.param("channel MENTION off", "*mention* is already off. Nothing was changed.", id="in capitals"),
+        pytest.param("channel thread all", "*thread* is already all. Nothing was changed.", id="a choice"),
+        pytest.param("channel zone new york", "*zone* is already America/New_York. Nothing was changed.", id="a zone"),
+        pytest.param("channel editors everyone", "*editors* is already everyone. Nothing was changed.", id="people"),
+        pytest.param("mute off", "*mute* is already off. Nothing was changed.", id="a mute"),
     ],
 )
 async def test_a_setting_that_changes_nothing_says_so(
@@ -42,22 +43,22 @@ async def test_a_setting_that_changes_nothing_says_so(
     await reply_to(person, "channel broadcast on")
     answer = await reply_to(person, text)
 
-    assert expected == answer.splitlines()[0]
-    assert "Set:" not in answer
+    assert expected == answer.splitlines()[1]
+    assert "is now" not in answer
     assert 1 == (await harness.store.channel(CHANNEL)).revision
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("channel mention @oncall", "let Slack complete the name", id="plain text"),
-        pytest.param("channel escalate 30m <#C1|here>", "Alerts are posted here already", id="to itself"),
-        pytest.param("channel remind 15m", "First set who is mentioned", id="nobody to remind"),
-        pytest.param("channel quiet 9", "Cannot read the hours", id="no hours"),
+        pytest.param("channel mention @oncall", "Let Slack complete the name", id="plain text"),
+        pytest.param("channel escalate 30m <#C1|here>", "alerts are already posted here", id="to itself"),
+        pytest.param("channel remind 15m", "reminders need a mention", id="nobody to remind"),
+        pytest.param("channel quiet 9", "couldn't read the hours", id="no hours"),
         pytest.param("channel editors <@U1> <!subteam^S1|@oncall>", "@oncall is a group", id="a group as an editor"),
         pytest.param("channel editors <@U2>", "Add yourself to it", id="a list without whoever makes it"),
-        pytest.param("mute for ever", "Mute for how long", id="no length"),
-        pytest.param("mute until close", "The market is shut", id="no close"),
+        pytest.param("mute for ever", "mute for how long", id="no length"),
+        pytest.param("mute until close", "the market is closed", id="no close"),
     ],
 )
 async def test_an_invalid_setting_is_explained_and_changes_nothing(
@@ -72,8 +73,8 @@ async def test_only_editors_change_rules_and_the_editor_list(person: Person, har
     listed = await reply_to(person, "channel editors <@U1|ann> <@U2|bob>")
     refused = "Nothing was changed. Only <@U1>, <@U2> can "
 
-    assert listed.startswith("Set: *editors <@U1> <@U2>*, by <@U1>, ")
-    assert "*editors <@U1> <@U2>*: who may change rules, settings and mutes here, and this list" in listed
+    assert "*editors* is now *<@U1> <@U2>*." in listed
+    assert "*editors <@U1> <@U2>* – who can change rules, settings, mutes and this list" in listed
     for typed in ("channel editors everyone", "channel editors <@U3>", "rule add 1d 8pp", "rule edit 1 1d 9pp"):
         assert (await reply_to(outsider, typed)).startswith(refused)
     for typed in ("rule pause 1", "rule resume 1", "rule remove 1"):
@@ -112,8 +113,17 @@ async def test_a_mute_shows_its_end_also_on_the_board(person: Person) -> None:
     muted = await reply_to(person, "mute 2h")
     board = await reply_to(person, "board")
 
-    assert "Silent until Wed 4 Mar 11:20 New York (16:20 UTC): muted." in muted
-    assert "Silent until Wed 4 Mar 11:20 New York (16:20 UTC): muted. A digest follows then." in board
+    assert ":zzz: No new messages until <!date^1772641200^{date_short_pretty} at {time}|Mar 4, 11:20 AM ET>" in muted
+    assert 1 == muted.splitlines().count(next(line for line in muted.splitlines() if line.startswith(":mute: ")))
+    assert ":zzz: Nothing is posted until <!date^1772641200^" in board
+
+
+async def test_the_end_of_a_mute_says_that_alerts_are_posted_again(person: Person) -> None:
+    await person.types("mute 2h")
+
+    ended = await reply_to(person, "mute off")
+
+    assert "This channel is no longer muted.\nNew alerts are posted here." in ended
 
 
 async def test_the_monitoring_report_is_available_to_everyone(person: Person, harness: Harness) -> None:
@@ -121,7 +131,7 @@ async def test_the_monitoring_report_is_available_to_everyone(person: Person, ha
 
     text = await reply_to(person, "digest")
 
-    assert text.startswith("Watched Tue 3 Mar: no alerts from 1 rule\nWGMI/BTC: 0 of 390 ticks done")
+    assert text.startswith("Tue Mar 3: no alerts from 1 rule. WGMI/BTC: 0 of 390 checks ran.")
 
 
 async def test_a_setting_change_is_posted_in_the_thread_without_mentioning_a_group(
@@ -145,11 +155,14 @@ async def test_a_setting_change_is_posted_in_the_thread_without_mentioning_a_gro
     await outbox.deliver(harness.clock.now())
 
     assert [
-        "Changed in this channel: editors <@U1> <@U2> was set by <@U1>.",
-        "Changed in this channel: mention @oncall was set by <@U1>.",
-        "Changed in this channel: escalate 30m <#C9> was set by <@U1>.",
-        "Changed in this channel: thread ends was set by <@U1>.",
-    ] == [post["text"] for post in slack.arguments_of("chat.postMessage") if "thread_ts" in post]
+        "Context for alert #1.",
+        "<@U1> changed a channel setting: editors <@U1> <@U2>.",
+        "<@U1> changed a channel setting: mention @oncall.",
+        "<@U1> changed a channel setting: escalate 30m <#C9>.",
+        "<@U1> changed a channel setting: thread ends.",
+    ] == [
+        post["text"].partition(" Widest ")[0] for post in slack.arguments_of("chat.postMessage") if "thread_ts" in post
+    ]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from tests.handlers.conftest import reply_to
 
 POST = "chat.postMessage"
 LATER = OPEN + timedelta(minutes=30)
+OPENED = ((1772637600, "20"), (1772636700, "05"))  # two alerts
 
 
 async def test_the_bare_command_shows_the_board_only_to_the_person(
@@ -31,13 +32,14 @@ async def test_the_bare_command_shows_the_board_only_to_the_person(
     (board,) = slack.responses
     assert (200, "") == (acknowledged.status, acknowledged.body)
     assert ("ephemeral", False) == (board["response_type"], board["replace_original"])
-    assert board["text"].startswith("WGMI is 8.5 pp above bitcoin today\nOpen; closes 16:00 New York (21:00 UTC).")
+    assert board["shown"].startswith("WGMI 8.5 pp ahead of BTC today.")
+    assert "Market open, closes <!date^1772658000^{time}|4:00 PM ET>" in board["shown"]
     assert "start" in json.dumps(board["blocks"])
 
 
 async def test_help_is_sent_in_the_acknowledgement(person: Person, slack: FakeSlack) -> None:
     message = ack_body(await person.types("help"))
-    assert "`/minerpulse rule add [RULE]`" in message["text"]
+    assert "`/minerpulse rule add 5d 15pp`" in message["blocks"][1]["text"]["text"]
     assert [] == slack.responses
 
 
@@ -45,7 +47,8 @@ async def test_an_invalid_rule_is_answered_in_the_acknowledgement(
     person: Person, slack: FakeSlack, harness: Harness
 ) -> None:
     message = ack_body(await person.types("rule add 1d 8xx"))
-    assert message["text"].startswith("```1d 8xx\n   ^^^```")
+    assert message["text"].startswith("Rule not added: 8xx isn't a valid threshold.")
+    assert message["text"].endswith("Did you mean 1d 8pp?")
     assert [] == slack.responses
     assert [] == await harness.commands.rules(CHANNEL)
 
@@ -65,8 +68,8 @@ async def test_the_first_rule_of_a_channel_is_announced_there(
     (announced,) = slack.arguments_of(POST)
     (answer,) = slack.responses
     assert "C1" == announced["channel"]
-    assert "Rules: `1d 8pp`. Started by <@U1>." in announced["text"]
-    assert "Rule 1 `1d 8pp` is added: fires at 8 pp on either side, held 5m, clears below 4.8 pp." == answer["text"]
+    assert "Started by <@U1>" in announced["shown"]
+    assert "Rule 1 added: `1d 8pp`" in answer["shown"]
     assert ["1d 8pp"] == [str(rule.rule) for rule in await harness.commands.rules(CHANNEL)]
 
 
@@ -74,14 +77,12 @@ async def test_further_rules_are_confirmed_only_to_the_person(person: Person, sl
     await person.types("rule add 1d 8pp")
     await person.types("rule add drawdown 60%")
     assert 1 == len(slack.arguments_of(POST))
-    assert "fires at 60%, held 5m, clears below 36%" in slack.responses[-1]["text"]
+    assert "Rule 2 added: `drawdown 60%`" in slack.responses[-1]["shown"]
 
 
 async def test_adding_an_existing_rule_changes_nothing(person: Person, harness: Harness) -> None:
     await person.types("rule add 1d 8pp")
-    assert "Rule 1 `1d 8pp` already exists in this channel; nothing was changed." == await reply_to(
-        person, "rule add 1d 8pp"
-    )
+    assert "Not added: rule 1 is already `1d 8pp`." in await reply_to(person, "rule add 1d 8pp")
     assert 1 == len(await harness.commands.rules(CHANNEL))
 
 
@@ -89,8 +90,8 @@ async def test_adding_a_rule_where_the_app_cannot_post_says_what_to_do(person: P
     slack.fail(POST, error_response("not_in_channel"))
     await person.types("rule add 1d 8pp at close above")
     (answer,) = slack.responses
-    assert "is added: fires at 8 pp above, decided at each close" in answer["text"]
-    assert "type /invite @MinerPulse there" in answer["text"]
+    assert "Rule 1 added: `1d 8pp above at close`" in answer["shown"]
+    assert "type /invite @MinerPulse there" in answer["shown"]
 
 
 async def test_a_rule_on_a_pair_without_prices_is_refused(person: Person, harness: Harness) -> None:
@@ -100,59 +101,54 @@ async def test_a_rule_on_a_pair_without_prices_is_refused(person: Person, harnes
 
 
 async def test_rules_are_listed_with_their_state(person: Person, slack: FakeSlack, harness: Harness) -> None:
-    assert "No rules in this channel yet." in await reply_to(person, "rules")
+    assert "No rules in this channel, so nothing is monitored." in await reply_to(person, "rules")
     await person.types("rule add 1d 8pp")
     await person.types("rule add 20d 30pp below for 10m")
     await harness.ticks(LATER, [0.09, 0.09])
     await person.types("rules")
-    lines = slack.responses[-1]["text"].splitlines()
-    assert "2 rules in this channel:" == lines[0]
-    assert (
-        "*1*  `1d 8pp`: firing since Wed 4 Mar 10:05 New York; "
-        "fires at 8 pp on either side, held 5m, clears below 4.8 pp"
-    ) == lines[1]
-    assert lines[2].startswith("*2*  `20d 30pp below for 10m`: quiet; fires at 30 pp below, held 10m")
+    lines = slack.responses[-1]["shown"].splitlines()
+    assert "2 rules in this channel. 1: 1d 8pp, firing (alert 1). 2: 20d 30pp below for 10m, OK." == lines[0]
+    assert "*1*  `1d 8pp` – :red_circle: Firing, #1, +9.0 pp (113%)" in lines
+    assert "±8 pp · hold 5 min · clear 4.8 pp" in lines
+    assert "−30.0 pp or less · hold 10 min · clear 18 pp" in lines
 
 
 async def test_pending_rules_and_rules_without_prices_are_listed(person: Person, harness: Harness) -> None:
     await person.types("rule add 1d 8pp")
     await harness.tick(LATER, 0.09)
-    assert "past its threshold since Wed 4 Mar 10:00 New York, not yet held" in await reply_to(person, "rules")
+    assert "– Pending, past its threshold since <!date^1772636400^" in await reply_to(person, "rules")
     await harness.ticks(LATER + timedelta(hours=1), [None, None])
     harness.clock.advance(timedelta(hours=1))
-    assert "no usable prices since Wed 4 Mar 11:00 New York" in await reply_to(person, "rules")
+    assert "– No data since <!date^1772640000^" in await reply_to(person, "rules")
 
 
-async def test_a_rule_is_edited_paused_and_resumed_and_the_list_shows_by_whom(
-    person: Person, slack: FakeSlack, harness: Harness
-) -> None:
-    replies = []
-    for typed in ("add 1d 8pp", "edit 1 1d 9pp repeat 1h", "edit #1 1d 9pp repeat 1h", "pause 1", "pause 1"):
-        await person.types(f"rule {typed}")
-        replies.append(slack.responses[-1]["text"].splitlines()[0])
-    await person.types("rules")
-    lines = slack.responses[-1]["text"].splitlines()
-    for typed in ("resume 1", "resume 1"):
-        await person.types(f"rule {typed}")
-        replies.append(slack.responses[-1]["text"].splitlines()[0])
+async def test_a_rule_is_edited_paused_and_resumed_and_the_list_shows_by_whom(person: Person, harness: Harness) -> None:
+    replies = [
+        (await reply_to(person, f"rule {typed}")).splitlines()[0]
+        for typed in ("add 1d 8pp", "edit 1 1d 9pp repeat 1h", "edit #1 1d 9pp repeat 1h", "pause 1", "pause 1")
+    ]
+    lines = (await reply_to(person, "rules")).splitlines()
+    replies += [(await reply_to(person, f"rule {typed}")).splitlines()[0] for typed in ("resume 1", "resume 1")]
 
-    assert "Rule 1 is `1d 9pp repeat 1h` now, and was `1d 8pp`: fires at 9 pp on either side, held 5m" in replies[1]
-    assert "clears below 5.4 pp, repeated every 1h until acknowledged." in replies[1]
-    assert "Rule 1 `1d 9pp repeat 1h` already exists in this channel; nothing was changed." == replies[2]
-    assert "is paused; an alert that it alone kept open ends. `/minerpulse rule resume 1` resumes it." in replies[3]
-    assert "Rule 1 `1d 9pp repeat 1h` is paused already; nothing was changed." == replies[4]
-    assert "`1d 9pp repeat 1h`: paused since Wed 4 Mar 09:20 New York" in lines[1]
-    assert "Rule 1 `1d 8pp → 1d 9pp repeat 1h` edited by <@U1>, Wed 4 Mar 09:20 New York." in lines
-    assert "is resumed: fires at 9 pp" in replies[5]
-    assert "is not paused; nothing was changed" in replies[6]
+    assert [
+        "Rule 1 changed: 1d 9pp repeat 1h, was 1d 8pp.",
+        "Not changed: rule 1 is already 1d 9pp repeat 1h.",
+        "Rule 1 1d 9pp repeat 1h paused. Its open alert resolves unless another rule keeps it open.",
+        "Rule 1 1d 9pp repeat 1h is already paused. Nothing was changed.",
+        "Rule 1 1d 9pp repeat 1h resumed.",
+        "Rule 1 1d 9pp repeat 1h isn't paused. Nothing was changed.",
+    ] == replies[1:]
+    at = "<!date^1772634000^{date_short_pretty} at {time}|Mar 4, 9:20 AM ET>"
+    assert f"*1*  `1d 9pp repeat 1h` – Paused by <@U1>, {at}" in lines
+    assert "±9 pp · hold 5 min · clear 5.4 pp · repeat every 1 h" in lines
+    assert f"Rule 1 `1d 8pp` → `1d 9pp repeat 1h` edited by <@U1>, {at}" in lines
     assert ["1d 9pp repeat 1h"] == [str(rule.rule) for rule in await harness.commands.rules(CHANNEL)]
 
 
 async def test_a_rule_is_removed_by_its_number(person: Person, harness: Harness) -> None:
     await person.types("rule add 1d 8pp")
-    assert "Rule 1 `1d 8pp` is removed; an alert that it alone kept open ends." == await reply_to(
-        person, "rule remove #1"
-    )
+    expected = "Rule 1 `1d 8pp` removed. Its open alert resolves unless another rule keeps it open."
+    assert expected in await reply_to(person, "rule remove #1")
     assert [] == await harness.commands.rules(CHANNEL)
 
 
@@ -160,9 +156,7 @@ async def test_an_unreadable_rule_can_be_removed(person: Person, harness: Harnes
     await person.types("rule add 1d 8pp")
     async with harness.store._database.write() as tx:  # noqa: SLF001 -- as a bad disk may write
         await tx.exec_driver_sql("UPDATE rules SET rule = '1d 8 furlongs'")
-    assert "Rule 1 `1d 8 furlongs` is removed; an alert that it alone kept open ends." == await reply_to(
-        person, "rule remove 1"
-    )
+    assert "Rule 1 `1d 8 furlongs` removed." in await reply_to(person, "rule remove 1")
 
 
 async def test_an_unknown_rule_cannot_be_removed(person: Person, slack: FakeSlack) -> None:
@@ -170,34 +164,34 @@ async def test_an_unknown_rule_cannot_be_removed(person: Person, slack: FakeSlac
     assert INTERNAL_ERROR != slack.responses[-1]["text"]
 
 
-async def test_history_lists_open_and_closed_alerts(person: Person, slack: FakeSlack, harness: Harness) -> None:
-    assert "No alerts in this channel so far." in await reply_to(person, "history")
+async def test_history_lists_open_and_closed_alerts(person: Person, harness: Harness) -> None:
+    assert "No alerts in this channel yet." in await reply_to(person, "history")
     await person.types("rule add 1d 8pp")
     await harness.ticks(LATER, [0.09, 0.10, 0.01, -0.09, -0.09])
     (alert,) = await harness.open_alerts(CHANNEL)
     await harness.commands.acknowledge(CHANNEL, alert.id, "U2")
-    await person.types("history")
+    lines = (await reply_to(person, "history")).splitlines()
+    assert "Last 2 alerts in this channel. Newest: alert 2, WGMI behind BTC, peak 9.0 pp." == lines[0]
+    newer, older = (f"<!date^{at}^{{date_short_pretty}} at {{time}}|Mar 4, 10:{minute} AM ET>" for at, minute in OPENED)
     assert [
-        "The last 2 alerts here:",
-        (
-            "*Wed 4 Mar 10:20 New York*  #2 WGMI below bitcoin, peak −9.0 pp over 1 day, still open, `1d 8pp`, "
-            "acknowledged by <@U2>"
-        ),
-        "*Wed 4 Mar 10:05 New York*  #1 WGMI above bitcoin, peak +10.0 pp over 1 day, lasted 5 min, `1d 8pp`",
-    ] == slack.responses[-1]["text"].splitlines()
+        ":eyes: #2 WGMI behind BTC, peak 9.0 pp",
+        f"Acknowledged · {newer} · `1d 8pp` · acknowledged by <@U2>",
+        ":white_check_mark: #1 WGMI ahead of BTC, peak 10.0 pp",
+        f"Resolved after 5 min · {older} · `1d 8pp`",
+    ] == lines[2:]
 
 
 async def test_channels_do_not_see_each_other(person: Person, slack: FakeSlack) -> None:
     await person.types("rule add 1d 8pp")
     await replace(person, channel="C2").types("rules")
-    assert "No rules in this channel yet." in slack.responses[-1]["text"]
+    assert "No rules in this channel, so nothing is monitored." in slack.responses[-1]["text"]
 
 
 async def test_failing_sources_are_shown_on_the_board(person: Person, slack: FakeSlack, harness: Harness) -> None:
     harness.clock.at = LATER
     harness.vendors.faults["yahoo"] = [httpx.Response(404) for _ in range(9)]
-    assert "Problem: " in await reply_to(person, "")
-    assert "No live spread: " in slack.responses[-1]["text"]
+    assert "Problem: Yahoo on WGMI: " in await reply_to(person, "")
+    assert "no live spread (" in slack.responses[-1]["shown"]
 
 
 async def test_an_unexpected_error_is_logged_with_its_traceback(
@@ -213,15 +207,15 @@ async def test_an_unavailable_database_is_reported_without_details(
     person: Person, harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     await harness.store.aclose()
-    assert (await reply_to(person, "rules")).startswith("The database cannot be reached")
+    assert (await reply_to(person, "rules")).startswith("The database can't be reached, so nothing was changed.")
     assert "request failed" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("refusals", "kinds", "numbers"),
     [
-        pytest.param(1, {"header", "section", "context", "actions"}, "```Window", id="once: the table in fixed width"),
-        pytest.param(2, {"section", "actions"}, "1d: WGMI ", id="twice: its text alone"),
+        pytest.param(1, {"header", "section", "context", "actions"}, "```Over", id="once: the table in fixed width"),
+        pytest.param(2, {"section", "actions"}, "1d | 0.0 | −0.4 | +0.4 | ", id="twice: its text alone"),
     ],
 )
 async def test_a_rejected_reply_is_sent_in_a_simpler_form(
@@ -280,10 +274,10 @@ async def test_why_shows_the_newest_or_the_given_alert(person: Person, slack: Fa
     await person.types("why #1")
     await person.types("why 9")
 
-    newest, named, missing = (answer["text"] for answer in slack.responses)
+    newest, named, missing = (answer["shown"] for answer in slack.responses)
     assert newest == named
-    assert newest.startswith("Why alert 1: WGMI above bitcoin")
-    assert "The alert's message: next attempt now." in newest
+    assert newest.startswith("Audit log of alert #1: WGMI ahead of BTC.")
+    assert "Alert message: next attempt now." in newest
     assert "No alert 9 in this channel." in missing
 
 
@@ -302,12 +296,12 @@ async def test_alert_commands_default_to_the_only_open_alert(
         await person.types(typed)
     (alert,) = await harness.commands.history(CHANNEL)
 
-    subject = "alert 1, WGMI above bitcoin."
+    subject = "alert #1, WGMI ahead of BTC."
     assert [
         f"Acknowledged: {subject}",
-        "Already acknowledged by <@U1>, Wed 4 Mar 10:00 New York.",
-        f"No longer acknowledged: {subject}",
-        f"Snoozed until Wed 4 Mar 12:30 New York (17:30 UTC): {subject}",
+        "Alert 1 was already acknowledged by <@U1>, Mar 4, 10:00 AM ET.",
+        f"Acknowledgement removed: {subject}",
+        f"Snoozed until Mar 4, 12:30 PM ET: {subject}",
         f"Resolved: {subject}",
     ] == [answer["text"] for answer in slack.responses]
     assert alert.snoozed is not None
@@ -316,21 +310,20 @@ async def test_alert_commands_default_to_the_only_open_alert(
 
 
 @pytest.mark.parametrize(
-    ("typed", "who", "state"),
+    ("typed", "expected"),
     [
-        pytest.param("resolve earnings", "resolved by <@U1>: earnings. Its rules fire again", "resolved", id="resolve"),
-        pytest.param("rule pause 1", "1d 8pp for 0s was paused by <@U1>.", "paused", id="pause"),
-        pytest.param("rule remove 1", "the rule was removed by <@U1>.", "removed", id="remove"),
+        pytest.param("resolve earnings", "Resolved by <@U1>: earnings\n", id="resolve"),
+        pytest.param("rule pause 1", "<@U1> paused `1d 8pp for 0s`.\n", id="pause"),
+        pytest.param("rule remove 1", "<@U1> removed its rule.\n", id="remove"),
         pytest.param(
             "rule edit 1 5d 15pp on MARA/BTC",
-            "1d 8pp for 0s is now 5d 15pp on MARA/BTC by <@U1>.",
-            "edited",
+            "<@U1> changed `1d 8pp for 0s` to `5d 15pp on MARA/BTC`.\n",
             id="edit",
         ),
     ],
 )
 async def test_an_alert_that_a_person_ends_says_who_and_does_not_claim_that_it_cleared(
-    person: Person, slack: FakeSlack, harness: Harness, outbox: Outbox, typed: str, who: str, state: str
+    person: Person, slack: FakeSlack, harness: Harness, outbox: Outbox, typed: str, expected: str
 ) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
     await harness.tick(LATER, 0.1)
@@ -339,9 +332,8 @@ async def test_an_alert_that_a_person_ends_says_who_and_does_not_claim_that_it_c
     await outbox.deliver(harness.clock.at)
 
     (message,) = slack.arguments_of("chat.update")
-    assert f"Why it ended: {who}" in message["text"]
-    assert f"peak +10.0 pp, {state} by <@U1>" in message["text"]
-    assert "cleared" not in message["text"].replace("fire again after they have cleared", "")
+    assert expected in message["shown"]
+    assert "cleared" not in message["shown"].lower()
 
 
 async def test_rules_are_moved_to_a_renamed_symbol_with_their_open_alert_and_noise_votes(
@@ -363,18 +355,18 @@ async def test_rules_are_moved_to_a_renamed_symbol_with_their_open_alert_and_noi
 
     answer, nothing, back = (one["text"] for one in slack.responses)
     assert (
-        "Rule 1 watches WGMX now, and watched WGMI before.\nOpen alerts and noise votes are kept.\n"
-        "Rule 3 is removed: rule 2 is the same on WGMX." == answer
+        "Rule 1 moved from WGMI to WGMX.\nOpen alerts and noise votes are kept.\n"
+        "Rule 3 removed: rule 2 is the same on WGMX." == answer
     )
     assert (1, "WGMX/BTC", "1d 8pp for 0s on WGMX/BTC") == (moved.id, str(moved.pair), moved.hits[0].rule)
     assert 0.1 < moved.peak.value
-    ended = slack.arguments_of("chat.update")[-1]["text"]
-    assert "WGMX above bitcoin, peak +13.0 pp over 1 day" in ended.splitlines()[0]
+    ended = slack.arguments_of("chat.update")[-1]["shown"]
+    assert ended.startswith("Resolved: WGMX 1.0 pp ahead of BTC, peak 13.0 pp (alert 1).")
     thread = [post["text"] for post in slack.arguments_of(POST) if "thread_ts" in post]
-    assert "A rule was changed. Rules on WGMI were moved to WGMX by <@U1>." in thread
+    assert "<@U1> moved the rules on WGMI to WGMX." in thread
     assert "corrected" not in "".join(thread)
-    assert "No rule here watches WGMI. `/minerpulse rules` lists the rules." == nothing
-    assert "Rules 1, 2 watch WGMI now, and watched WGMX before." in back
+    assert "No rule here is on WGMI. /minerpulse rules lists the rules." == nothing
+    assert "Rules 1, 2 moved from WGMX to WGMI." in back
 
 
 async def test_a_moved_rule_keeps_its_side_and_when_it_fired(person: Person, harness: Harness) -> None:
@@ -426,8 +418,8 @@ async def test_alert_commands_need_an_id_unless_one_alert_is_open(
 
     none, several, named = (answer["text"] for answer in slack.responses)
     assert "No alert is open in this channel." in none
-    assert "say which by its number: 1 (WGMI above bitcoin), 2 (WGMI below bitcoin)." in several
-    assert "Resolved: alert 2, WGMI below bitcoin." == named
+    assert "add its number: 1 (WGMI ahead of BTC), 2 (WGMI behind BTC)." in several
+    assert "Resolved: alert #2, WGMI behind BTC." == named
 
 
 @pytest.mark.parametrize(
@@ -452,7 +444,7 @@ async def test_snooze_until_close_is_refused_at_night(person: Person, harness: H
     await harness.tick(LATER, 0.1)
     harness.clock.at = LATER + timedelta(hours=12)
     assert (await reply_to(person, "snooze until close")).startswith(
-        "The market is shut, so there is no close to wait for."
+        "Nothing was changed: the market is closed, so there is no close to wait for."
     )
 
 
@@ -460,8 +452,8 @@ async def test_explain_replies_only_to_the_person(person: Person, slack: FakeSla
     await person.types("explain 5D")
     (message,) = slack.responses
     assert "ephemeral" == message["response_type"]
-    assert message["text"].startswith("WGMI ")
-    assert "over 5 days: bitcoin " in message["text"]
+    assert message["shown"].startswith("WGMI +0.3% over 5 sessions: ")
+    assert "BTC 0.0 pp, residual 0.0 pp." in message["shown"]
 
 
 async def test_backtest_and_tune_reply(person: Person, slack: FakeSlack) -> None:
@@ -469,6 +461,6 @@ async def test_backtest_and_tune_reply(person: Person, slack: FakeSlack) -> None
     await person.types("rule add 1d 1pp")
     await person.types("backtest 1d 1pp")
     await person.types("tune 1d 10/year")
-    assert "```5d often\n   ^^^^^```" in refused_at_once["text"]
+    assert refused_at_once["text"].startswith("Not tuned: often isn't a valid rate.")
     assert slack.responses[-2]["text"].startswith("1d 1pp: ")
-    assert "*Against `1d 1pp`*: " in slack.responses[-1]["text"]
+    assert "Compared with `1d 1pp`: " in slack.responses[-1]["shown"]

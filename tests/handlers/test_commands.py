@@ -1,8 +1,10 @@
 import pytest
 
-from handlers.commands import COMMANDS, readme_table, usage_hint
-from handlers.commands.parse import parse_command
+from handlers.command import is_known_symbol
+from handlers.commands import COMMANDS, usage_hint
+from handlers.commands.parse import parse_command, parse_exactly
 from tests.fakes.blockkit import checked
+from tests.handlers.conftest import Golden
 
 
 @pytest.mark.parametrize(
@@ -45,69 +47,169 @@ def test_commands_are_parsed(text: str, words: tuple[str, ...], argument: str) -
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("rulez", ["There is no “rulez”.", "/minerpulse rules"], id="a slip"),
-        pytest.param("rules add 1d 8pp", ["There is no “rules add”.", "/minerpulse rule add [RULE]"], id="a plural"),
-        pytest.param("hist", ["/minerpulse history"], id="half a word"),
-        pytest.param("history 5", ["/minerpulse history"], id="more than a command takes"),
         pytest.param(
-            "rul add 1d 8pp", ["Did you mean `/minerpulse rule add 1d 8pp`?"], id="a slip, and the rest of it"
+            "list rules",
+            ["Unknown command “list rules”. Did you mean /minerpulse rules? It shows the rules in this channel."],
+            id="turned around",
         ),
-        pytest.param("add 1d 8pp", ["Did you mean `/minerpulse rule add 1d 8pp`?"], id="the first word left out"),
-        pytest.param("add rule 1d 8pp", ["Did you mean `/minerpulse rule add 1d 8pp`?"], id="its words turned round"),
-        pytest.param("remove 3", ["Did you mean `/minerpulse rule remove 3`?"], id="remove is not resolve"),
-        pytest.param("acknowledge 3", ["Did you mean `/minerpulse ack 3`?"], id="the whole word"),
-        pytest.param("chart 2d", ["Which window? There are 1d, 5d, 20d, 60d, 252d, ytd:"], id="no such window"),
-        pytest.param("help rules", ["MinerPulse: rules", "rule remove ID", "800bp", "−8pp"], id="help on rules"),
-        pytest.param("help Alert", ["MinerPulse: alerts", "/minerpulse snooze [ID] LENGTH"], id="nearly a topic"),
-        pytest.param("help market", ["MinerPulse: market", "/minerpulse status [WINDOW]"], id="help on the market"),
-        pytest.param("help sources", ["MinerPulse: sources", "`suspect`: they dispute it"], id="help on sources"),
-        pytest.param("help snoze", ["You can type:", "/minerpulse snooze [ID] LENGTH"], id="help on one command"),
-        pytest.param("help <!here>", ["There is no help on “&lt;!here&gt;”", "`help rules`"], id="no such help"),
-        pytest.param("rule", ["/minerpulse rule add [RULE]", "/minerpulse rule remove ID"], id="no verb"),
+        pytest.param("rulez", ["Unknown command “rulez”. Did you mean /minerpulse rules?"], id="a slip"),
+        pytest.param("rules add 1d 8pp", ["Did you mean /minerpulse rule add 1d 8pp? It adds a rule;"], id="a plural"),
+        pytest.param("hist", ["Did you mean /minerpulse history?"], id="half a word"),
+        pytest.param("history 5", ["Did you mean /minerpulse history?"], id="more than a command takes"),
+        pytest.param("rul add 1d 8pp", ["Did you mean /minerpulse rule add 1d 8pp?"], id="a slip, and the rest of it"),
+        pytest.param("add 1d 8pp", ["Did you mean /minerpulse rule add 1d 8pp?"], id="the first word left out"),
+        pytest.param("remove 3", ["Did you mean /minerpulse rule remove 3?"], id="remove is not resolve"),
+        pytest.param("chart 2d", ["Which symbol or window? The windows are 1d, 5d, 20d, 60d,"], id="no such window"),
+        pytest.param("help rules", ["Rules and their syntax", "rule remove ID", "800bp", "-8pp"], id="help on rules"),
+        pytest.param("help Alert", ["MinerPulse help: Alerts", "snooze [ID] LENGTH"], id="nearly a topic"),
+        pytest.param("help market", ["Market commands", "status [SYMBOL] [WINDOW]"], id="help on the market"),
+        pytest.param("help channel", ["Channel settings", "mute LENGTH", "quiet ", "escalate "], id="help on settings"),
+        pytest.param("help sources", ["Data sources", "*Suspect*: the sources disagree"], id="help on sources"),
+        pytest.param("help snoze", ["snooze [ID] LENGTH", "Example: `/minerpulse snooze"], id="help on one command"),
+        pytest.param("help explain", ["Betas come from", "not cause"], id="help on a method"),
+        pytest.param("help <!here>", ["No help on `&lt;!here&gt;`", "`help rules`"], id="no such help"),
+        pytest.param("rule", ["Commands that start with `rule`", "rule add [RULE]", "rule remove ID"], id="no verb"),
         pytest.param("rule delete 3", ["/minerpulse rule add [RULE]", "/minerpulse rule remove ID"], id="unknown verb"),
-        pytest.param("xyzzy", ["There is no “xyzzy”.", *(row.usage for row in COMMANDS)], id="nothing near: all"),
-        pytest.param("&lt;!channel&gt;", ["There is no “&lt;!channel&gt;”."], id="what would call everyone"),
-        pytest.param("x" * 500, [f"There is no “{'x' * 40}”."], id="very long"),
+        pytest.param("xyzzy", ["Unknown command `xyzzy`.", "`/minerpulse help` lists the commands"], id="nothing near"),
+        pytest.param("&lt;!channel&gt;", ["Unknown command `&lt;!channel&gt;`."], id="what would call everyone"),
+        pytest.param("x" * 500, [f"Unknown command `{'x' * 39}…`."], id="very long"),
         pytest.param("rule remove", ["Which rule?", "/minerpulse rule remove ID"], id="no number"),
-        pytest.param("rule edit 1d 8pp", ["Which rule, and what", "/minerpulse rule edit ID RULE"], id="no number"),
-        pytest.param("rule edit 3", ["Which rule, and what", "/minerpulse rules"], id="no new rule"),
-        pytest.param("rule edit 3 1d 8", ["1d 8\n   ^"], id="a new rule that cannot be read"),
+        pytest.param("rule edit 1d 8pp", ["Which rule?", "/minerpulse rule edit ID [RULE]"], id="no number to edit"),
+        pytest.param("rule edit 3 1d 8", ["Rule 3 not changed: 8 isn't a valid threshold."], id="no unit"),
         pytest.param("rule pause it", ["Which rule?", "/minerpulse rule resume ID"], id="pause what?"),
         pytest.param("rule remove three", ["Which rule?", "/minerpulse rules"], id="no number but a word"),
         pytest.param("rule remove 99999999999999999999", ["Which rule?"], id="a number that no rule has"),
         pytest.param("explain 2w", ["Over which window? One of 1d,", "/minerpulse explain [WINDOW]"], id="no window"),
-        pytest.param("help", [row.usage for row in COMMANDS], id="help"),
+        pytest.param("tune 5d 2", ["Not tuned: 2 isn't a valid rate."], id="no rate"),
+        pytest.param("backtest", ["Which rule?", "/minerpulse backtest RULE"], id="no rule"),
+        pytest.param("stop", ["Alerts are still on: nothing was changed."], id="stop"),
+        pytest.param(
+            "help", ["MinerPulse commands: /minerpulse (market now), chart 20d, explain, rules, rule add"], id="help"
+        ),
+        pytest.param("help all", [row.usage for row in COMMANDS], id="all help"),
     ],
 )
-def test_invalid_commands_are_answered_with_usage(text: str, expected: list[str]) -> None:
+def test_invalid_commands_are_answered_with_what_to_type(text: str, expected: list[str]) -> None:
     response = parse_command(text, COMMANDS).response
     assert response is not None
     checked({"text": response.text, "blocks": response.blocks})
-    assert [] == [part for part in expected if part not in response.text]
+    shown = f"{response.text}\n{response.full_text}"
+    assert [] == [part for part in expected if part not in shown]
 
 
-def test_an_invalid_rule_is_shown_with_the_word_marked() -> None:
-    response = parse_command("rule add 1d 8pp abvoe", COMMANDS).response
+def buttons_of(text: str) -> list[tuple[str, str, str]]:
+    """Return the action, label and value of each button of the answer to a text."""
+    response = parse_command(text, COMMANDS).response
     assert response is not None
-    assert response.text == "```1d 8pp abvoe\n       ^^^^^```\nCannot read “abvoe”: expected “above”."
+    elements = [element for block in response.blocks for element in block.get("elements", ())]
+    return [(one["action_id"], one["text"]["text"], one["value"]) for one in elements if one["type"] == "button"]
+
+
+@pytest.mark.parametrize(
+    ("text", "buttons"),
+    [
+        pytest.param(
+            "list rules",
+            [("run_command", "Show Rules", "rules"), ("run_command_2", "Show Help", "help")],
+            id="a command",
+        ),
+        pytest.param(
+            "remove 3",
+            [("run_command", "Remove Rule 3", "rule remove 3"), ("run_command_2", "Show Help", "help")],
+            id="with its argument",
+        ),
+        pytest.param("snoze", [("run_command", "Show Help", "help")], id="an argument is missing"),
+        pytest.param(
+            "rule add 1d 8 bananas",
+            [("run_command", "Add 1d 8pp", "rule add 1d 8pp"), ("edit_new_rule", "Open Editor", "1d 8pp")],
+            id="a rule",
+        ),
+        pytest.param(
+            "rule add 5d 15 bps",
+            [
+                ("run_command", "Add 5d 15pp", "rule add 5d 15pp"),
+                ("run_command_2", "Add 5d 0.15pp", "rule add 5d 0.15pp"),
+                ("edit_new_rule", "Open Editor", "5d 15pp"),
+            ],
+            id="basis points",
+        ),
+        pytest.param("rule add so so", [("edit_new_rule", "Open Editor", "new")], id="no rule is near"),
+        pytest.param("rule edit 3 1d 8", [("run_command", "Use 1d 8pp", "rule edit 3 1d 8pp")], id="a rule to edit"),
+        pytest.param(
+            "stop", [("run_command", "Mute 8 h", "mute 8h"), ("run_command_2", "Pause Rules…", "rules")], id="stop"
+        ),
+        pytest.param("help", [("run_command", "Show Market", "board")], id="help"),
+    ],
+)
+def test_an_answer_has_buttons_that_run_the_suggested_command(text: str, buttons: list[tuple[str, str, str]]) -> None:
+    assert buttons == buttons_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            "rule add 1d 8 bananas",
+            "Rule not added: `8 bananas` isn't a valid threshold.\n"
+            "Spread thresholds are in percentage points, as in 8pp. Did you mean `1d 8pp`?",
+            id="a threshold",
+        ),
+        pytest.param(
+            "rule add 1d 8pp abvoe",
+            "Rule not added: `abvoe` isn't a valid option.\nUse “above”. Did you mean `1d 8pp above`?",
+            id="an option",
+        ),
+        pytest.param(
+            "rule add 5d 15 bps",
+            "Rule not added: 15 bps is 0.15 pp.\nDid you mean `5d 15pp` or `5d 0.15pp`?",
+            id="basis points",
+        ),
+        pytest.param(
+            "rule add 1d < 8pp",
+            "Rule not added: “&lt; 8pp” can be read in two ways.\n"
+            "Use “below 8pp” for a move of 8pp in the other direction. Did you mean `1d 8pp below`?",
+            id="a comparison that is nearly always true",
+        ),
+        pytest.param(
+            "rule add 1d",
+            "Rule not added: The threshold is missing.\nSpread thresholds are in percentage points, as in 8pp.",
+            id="nothing",
+        ),
+        pytest.param(
+            "backtest 60d z3.5",
+            "Not backtested: `60d` isn't a valid window of z.\n"
+            "Use a window of at most 20 sessions for z, because a year has too few longer ones to compare with. "
+            "The closest rule is “60d 2sigma”. Did you mean `60d 2sigma`?",
+            id="a retired window",
+        ),
+    ],
+)
+def test_an_invalid_rule_is_answered_with_what_happened_why_and_what_to_type(text: str, expected: str) -> None:
+    response = parse_command(text, COMMANDS).response
+    assert response is not None
+    assert expected == response.blocks[0]["text"]["text"]
+
+
+@pytest.mark.parametrize(
+    "text", ["rules ", "Rules", "rule", "", "list", "rules.", "<@U1> rules", "rulez", "1", "x" * 900]
+)
+def test_a_button_runs_only_what_the_app_writes(text: str) -> None:
+    assert parse_exactly(text, COMMANDS) is None
 
 
 def test_a_very_long_rule_is_rejected_without_quoting_it() -> None:
     response = parse_command("rule add 1d " + "x" * 480, COMMANDS).response
     assert response is not None
     checked({"text": response.text, "blocks": response.blocks})
-    assert "```" not in response.text
-    assert response.text.endswith(
-        "x…”: expected a threshold, as in 8pp or z3.5, or a metric: spread, residual, z, sigma, hashprice, difficulty, "
-        "correlation, beta, etf or btc."
-    )
+    assert "x…" in response.full_text
+    assert len(response.text) <= 260
 
 
 @pytest.mark.parametrize("text", ["rule add 1d " + "x" * 489, "x" * 501, "&lt;" * 501, "<@U1> " * 1_200, "&" * 10_000])
 def test_a_command_of_more_than_500_characters_is_refused_unread(text: str) -> None:
     response = parse_command(text, COMMANDS).response
     assert response is not None
-    assert "at most 500 are read. Shorten it and send it again." in response.text
+    assert "and the limit is 500. Shorten it." in response.text
 
 
 def test_slacks_escapes_and_names_do_not_count_as_typed() -> None:
@@ -118,10 +220,49 @@ def test_slacks_escapes_and_names_do_not_count_as_typed() -> None:
     assert f"editors {editors}" == parse_command(text, COMMANDS).argument
 
 
-def test_help_explains_the_grammar_of_rules() -> None:
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("help", "help"),
+        ("help_all", "help all"),
+        ("help_rules", "help rules"),
+        ("help_channel", "help channel"),
+        ("did_you_mean", "list rules"),
+        ("rule_error", "rule add 1d 8 bananas"),
+        ("rule_error_bps", "rule add 5d 15 bps"),
+        ("stop", "stop"),
+    ],
+)
+def test_answers_without_data_match_their_golden_files(name: str, text: str, golden: Golden) -> None:
+    response = parse_command(text, COMMANDS).response
+    assert response is not None
+    golden(name, response)
+
+
+def test_the_short_help_has_eight_commands_and_a_menu_of_topics() -> None:
     response = parse_command("help", COMMANDS).response
     assert response is not None
-    assert "drawdown 60%" in response.text
+    _, commands, grammar, controls, _ = response.blocks
+
+    assert 8 == len(commands["text"]["text"].splitlines())
+    assert "`20d residual 10pp below`" in grammar["text"]["text"]
+    assert ["market", "rules", "alerts", "channel", "sources", "all"] == [
+        option["value"] for option in controls["elements"][0]["options"]
+    ]
+
+
+def test_the_summaries_are_short_and_in_the_third_person() -> None:
+    assert [] == [row.name for row in COMMANDS if len(row.summary.split()) > 20]
+    assert [] == [row.name for row in COMMANDS if not row.summary.split()[0].endswith("s")]
+
+
+def test_no_other_word_for_a_command_is_a_command_or_a_known_symbol() -> None:
+    names = {row.name for row in COMMANDS}
+    aliases = [alias for row in COMMANDS for alias in row.aliases]
+
+    assert len(set(aliases)) == len(aliases)
+    assert [] == [word for word in aliases if word in names or is_known_symbol(word)]
+    assert [] == [word for word in names if is_known_symbol(word)]
 
 
 def test_every_command_has_an_answer() -> None:
@@ -135,16 +276,11 @@ def test_every_example_parses_as_its_own_command() -> None:
 
 def test_the_hint_lists_every_command() -> None:
     assert (
-        "[board | status [WINDOW] | chart [WINDOW] | rules | rule add [RULE] | rule edit ID RULE | "
-        "rule move OLD NEW | rule pause ID | rule resume ID | rule remove ID | "
-        "ack [ID] | unack [ID] | snooze [ID] LENGTH | resolve [ID] [REASON] | history | why [ID] | "
-        "channel [SETTING] | mute LENGTH | digest | brief | explain [WINDOW] | "
+        "[board | status [SYMBOL] [WINDOW] | chart [SYMBOL] [WINDOW] | explain [WINDOW] | rules | rule add [RULE] | "
+        "rule edit ID [RULE] | "
+        "rule move OLD NEW | rule pause ID | rule resume ID | rule remove ID | ack [ID] | unack [ID] | "
+        "snooze [ID] LENGTH | unsnooze [ID] | resolve [ID] [REASON] | history | why [ID] | test | "
+        "channel [SETTING] | mute LENGTH | stop | digest | brief | "
         "backtest RULE | tune WINDOW RATE | drawdown | miners [WINDOW] | network | sources | "
         "help [TOPIC]]"
     ) == usage_hint()
-
-
-def test_the_readme_table_has_a_row_for_each_command() -> None:
-    lines = readme_table().splitlines()
-    assert len(COMMANDS) + 2 == len(lines)
-    assert "| `/minerpulse history` | list the last alerts of this channel | `/minerpulse history` |" in lines

@@ -10,7 +10,7 @@ from tests.fakes.blockkit import checked
 CASES = [
     pytest.param(
         errors.RuleError("1d 8xx", word="8xx", offset=3, expected="a threshold"),
-        "Cannot read “8xx”: expected a threshold.",
+        "“8xx” isn't allowed here. Use a threshold.",
         id="rule",
     ),
     pytest.param(errors.RuleLimitError("Nothing was added."), "Nothing was added.", id="too many rules"),
@@ -21,7 +21,7 @@ CASES = [
     ),
     pytest.param(
         errors.SourceError("timed out", source="yahoo", symbol="WGMI", retryable=True),
-        "The price source did not answer (yahoo on WGMI: timed out). Try again in a minute.",
+        "The price source didn't answer (yahoo on WGMI: timed out). Try again in a minute.",
         id="source, may come back",
     ),
     pytest.param(
@@ -44,7 +44,7 @@ CASES = [
     ),
     pytest.param(
         errors.ConflictError("revision 3"),
-        "Someone else, or a new price, changed this at the same moment. Nothing was changed; try again.",
+        "Nothing was changed: someone else, or a new price, changed this at the same moment. Try again.",
         id="conflict",
     ),
     pytest.param(
@@ -54,7 +54,7 @@ CASES = [
     ),
     pytest.param(
         errors.DatabaseUnavailableError("postgresql://desk:secret@db is down"),
-        "The database cannot be reached, so nothing was changed. Try again in a minute.",
+        "The database can't be reached, so nothing was changed. Try again in a minute.",
         id="store, without its secrets",
     ),
     pytest.param(
@@ -69,7 +69,7 @@ CASES = [
     ),
     pytest.param(
         errors.SendDeadlineError(),
-        "It could not be sent in time. Try again in a minute.",
+        "It couldn't be sent in time. Try again in a minute.",
         id="a late message",
     ),
     pytest.param(errors.AppPermissionError("A scope is missing."), "A scope is missing.", id="a permission"),
@@ -83,12 +83,12 @@ CASES = [
     ),
     pytest.param(
         errors.MessageGoneError("gone"),
-        "That message is gone from Slack, so it cannot be changed any more.",
+        "That message was deleted in Slack, so it can't be changed.",
         id="message gone",
     ),
     pytest.param(
         errors.InvalidSettingsError("SLACK_BOT_TOKEN is missing"),
-        "MinerPulse is not set up correctly. Ask your MinerPulse administrator; the log has the reason.",
+        "MinerPulse isn't set up correctly. Ask your MinerPulse administrator. The log has the reason.",
         id="settings",
     ),
     pytest.param(
@@ -104,13 +104,22 @@ CASES = [
     pytest.param(errors.MessageLookupDeniedError("It may not be read."), "It may not be read.", id="a closed history"),
     pytest.param(
         errors.PriceFileError(Path("/prices.csv"), "no header", remedy="Add one"),
-        "MinerPulse is not set up correctly. Ask your MinerPulse administrator; the log has the reason.",
+        "MinerPulse isn't set up correctly. Ask your MinerPulse administrator. The log has the reason.",
         id="price file",
     ),
     pytest.param(errors.LeaseLostError("Another process has it."), "Another process has it.", id="overtaken"),
     pytest.param(errors.PlaygroundError("Node.js is missing."), "Node.js is missing.", id="no stand-in"),
     pytest.param(
-        errors.MarketClosedError(AT), "The market is shut, so there is no close to wait for.", id="market shut"
+        errors.MarketClosedError(AT), "The market is closed, so there is no close to wait for.", id="market shut"
+    ),
+    pytest.param(
+        errors.InvalidSinkError("desk", "It has no “url”."), "Sink desk: It has no “url”.", id="a sink for pages"
+    ),
+    pytest.param(
+        errors.ManagedRuleError(3, "rules.yaml", "wgmi-day"),
+        "Nothing was changed: rule 3 is managed by rules.yaml/wgmi-day, so it can't be edited or removed here. "
+        "Change it in rules.yaml, which your MinerPulse administrator applies.",
+        id="a rule of a rules file",
     ),
     pytest.param(errors.ReplayError("No session is left."), "No session is left.", id="replay"),
     pytest.param(errors.MinerPulseError("Something else."), "Something else.", id="any other"),

@@ -14,7 +14,8 @@ import pytest
 from handlers.commands import COMMANDS
 from handlers.commands.channel import parse_addressee
 from handlers.commands.parse import parse_command
-from handlers.render.markup import escape_typed, user_reason
+from handlers.render.markup import escape_typed
+from handlers.render.reasons import user_reason
 from handlers.rule_form import RuleForm
 from services.alerting.channel_settings import ChannelSettings
 from services.alerting.setting_syntax import SettingInput, parse_setting
@@ -24,7 +25,7 @@ from services.core.prices import WGMI_BTC
 from services.market.sources.files.holdings import classify_holding, parse_ticker
 from services.market.sources.files.sheet import parse_number
 from services.research.tune import parse_target
-from services.rules.grammar import parse_rule
+from services.rules.grammar import parse_rule, suggest_rules
 
 TraceFunction: TypeAlias = Callable[[FrameType, str, Any], Any]
 ROOT = Path(__file__).parents[2]
@@ -35,6 +36,13 @@ AT = datetime(2026, 11, 20, 18, tzinfo=UTC)
 
 def command(text: str) -> None:
     parse_command(text, COMMANDS)
+
+
+def suggestion(text: str) -> None:
+    try:
+        parse_rule(text)
+    except RuleError as error:
+        suggest_rules(error)
 
 
 def setting(text: str) -> None:
@@ -76,6 +84,21 @@ HOSTILE: list[tuple[Callable[[str], object], str, str, str]] = [  # parser, begi
     (command, "", "<https://x|", ">"),
     (command, "", "&amp;", "x"),
     (command, "help ", "rule ad", "x"),
+    (command, "", "\N{ROCKET}", "board"),
+    (command, "", ":a:", "x"),
+    (command, "rules", ".", "x"),
+    (command, "rule add 1d ", "> ", "8pp"),
+    (command, "rule add 1d ", ">", "8pp"),
+    (command, "rule add 1d ", "- ", "8"),
+    (command, "rule add ", "the 1d, ", "x"),
+    (command, "rule add 1d ", "8 percentage points ", "x"),
+    (command, "1d ", "8 ", "x"),
+    (command, "status ", "mara ", "5d"),
+    (command, "", "MARA 5 days ", "x"),
+    (command, "tune 5d ", "2 per ", "x"),
+    (command, "snooze ", "till the ", "x"),
+    (suggestion, "1d 8", "pp ", "x"),
+    (suggestion, "1d ", "8p ", "x"),
     (parse_snooze, "until", "the next ", "x"),
     (target, "5d ", "1.", "/month"),
     (target, "5d ", "1/", "month"),

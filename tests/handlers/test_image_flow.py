@@ -15,6 +15,7 @@ from handlers.render.picture import ColorScheme, Picture
 from services.core.errors import DeliveryError
 from tests.fakes.harness import CHANNEL, OPEN, Harness
 from tests.fakes.slack import FILES, RESPONSES, SECRET, TOKEN, UPLOAD, FakeSlack, Fault, Person, error_response
+from tests.handlers.test_mention_flow import APP, EPHEMERAL, mentions
 
 PNG = b"\x89PNG of "
 BEGIN, _UPLOAD, COMPLETE = FILES
@@ -30,7 +31,7 @@ class FakeGrants:
     async def scopes(self, team: str) -> tuple[str, ...]:
         assert team == "T1"
         if self.unavailable:
-            raise DeliveryError("Slack cannot be reached.", permanent=False, surely_not_posted=True)
+            raise DeliveryError("Slack can't be reached.", permanent=False, surely_not_posted=True)
         return self.granted
 
 
@@ -71,16 +72,16 @@ async def test_a_chart_is_an_image_with_its_numbers_as_text(person: Person, slac
     assert (["header", "image", "section", "context"], "ephemeral") == (kinds(answer), answer["response_type"])
     image = answer["blocks"][1]
     assert {"id": "F00000001"} == image["slack_file"]
-    assert "WGMI +9.6%, bitcoin +1.0%, +8.6 pp apart." in image["alt_text"]
-    assert answer["text"].startswith("WGMI 8.6 pp above bitcoin over 5 days\n")
+    assert "WGMI +9.6%, BTC +1.0%, spread +8.6\u00a0pp." in image["alt_text"]
+    assert answer["text"].startswith("WGMI 8.6\u00a0pp ahead of BTC over 5\u00a0sessions. ")
 
 
 async def test_the_file_uses_the_light_theme_and_has_no_channel(person: Person, slack: FakeSlack) -> None:
     await person.types("chart 5d")
     (upload_url,), (uploaded,), (completed,) = (slack.arguments_of(step) for step in FILES)
-    assert uploaded["bytes"] == PNG + b"light WGMI 8.6 pp above bitcoin over 5 days"
+    assert uploaded["bytes"] == PNG + "light WGMI 8.6\u00a0pp ahead of BTC over 5\u00a0sessions".encode()
     assert f"{len(uploaded['bytes'])}" == upload_url["length"]
-    assert upload_url["alt_txt"].startswith("WGMI 8.6 pp above bitcoin over 5 days.")
+    assert upload_url["alt_txt"].startswith("WGMI 8.6\u00a0pp ahead of BTC over 5\u00a0sessions.")
     assert "channel_id" not in completed
 
 
@@ -89,7 +90,7 @@ async def test_the_channels_rules_are_in_the_image(person: Person, slack: FakeSl
         await harness.commands.add_rule(CHANNEL, rule, "U1")
     await person.types("chart 5d")
     (answer,) = slack.responses
-    assert "A rule fires at ±15 pp, clears at ±9 pp." in answer["blocks"][1]["alt_text"]
+    assert "A rule fires at ±15\u00a0pp, clears at ±9\u00a0pp." in answer["blocks"][1]["alt_text"]
 
 
 async def test_an_alert_chart_shows_its_rule_and_when_it_fired(
@@ -101,9 +102,9 @@ async def test_an_alert_chart_shows_its_rule_and_when_it_fired(
     await person.presses("chart", str(alert.id))
     (answer,) = slack.responses
     alt_text = answer["blocks"][1]["alt_text"]
-    assert "over 20 days" in alt_text
-    assert "1-day spread now +10.0 pp" in alt_text
-    assert "A rule fires at ±8 pp, clears at ±4.8 pp. Fired once on 4 Mar 2026." in alt_text
+    assert "over 20\u00a0sessions" in alt_text
+    assert "1-session spread at the end: +10.0\u00a0pp" in alt_text
+    assert "A rule fires at ±8\u00a0pp, clears at ±4.8\u00a0pp. Fired once on Mar 4, 2026." in alt_text
 
 
 async def test_paused_rules_and_other_pairs_are_not_in_the_image(
@@ -198,3 +199,24 @@ async def test_a_hanging_upload_times_out(person: Person, slack: FakeSlack, uplo
     uploader.timeout_s = 0.0
     await person.types("chart 5d")
     assert ["data_visualization"] == [kinds(answer)[1] for answer in slack.responses]
+
+
+async def test_a_mention_is_answered_with_the_image(person: Person, slack: FakeSlack) -> None:
+    slack.fail(EPHEMERAL, NOT_READY)
+    await mentions(person, f"{APP} chart 5d", thread_ts="1.0")
+
+    rejected, accepted = slack.calls_of(EPHEMERAL)
+    assert rejected.arguments == accepted.arguments
+    assert ({"id": "F00000001"}, "1.0") == (
+        accepted.arguments["blocks"][1]["slack_file"],
+        accepted.arguments["thread_ts"],
+    )
+
+
+async def test_a_mention_is_answered_without_an_image_that_slack_does_not_show(
+    person: Person, slack: FakeSlack
+) -> None:
+    slack.fail(EPHEMERAL, *[NOT_READY] * 2)
+    await mentions(person, f"{APP} chart 5d")
+
+    assert "slack_file" not in str(slack.arguments_of(EPHEMERAL)[-1])

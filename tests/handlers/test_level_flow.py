@@ -17,8 +17,6 @@ async def test_an_alert_on_beta_is_posted_with_the_correlation_and_r2_behind_it(
     (alert,) = await harness.commands.history(CHANNEL)
     fit = alert.lead.measurement.latest_correlation
     assert fit is not None
-    (posted,) = [
-        one["text"] for one in slack.arguments_of("chat.postMessage") if "'s beta to bitcoin is" in one["text"]
-    ]
-    assert f"WGMI and bitcoin over 60 sessions: correlation {fit.value:.2f} (90% interval" in posted.replace("−", "-")
-    assert f"R² {fit.r2:.2f}." in posted
+    (posted,) = [one["shown"] for one in slack.arguments_of("chat.postMessage") if one["text"].startswith("Firing: ")]
+    assert f"Correlation {fit.value:.2f} (90% interval" in posted.replace("−", "-")
+    assert f"R² {fit.r2:.2f}" in posted

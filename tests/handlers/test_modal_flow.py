@@ -40,33 +40,41 @@ async def test_the_editor_opens_at_once_and_the_preview_follows(person: Person, 
     (form,), (preview,) = slack.views(OPENED), slack.views()
     assert (200, "") == (acknowledged.status, acknowledged.body)
     assert "1.trigger" == slack.arguments_of(OPENED)[0]["trigger_id"]
-    assert "Trying it on all sessions since the listing …" == view_text(form)
+    assert "*Preview:* running the backtest …" == view_text(form)
     assert view_text(preview).startswith(
-        "`1d 8pp` fires at 8 pp on either side, held 5m, clears below 4.8 pp.\n"
-        "Would have fired *not once* from 18 Aug 2023 to 3 Mar 2026 (older history is loading), at session closes."
+        "*Preview:* `1d 8pp`\nWould *never* have fired in 2 years (older prices are still loading). Latest close: +"
     )
+    assert "This rule may never fire. A lower threshold fires more often." in view_text(preview)
     assert [] == slack.responses
 
 
 async def test_the_preview_follows_the_input(person: Person, slack: FakeSlack) -> None:
     form = await open_editor(person, slack)
-    await person.fills(form, {"threshold": "1", "clear": "0.5", "direction": "above"})
+    await person.fills(form, {"threshold": "1", "options": "clear 0.5", "direction": "above"})
     text = view_text(slack.views()[-1])
-    assert text.startswith("`1d 1pp above clear 0.5pp` fires at 1 pp above")
-    assert "Would have fired *1" in text
-    assert "; last on " in text
+    assert text.startswith("*Preview:* `1d 1pp above clear 0.5pp`\nWould have fired *1")
+    assert " a year), median " in text
+    assert " Last fired: " in text
 
 
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        pytest.param({"metric": "z", "threshold": "3.5"}, "`1d z3.5` fires at z 3.5", id="z with a bare number"),
-        pytest.param({"metric": "drawdown", "threshold": "60%"}, "`drawdown 60%` fires at 60%", id="no window"),
-        pytest.param({"metric": "gap", "threshold": "5"}, "no track record: a gap exists only while", id="no closes"),
-        pytest.param({"threshold": "800bp", "at_close": "at close"}, "decided at each close", id="at the close"),
-        pytest.param({"threshold": "8,5"}, "Threshold: Cannot read “8,5pp”: expected percentage points", id="a comma"),
-        pytest.param({"hold": "7h"}, "Hold: Cannot read “7h”: expected a duration of at most 6h", id="too long a hold"),
-        pytest.param({"pair": "MARA/BTC"}, "the prices of MARA/BTC are fetched once the rule is added", id="a pair"),
+        pytest.param({"metric": "z", "threshold": "3.5"}, "*Preview:* `1d z3.5`", id="z with a bare number"),
+        pytest.param({"metric": "drawdown", "threshold": "60%"}, "*Preview:* `drawdown 60%`", id="no window"),
+        pytest.param({"metric": "gap", "threshold": "5"}, "No backtest: a gap exists only while", id="no closes"),
+        pytest.param({"threshold": "800bp", "evaluate": "at close"}, "`1d 8pp at close`", id="at the close"),
+        pytest.param(
+            {"threshold": "8,5"}, "*Threshold:* “8,5pp” isn't a valid threshold. Use percentage points", id="a comma"
+        ),
+        pytest.param(
+            {"options": "for 7h"},
+            "*Options:* “7h” isn't a valid duration. Use a duration of at most 6h",
+            id="too long a hold",
+        ),
+        pytest.param(
+            {"options": "on MARA/BTC"}, "prices for MARA/BTC are fetched after the rule is added", id="a pair"
+        ),
     ],
 )
 async def test_the_preview_shows_how_the_input_is_parsed(
@@ -83,7 +91,7 @@ async def test_a_preview_fetches_nothing_for_a_partial_symbol(
     form = await open_editor(person, slack)
     requests_before = len(harness.vendors.requests)
     for symbol in ("M", "MA", "MARA"):
-        await person.fills(form, {"pair": f"{symbol}/BTC"})
+        await person.fills(form, {"options": f"on {symbol}/BTC"})
     assert requests_before == len(harness.vendors.requests)
 
 
@@ -98,7 +106,7 @@ async def test_the_newest_input_wins_over_a_pending_update(person: Person, slack
         await harness.store.rules(CHANNEL)
     text.set()
     await asyncio.gather(first, second)
-    assert view_text(slack.views()[-1]).startswith("`1d 12pp` ")
+    assert view_text(slack.views()[-1]).startswith("*Preview:* `1d 12pp`\n")
 
 
 async def test_an_outdated_update_is_dropped(person: Person, slack: FakeSlack) -> None:
@@ -113,12 +121,14 @@ async def test_submitting_the_form_adds_the_rule_and_confirms_it(
     person: Person, slack: FakeSlack, harness: Harness
 ) -> None:
     form = await open_editor(person, slack)
-    acknowledged = await person.submits(form, {"window": "5d", "threshold": "15", "direction": "above", "clear": "10"})
+    acknowledged = await person.submits(
+        form, {"window": "5d", "threshold": "15", "direction": "above", "options": "clear 10"}
+    )
     (response,) = slack.responses
     assert (200, "") == (acknowledged.status, acknowledged.body)
     assert ["5d 15pp above clear 10pp"] == [str(rule.rule) for rule in await harness.commands.rules(CHANNEL)]
     assert ("ephemeral", False) == (response["response_type"], response["replace_original"])
-    assert response["text"].startswith("Rule 1 `5d 15pp above clear 10pp` is added: fires at 15 pp above")
+    assert response["text"].startswith("Rule 1 added: 5d 15pp above clear 10pp. Would ")
     assert ["C1"] == [one["channel"] for one in slack.arguments_of(POST)]
 
 
@@ -141,15 +151,15 @@ async def test_a_form_submitted_after_its_response_url_expired_replies_in_the_ch
     await person.submits(form, {"threshold": "9"})
     (text,) = slack.arguments_of("chat.postEphemeral")
     assert ("C1", "U1") == (text["channel"], text["user"])
-    assert text["text"].startswith("Rule 1 `1d 9pp` is added")
+    assert text["text"].startswith("Rule 1 added: 1d 9pp.")
     assert 1 == len(await harness.commands.rules(CHANNEL))
 
 
 async def test_field_errors_keep_the_form_open(person: Person, slack: FakeSlack, harness: Harness) -> None:
     form = await open_editor(person, slack)
-    acknowledged = await person.submits(form, {"threshold": "8", "clear": "9", "hold": "soon", "pair": "WGMI"})
-    assert {"clear", "hold", "pair"} == errors(acknowledged).keys()
-    assert "at most 8pp" in errors(acknowledged)["clear"]
+    acknowledged = await person.submits(form, {"threshold": "8", "options": "clear 9 on WGMI"})
+    assert {"options"} == errors(acknowledged).keys()
+    assert "at most 8pp" in errors(acknowledged)["options"]
     assert {"threshold"} == errors(await person.submits(form, {"threshold": ""})).keys()
     assert [] == await harness.commands.rules(CHANNEL)
 
@@ -159,12 +169,10 @@ async def test_a_pair_without_prices_is_refused_with_the_rule_in_the_reply(
 ) -> None:
     form = await open_editor(person, slack)
     harness.vendors.faults["yahoo"] = [httpx.Response(404, json={}) for _ in range(5)]
-    await person.submits(form, {"threshold": "9", "pair": "XXXX/BTC"})
+    await person.submits(form, {"threshold": "9", "options": "on XXXX/BTC"})
     (response,) = slack.responses
     assert "No XXXX prices yet." in response["text"]
-    assert response["text"].endswith(
-        "Nothing was changed. The form is closed; the rule in it was `1d 9pp on XXXX/BTC`."
-    )
+    assert response["text"].endswith("Nothing was changed. The rule in the form was 1d 9pp on XXXX/BTC.")
     assert [] == await harness.commands.rules(CHANNEL)
 
 
@@ -192,3 +200,50 @@ async def test_a_form_belongs_to_the_channel_it_was_opened_in(
     await person.submits(form, {"threshold": "9"})
     assert [] == await harness.commands.rules(CHANNEL)
     assert ["1d 9pp"] == [str(rule.rule) for rule in await harness.commands.rules(replace(CHANNEL, id="C2"))]
+
+
+EARLIER_FIELDS = ("clear", "hold", "at_close", "pair", "more")
+
+
+def earlier_form(form: dict[str, Any]) -> dict[str, Any]:
+    """Return the form as an earlier release opened it, with a field per option."""
+    kept = [block for block in form["blocks"] if block.get("block_id") not in {"evaluate", "options"}]
+    fields = [
+        {
+            "type": "input",
+            "block_id": name,
+            "element": {"type": "plain_text_input", "action_id": f"draft_{name}"},
+        }
+        for name in EARLIER_FIELDS
+    ]
+    return {**form, "blocks": [*kept, *fields]}
+
+
+async def test_a_form_that_was_opened_before_an_upgrade_still_adds_its_rule(
+    person: Person, slack: FakeSlack, harness: Harness
+) -> None:
+    form = earlier_form(await open_editor(person, slack))
+    rejected = await person.submits(form, {"threshold": "8", "clear": "9", "hold": "10m"})
+    await person.submits(form, {"threshold": "8", "clear": "5", "hold": "10m", "pair": "WGMI/BTC"})
+
+    assert {"threshold"} == errors(rejected).keys(), "a field that every release has"
+    assert "at most 8pp" in errors(rejected)["threshold"]
+    assert ["1d 8pp clear 5pp for 10m"] == [str(rule.rule) for rule in await harness.commands.rules(CHANNEL)]
+
+
+async def test_the_preview_compares_the_rule_with_the_saved_one(
+    person: Person, slack: FakeSlack, harness: Harness
+) -> None:
+    await harness.commands.add_rule(CHANNEL, "1d 3pp", "U1")
+    await person.types("rule edit 1")
+    form = {**slack.views(OPENED)[-1], "id": [*slack.hashes][-1]}
+    unchanged = json.dumps(slack.views()[-1], ensure_ascii=False)
+    await person.fills(form, {"threshold": "1"})
+    looser = json.dumps(slack.views()[-1], ensure_ascii=False)
+
+    assert "saved rule" not in unchanged
+    assert "Tested on daily closes · posts to <#C1>" in unchanged
+    assert "Against the saved rule `1d 3pp`: " in looser
+    assert " more, " in looser
+    assert '"text": "Edit rule 1"' in looser
+    assert '"text": "Save Rule"' in looser

@@ -37,16 +37,17 @@ def _night(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_it_is_listed_with_its_meaning(person: Person) -> None:
-    assert "• *night off*: quiet from 22:00 to 06:00" in (await reply_to(person, "channel")).splitlines()
+    assert "*night off* – quiet from 22:00 to 06:00" in (await reply_to(person, "channel")).splitlines()
     assert ", brief, night." in await reply_to(person, "channel colour red")
-    assert "Say what: night on | off." in await reply_to(person, "channel night")
+    assert "the value is missing. Type `night on | off`." in await reply_to(person, "channel night")
 
 
 async def test_it_is_changed_stored_and_shown(person: Person, harness: Harness) -> None:
     changed = await reply_to(person, "channel NIGHT on")
     stored = (await harness.store.channel(CHANNEL)).settings
-    assert changed.startswith("Set: *NIGHT on*, by <@U1>, ")
-    assert {"• *night on*: quiet from 22:00 to 06:00"} <= set(changed.splitlines())
+    assert "*night* is now *on*." in changed
+    assert "NIGHT on, by <@U1>, " in changed
+    assert {"*night on* – quiet from 22:00 to 06:00"} <= set(changed.splitlines())
     assert NIGHT_HOURS == stored.quiet
     assert stored == codec.read_settings(codec.write_settings(stored))
     assert "*night off*" in await reply_to(person, "channel night off")
@@ -60,4 +61,4 @@ async def test_an_invalid_value_changes_nothing(person: Person, harness: Harness
 async def test_only_editors_change_it(person: Person) -> None:
     await person.types("channel editors <@U1|ann>")
     assert "Only <@U1> can change the settings" in await reply_to(replace(person, user="U3"), "channel night on")
-    assert (await reply_to(person, "channel night on")).startswith("Set: *night on*")
+    assert "*night* is now *on*." in await reply_to(person, "channel night on")

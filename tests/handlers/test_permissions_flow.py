@@ -22,8 +22,8 @@ from tests.handlers.conftest import reply_to
 LATER = OPEN + timedelta(minutes=30)
 POST = "chat.postMessage"
 ESCALATION_ENDED = (
-    "Changed in this channel by <@U1>: escalation to <#C2> was turned off, as that channel no longer accepts "
-    "escalations; choose another one with `/minerpulse channel escalate 30m @WHO`."
+    "Escalation to <#C2> was turned off, as that channel no longer accepts escalations; choose another one with "
+    "/minerpulse channel escalate 30m @WHO. Changed by <@U1>."
 )
 ONLY_EDITORS = "Nothing was changed. Only <@U1> can "
 NOT_OUTSIDERS = "Nothing was changed. People from another organization can't "
@@ -47,14 +47,22 @@ VALUES = {  # of buttons and menus; the others send the number of the alert
     "add_rule": "rule",
     "begin": "channel",
     "edit_rule": "1:1d 8pp for 0s keep 1h",
+    "edit_new_rule": "5d 15pp",
+    "help_topic": "rules",
+    "run_command": "rules",
+    "run_command_2": "board",
+    "run_command_3": "history",
     "refresh": "board",
     "home_next": "1",
     "home_previous": "0",
     "refresh_home": "home",
     "share": "board",
+    "explain_window": "20d",
+    "miners_window": "20d",
     "snooze": "1:1h",
     "start": "board",
     "use_rule": "an old version|1d 9pp|1d 10/year",
+    **dict.fromkeys(("undo_add", "undo_remove", "remove_rule"), "1:1d 8pp for 0s keep 1h"),
 }
 FORGED = (
     "",
@@ -82,6 +90,10 @@ def _pressed(action_id: str) -> Use:
     return lambda person: person.presses(action_id, VALUES.get(action_id, "1"))
 
 
+def _chosen(action_id: str, value: str) -> Use:
+    return lambda person: person.chooses(action_id, value)
+
+
 COMMAND_USES = {
     f"/minerpulse {row.name}": (
         row.act_of(ARGUMENTS.get(row.name, "")),
@@ -90,7 +102,12 @@ COMMAND_USES = {
     for row in COMMANDS
     if row.run is not None
 }
-BUTTON_USES = {f"button {name}": (row.act, _pressed(name)) for name, row in ACTIONS.items()}
+BUTTON_USES = {f"button {name}": (row.act, _pressed(name)) for name, row in ACTIONS.items()} | {
+    f"option {option} of {name}": (chosen.act, _chosen(name, f"{option}:1"))
+    for name, row in ACTIONS.items()
+    for option, chosen in row.options.items()
+}
+BUTTON_USES |= {"button share of a study": (Act.SHARE, lambda person: person.presses("share", "drawdown:"))}
 
 
 async def rows_of(harness: Harness) -> list[str]:
@@ -174,16 +191,16 @@ async def test_a_form_that_was_opened_before_is_checked_when_it_is_submitted(
     person: Person, slack: FakeSlack, harness: Harness, name: str
 ) -> None:
     await person.types("rule add 5d 15pp")
-    await person.presses("edit_rule", "2:5d 15pp")
+    await (person.presses("edit_rule", "2:5d 15pp") if name == "rule_editor" else person.chooses("more", "resolve:1"))
     view = {**slack.views("views.open")[-1], "id": "V1"}
     assert name == view["callback_id"]
 
     async def submit(by: Person) -> None:
         await by.submits(view, {"threshold": "33pp"})
 
-    assert PERMISSIONS[MODALS[name].act] is Permission.EDITOR
-    assert await is_refused(slack, harness, submit, replace(person, user="U3"), ONLY_EDITORS)
+    is_editors = PERMISSIONS[MODALS[name].act] is Permission.EDITOR
     assert await is_refused(slack, harness, submit, replace(person, user="U4", own_team="T9"), NOT_OUTSIDERS)
+    assert is_editors == await is_refused(slack, harness, submit, replace(person, user="U3"), ONLY_EDITORS)
     assert not await is_refused(slack, harness, submit, person, "Nothing was changed. ")
 
 
@@ -211,8 +228,10 @@ async def test_forged_values_of_old_messages_change_nothing_for_others(
     before = await rows_of(harness)
 
     for value in ("1", "1:1h", tuned, *FORGED):
-        for action_id in ACTIONS:
+        for action_id, row in ACTIONS.items():
             await outsider.presses(action_id, value)
+            for option in row.options:
+                await outsider.chooses(action_id, f"{option}:{value}")
         await outsider.chooses("snooze", value)
 
     assert before == await rows_of(harness)
@@ -235,6 +254,8 @@ async def test_forged_values_give_members_no_more_than_members_may(
     for value in ("1", tuned, *FORGED):
         for action_id in (*editors_acts, "resolve"):
             await member.presses(action_id, value)
+        for option in ("edit", "pause", "resume", "remove"):
+            await member.chooses("rule_menu", f"{option}:{value}")
         await member.chooses("snooze", value)
 
     assert before == await rows_of(harness)
@@ -268,11 +289,11 @@ async def test_snoozes_of_more_than_a_day_need_an_editor(
     refused = f"{ONLY_EDITORS}snooze an alert for more than 24 hours here; ask one of them."
     text = await reply_to(replace(person, user="U3"), typed)
 
-    assert (f"Snoozed until Thu 5 Mar 10:05 New York (15:05 UTC): alert {alert}, WGMI" in text) == bool(length)
-    assert (refused == text) == (not length)
+    assert (f"Snoozed until Mar 5, 10:05 AM ET: alert #{alert}, WGMI" in text) == bool(length)
+    assert (refused in text.splitlines()) == (not length)
     assert (await reply_to(person, typed)).startswith("Snoozed until ")
     await outbox.deliver(harness.clock.at)
-    lines = [post["text"] for post in slack.arguments_of(POST) if "was snoozed" in post["text"]]
+    lines = [post["text"] for post in slack.arguments_of(POST) if " snoozed alert #1 until " in post["text"]]
     assert (0 if length else 1) == len(lines)
 
 
@@ -283,13 +304,13 @@ async def test_an_alert_past_its_clear_level_is_resolved_by_editors_only(
     member = replace(person, user="U3")
     refusal = f"{ONLY_EDITORS}resolve an alert that is still past its clear level here; ask one of them."
 
-    assert refusal == await reply_to(member, f"resolve {alert}")
+    assert refusal in (await reply_to(member, f"resolve {alert}")).splitlines()
     await member.presses("resolve", f"{alert}")
     assert refusal == slack.responses[-1]["text"]
     assert 1 == len(await harness.open_alerts(CHANNEL))
-    assert (await reply_to(person, f"resolve {alert}")).startswith("Resolved: alert 1")
+    assert (await reply_to(person, f"resolve {alert}")).startswith("Resolved: alert #1")
     await outbox.deliver(harness.clock.at)
-    expected = "Changed in this channel by <@U1>: alert 1 was resolved while past its clear level."
+    expected = "<@U1> resolved alert #1, which hadn't cleared."
     assert expected in [post["text"] for post in slack.arguments_of(POST)]
 
 
@@ -308,8 +329,8 @@ async def test_silencing_and_mass_mentions_need_an_editor_and_are_posted_at_once
     assert (None, None, None) == (before.muted_until, before.quiet, before.mention)
     shown = typed.removeprefix("channel ").replace("<!everyone>", "@everyone")
     assert [
-        "Changed in this channel by <@U1>: editors <@U1> was set.",
-        f"Changed in this channel by <@U1>: {shown} was set.",
+        "<@U1> changed a channel setting: editors <@U1>.",
+        f"<@U1> changed a channel setting: {shown}.",
     ] == [post["text"] for post in slack.arguments_of(POST)]
 
 
@@ -330,15 +351,15 @@ async def test_each_change_of_rules_is_posted_in_one_line_and_a_repeat_is_not(
         await person.types(typed)
         await outbox.deliver(harness.clock.at)
 
-    first, *lines = [post["text"] for post in slack.arguments_of(POST)]
-    assert "Started by <@U1>" in first
+    first, *lines = slack.arguments_of(POST)
+    assert "Started by <@U1>" in first["shown"]
     assert [
-        "Changed in this channel by <@U1>: 5d 15pp was added.",
-        "Changed in this channel by <@U1>: 5d 15pp is now 5d 16pp.",
-        "Changed in this channel by <@U1>: 5d 16pp was paused.",
-        "Changed in this channel by <@U1>: 5d 16pp was resumed.",
-        "Changed in this channel by <@U1>: 5d 16pp was removed.",
-    ] == lines
+        "<@U1> added the rule 5d 15pp.",
+        "<@U1> changed 5d 15pp to 5d 16pp.",
+        "<@U1> paused 5d 16pp.",
+        "<@U1> resumed 5d 16pp.",
+        "<@U1> removed the rule 5d 16pp.",
+    ] == [line["text"] for line in lines]
 
 
 async def test_a_change_line_is_posted_in_quiet_hours_and_nothing_else_is(
@@ -351,20 +372,21 @@ async def test_a_change_line_is_posted_in_quiet_hours_and_nothing_else_is(
     await outbox.deliver(harness.clock.at)
 
     assert [
-        "Changed in this channel by <@U1>: mute 2h was set.",
-        "Changed in this channel by <@U1>: 5d 15pp was added.",
+        "<@U1> changed a channel setting: mute 2h.",
+        "<@U1> added the rule 5d 15pp.",
     ] == [post["text"] for post in slack.arguments_of(POST)]
 
 
 async def test_the_board_shows_who_muted_and_until_when(person: Person, harness: Harness) -> None:
     await replace(person, user="U2").types("mute 2h")
-    line = "Muted by <@U2> until Wed 4 Mar 11:20 New York (16:20 UTC). `/minerpulse mute off` ends it."
+    until = "<!date^1772641200^{date_short_pretty} at {time}|Mar 4, 11:20 AM ET>"
+    line = f":mute: Muted by <@U2> until {until}. `/minerpulse mute off` ends it."
 
     assert line in (await reply_to(person, "board")).splitlines()
     assert line in await reply_to(person, "channel")
     await person.types("mute while shut")
     harness.clock.at = CLOSE - timedelta(hours=1)
-    assert "Muted by <@U1> while the market is shut." in await reply_to(person, "board")
+    assert "Muted by <@U1> while the market is closed." in await reply_to(person, "board")
     await person.types("mute off")
     assert "Muted" not in await reply_to(person, "board")
 
@@ -382,12 +404,12 @@ async def test_escalation_needs_the_consent_of_the_other_channel(
     await outbox.deliver(harness.clock.at)
 
     assert (
-        "That channel doesn't accept escalations. Ask an editor there to type `/minerpulse channel accept-e" in refused
+        "that channel doesn't accept escalations. Ask an editor there to type `/minerpulse channel accept-e" in refused
     )
-    assert accepted.startswith("Set: *escalate 30m <#C2>*")
+    assert accepted.startswith("escalate is now 30m <#C2>.")
     assert (await harness.store.channel(CHANNEL)).settings.escalate_to is None
     assert [
-        "Changed in this channel by <@U1>: escalate 30m <#C2> was set.",
+        "<@U1> changed a channel setting: escalate 30m <#C2>.",
         ESCALATION_ENDED,
     ] == [post["text"] for post in slack.arguments_of(POST) if post["channel"] == "C1"]
 
@@ -408,11 +430,11 @@ async def test_an_escalation_of_before_keeps_working_and_its_target_is_told_once
 
     notice, escalation = [post["text"] for post in slack.arguments_of(POST) if post["channel"] == "C2"]
     assert notice == (
-        "<#C1> escalates unacknowledged alerts to this channel. To stop that, type "
-        "`/minerpulse channel accept-escalations off` here. To keep it, type the same with `on`."
+        "<#C1> escalates unacknowledged alerts to this channel. To stop this, type "
+        "/minerpulse channel accept-escalations off here. To keep it, type the same with on."
     )
-    assert escalation.startswith("Not acknowledged: WGMI 10.0 pp above bitcoin")
-    assert (await reply_to(person, "channel escalate 45m <#C2|desk>")).startswith("Set: *escalate 45m <#C2>*")
+    assert escalation.startswith("Escalated: WGMI 10.0\u00a0pp ahead of BTC")
+    assert (await reply_to(person, "channel escalate 45m <#C2|desk>")).startswith("escalate is now 45m <#C2>.")
     await replace(person, channel="C2").types("channel accept-escalations off")
     assert (await harness.store.channel(CHANNEL)).settings.escalate_after is None
 
@@ -433,7 +455,7 @@ async def test_undelivered_channels_are_named_in_themselves_and_to_editors_of_th
     await operator.presses("share", "board")  # everyone in the channel reads it
     assert ["C2" in answer["text"] for answer in slack.responses[-2:]] == [False, False]
     for reader in (operator, replace(person, channel="C2")):
-        assert "*Not delivered* in <#C2>: 1 message waiting" in await reply_to(reader, "board")
+        assert ":warning: *Delivery retrying* in <#C2>: 2 messages since " in await reply_to(reader, "board")
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,10 @@ async def test_status_of_a_window_shows_it_in_full(person: Person, slack: FakeSl
     harness.clock.at, harness.vendors.etf_last = LATER, (21.7, LATER)
     await person.types("rule add 1d 8pp above")
     await person.types("status 1d")
-    lines = slack.responses[-1]["text"].splitlines()
-    assert "WGMI 8.5 pp above bitcoin over 1 day" == lines[0]
-    assert "Since the close of 3 Mar 2026:" == lines[1]
-    assert "WGMI *+8.5%*" == lines[2]
-    assert "Rules here over this window: `1d 8pp above`." in lines
+    lines = slack.responses[-1]["shown"].splitlines()
+    assert "WGMI 8.5 pp ahead of BTC over 1 session. WGMI +8.5%. BTC 0.0%. Data OK." == lines[0]
+    assert "Spread *+8.5 pp* since the Mar 3, 2026 close" in lines
+    assert "Rules over this window: `1d 8pp above`" in lines
 
 
 async def test_status_alone_is_the_board(person: Person, slack: FakeSlack) -> None:
@@ -40,10 +39,10 @@ async def test_a_chart_has_its_numbers_in_the_text(person: Person, slack: FakeSl
     (answer,) = slack.responses
     (chart,) = [block for block in answer["blocks"] if block["type"] == "data_visualization"]
     etf, crypto = chart["chart"]["series"]
-    assert ("WGMI", "Bitcoin") == (etf["name"], crypto["name"])
-    assert "4 Mar 26 10:00" == chart["chart"]["axis_config"]["categories"][-1]
-    assert f"WGMI *+{etf['data'][-1]['value']}%*" in answer["text"]
-    assert "Live, both legs at 10:00 New York (15:00 UTC), 0 s old." in answer["text"]
+    assert ("WGMI", "BTC") == (etf["name"], crypto["name"])
+    assert "Mar 4" == chart["chart"]["axis_config"]["categories"][-1]
+    assert f"WGMI +{etf['data'][-1]['value']}%" in answer["text"]
+    assert "|Mar 4, 10:00 AM ET> · Data OK" in answer["shown"]
 
 
 async def test_a_rejected_chart_is_sent_as_a_table(person: Person, slack: FakeSlack, harness: Harness) -> None:
@@ -52,7 +51,7 @@ async def test_a_rejected_chart_is_sent_as_a_table(person: Person, slack: FakeSl
     await person.types("chart 1d")
     (answer,) = slack.responses
     (table,) = [block for block in answer["blocks"] if block["type"] == "table"]
-    assert [["Session", "WGMI %", "Bitcoin %"], ["3 Mar 26", "0.0", "0.0"], ["4 Mar 26 10:00", "8.5", "0.0"]] == [
+    assert [["Session", "WGMI (%)", "BTC (%)"], ["Mar 3", "0.0", "0.0"], ["Mar 4", "8.5", "0.0"]] == [
         [cell["text"] for cell in row] for row in table["rows"]
     ]
 
@@ -61,21 +60,21 @@ async def test_a_chart_whose_table_is_rejected_is_sent_as_text(person: Person, s
     slack.fail(RESPONSES, REFUSED, REFUSED, REFUSED)
     await person.types("chart")
     (answer,) = slack.responses
-    assert ["section"] == [block["type"] for block in answer["blocks"]]
-    assert "Furthest apart here:" in answer["text"]
+    assert {"section"} == {block["type"] for block in answer["blocks"]}
+    assert "Widest spread " in answer["shown"]
 
 
 async def test_sources_show_their_prices_and_ages(person: Person, slack: FakeSlack, harness: Harness) -> None:
     harness.clock.at, harness.vendors.etf_last = LATER, (21.7, LATER - timedelta(minutes=2))
     await person.types("sources")
     (answer,) = slack.responses
-    lines = answer["text"].splitlines()
-    assert "Sources of WGMI and bitcoin" == lines[0]
-    assert "Data ok." == lines[1]
-    assert ("Yahoo: last trade $21.70, Wed 4 Mar 09:58 New York, 2 min old, closes to Tue 3 Mar. Answers.") in lines
-    (coinbase,) = [line for line in lines if line.startswith("Coinbase: last trade $50,000,")]
-    assert coinbase.endswith(" Answers. Older history is loading (since 17 Aug 2023).")
-    assert "Not asked for WGMI: Nasdaq, Alpaca (needs a key), Tiingo (needs a key), Twelve Data (needs a key)." in lines
+    lines = answer["shown"].splitlines()
+    assert "WGMI and BTC: 2 of 2 sources OK. Data OK." == lines[0]
+    (yahoo,) = [line for line in lines if line.startswith("Yahoo *OK*: last trade $21.70, <!date")]
+    assert yahoo.endswith("|Mar 4, 9:58 AM ET>, 2 min old, closes to Tue Mar 3.")
+    (coinbase,) = [line for line in lines if line.startswith("Coinbase *OK*: last trade $50,000,")]
+    assert coinbase.endswith(" Older history is loading (since Aug 17, 2023).")
+    assert "Not used for WGMI: Nasdaq, Alpaca (needs a key), Tiingo (needs a key), Twelve Data (needs a key)." in lines
 
 
 async def test_a_source_that_keeps_failing_is_shown_in_backoff(
@@ -85,19 +84,18 @@ async def test_a_source_that_keeps_failing_is_shown_in_backoff(
     for minute in range(6):
         harness.clock.at = LATER + timedelta(minutes=minute)
         await person.types("sources")
-    first, last = slack.responses[0]["text"], slack.responses[-1]["text"]
-    assert "*Fails*: Yahoo on WGMI: answered 503" in first
-    assert "*Left alone*, asked again in " in last
+    first, last = slack.responses[0], slack.responses[-1]
+    assert first["text"].endswith("Data OK. 1 source failing: Yahoo on WGMI.")
+    assert "Yahoo :warning: *failing* (Yahoo on WGMI: answered 503" in first["shown"]
+    assert "Yahoo :warning: *paused after errors*, next try in " in last["shown"]
 
 
 async def test_a_brief_covers_the_session_so_far(person: Person, slack: FakeSlack, harness: Harness) -> None:
     harness.clock.at, harness.vendors.etf_last = LATER, (21.7, LATER)
     await person.types("brief")
     (answer,) = slack.responses
-    lines = answer["text"].splitlines()
-    assert "WGMI and bitcoin, Wed 4 Mar 10:00 New York" == lines[0]
-    assert "Over 1 day to now: WGMI +8.5%, bitcoin 0.0%, spread *+8.5 pp*." in lines
-    assert "None since Tue 3 Mar 16:00 New York." in lines
+    assert answer["shown"].startswith("Now: WGMI 8.5 pp ahead of BTC. WGMI +8.5% to $21.70, BTC 0.0% to $50,000. ")
+    assert "|Mar 3, 4:00 PM ET>\n" in answer["shown"].partition("*Alerts:* none since ")[2]
 
 
 async def test_unusable_values_of_a_network_source_are_named(
@@ -109,7 +107,7 @@ async def test_unusable_values_of_a_network_source_are_named(
     await person.types("sources")
 
     named = "mempool.space on network: ignored values that it sent in an unusable form: fastestFee."
-    assert [True, True] == [f"Problem: {named}" in answer["text"] for answer in slack.responses]
+    assert [True, True] == [f"Problem: {named}" in answer["shown"] for answer in slack.responses]
 
 
 async def test_the_network_has_a_power_draw_with_its_range(person: Person, slack: FakeSlack, harness: Harness) -> None:
@@ -118,15 +116,14 @@ async def test_the_network_has_a_power_draw_with_its_range(person: Person, slack
     harness.research.network_service = pool
     await person.types("network")
     (answer,) = slack.responses
-    power = [line for line in answer["text"].splitlines() if line.startswith("*Power draw*")]
-    assert ["*Power draw* 13.4 GW, best estimate; between 6.9 GW and 22.3 GW."] == power
+    assert "\n*Power draw* 13.4 GW, range 6.9 GW to 22.3 GW\n" in answer["shown"]
 
 
 @pytest.mark.parametrize(
     ("text", "end"),
     [
         pytest.param("miners", "import a file of them with `minerpulse holdings import FILE.csv`.", id="holdings"),
-        pytest.param("network", "No source of it is set. Your MinerPulse administrator can set one.", id="the network"),
+        pytest.param("network", "No network source is set. Your MinerPulse administrator can set one.", id="network"),
     ],
 )
 async def test_a_permanent_data_error_does_not_suggest_to_try_again(person: Person, text: str, end: str) -> None:
@@ -136,4 +133,4 @@ async def test_a_permanent_data_error_does_not_suggest_to_try_again(person: Pers
 async def test_the_announcement_names_the_pair_of_the_first_rule(person: Person, slack: FakeSlack) -> None:
     await person.types("rule add 1d 8pp on MARA/BTC")
     (lines,) = slack.arguments_of("chat.postMessage")
-    assert lines["text"].startswith("MinerPulse alerts on MARA against bitcoin come here from now on.")
+    assert lines["text"].startswith("Alerts on MARA and BTC are posted here. ")

@@ -8,7 +8,9 @@ from string import Formatter
 
 import pytest
 
+from handlers.render.markup import NBSP
 from handlers.render.reasons import SENTENCES, rendered, sentence, sentences
+from handlers.render.reasons import reason as in_slack
 from services.core.reason import Code, Reason
 
 ROOT = Path(__file__).parents[2]
@@ -22,69 +24,84 @@ CORRECTION = of(Code.CORRECTION, session="2026-03-02", old=0.084, new=0.0799999,
 EXAMPLES: list[tuple[Reason, str]] = [
     (of(Code.ALL_OF, reasons=[NO_QUOTE, "away", NO_QUOTE]), "no BTC quote; away"),
     (of(Code.EACH_OF, reasons=[NO_QUOTE, "away"]), "no BTC quote, away"),
-    (of(Code.OF_RULE, rule="1d 8pp", reason=PAST), "1d 8pp: 8.3pp is past 8pp, held for 5m"),
-    (of(Code.RULE_AWAITS_TRADE, reason=NO_QUOTE), "nothing decided yet: no BTC quote"),
-    (of(Code.RULE_HAS_NO_DATA, reason=NO_QUOTE), "nothing decided: no BTC quote"),
-    (of(Code.RULE_WITHIN_THRESHOLD, value=0.0799999, threshold=0.08, unit="pp"), "7.99999pp is within 8pp"),
-    (of(Code.RULE_WITHIN_THRESHOLD, value=-3.4999, threshold=3.5, unit="z"), "z-3.4999 is within z3.5"),
-    (of(Code.RULE_KEEPS_FIRING, value=0.048, clear=0.048, unit="pp"), "4.8pp keeps it firing: clear is 4.8pp"),
+    (of(Code.OF_RULE, rule="1d 8pp", reason=PAST), "`1d 8pp`: +8.3 pp crossed the 8 pp threshold and held for 5 min"),
+    (of(Code.RULE_AWAITS_TRADE, reason=NO_QUOTE), "no decision yet: no BTC quote"),
+    (of(Code.RULE_HAS_NO_DATA, reason=NO_QUOTE), "no decision: no BTC quote"),
+    (
+        of(Code.RULE_WITHIN_THRESHOLD, value=0.0799999, threshold=0.08, unit="pp"),
+        "+7.99999 pp hasn't crossed the 8 pp threshold",
+    ),
+    (
+        of(Code.RULE_WITHIN_THRESHOLD, value=-3.4999, threshold=3.5, unit="z"),
+        "z −3.4999 hasn't crossed the z 3.5 threshold",
+    ),
+    (
+        of(Code.RULE_KEEPS_FIRING, value=0.048, clear=0.048, unit="pp"),
+        "+4.8 pp hasn't cleared; the clear level is 4.8 pp",
+    ),
     (
         of(Code.RULE_PENDING, value=-0.09, threshold=0.08, unit="pp", held_s=299.0, hold_s=5400.0),
-        "-9pp is past 8pp, held for 4m 59s of 1h 30m",
+        "−9.0 pp crossed the 8 pp threshold, held for 4 min of 1 h 30 min",
     ),
     (
         of(Code.RULE_PENDING, value=0.1, threshold=0.08, unit="pp", held_s=45.0, hold_s=7200.0),
-        "10pp is past 8pp, held for 45s of 2h",
+        "+10.0 pp crossed the 8 pp threshold, held for 45 s of 2 h",
     ),
-    (PAST, "8.3pp is past 8pp, held for 5m"),
+    (PAST, "+8.3 pp crossed the 8 pp threshold and held for 5 min"),
     (
         of(Code.RULE_PAST_THRESHOLD, value=0.0812314, threshold=0.081231, unit="%", held_s=0.0, at_close=True),
-        "8.1231% is past 8.1231% at the close",
+        "+8.1231% crossed the 8.1231% threshold at the close",
     ),
-    (of(Code.RULE_PAST_THRESHOLD, value=3.6, threshold=3.5, unit="z", held_s=0.0, at_close=False), "z3.6 is past z3.5"),
+    (
+        of(Code.RULE_PAST_THRESHOLD, value=3.6, threshold=3.5, unit="z", held_s=0.0, at_close=False),
+        "z +3.6 crossed the z 3.5 threshold",
+    ),
     (
         of(Code.RULE_RECOVERING, value=-0.00001, clear=0.048, unit="pp", kept_s=0.0, keep_s=300.0),
-        "0pp is back inside the clear level of 4.8pp, for 0s of 5m",
+        "0.0 pp, under 4.8 pp, for 0 s of 5 min",
     ),
     (
         of(Code.RULE_CLEARED, value=0.0479999, clear=0.048, unit="pp", kept_s=0.0),
-        "4.79999pp is back inside the clear level of 4.8pp",
+        "cleared: +4.79999 pp, under 4.8 pp",
     ),
     (
         of(Code.RULE_CLEARED, value=0.04, clear=0.048, unit="pp", kept_s=3660.0),
-        "4pp is back inside the clear level of 4.8pp, for 1h 1m",
+        "cleared: +4.0 pp, under 4.8 pp for 1 h 1 min",
     ),
-    (of(Code.TOO_LITTLE_HISTORY, metric="residual"), "too little history for residual"),
-    (of(Code.NETWORK_NOT_READ), "the figures of the bitcoin network were not fetched"),
+    (of(Code.TOO_LITTLE_HISTORY, metric="residual"), "not enough history for residual"),
+    (of(Code.NETWORK_NOT_READ), "the bitcoin network's figures weren't fetched"),
     (of(Code.GAP_UNKNOWN), "no bitcoin price since the close, or no beta"),
-    (of(Code.MARKET_CLOSED, session="2026-03-02"), "the market is shut; the last session was 2026-03-02"),
-    (of(Code.LAST_TRADE_AT, symbol="BTC", at=AT), "the last BTC trade is from 2026-03-02 15:04 UTC"),
+    (of(Code.MARKET_CLOSED, session="2026-03-02"), "the market is closed; the last session was Mar 2, 2026"),
+    (of(Code.LAST_TRADE_AT, symbol="BTC", at=AT), "the last BTC trade is from Mar 2, 10:04 AM ET"),
     (NO_QUOTE, "no BTC quote"),
     (
         of(Code.NO_TRADE_IN_SESSION, symbol="WGMI", session="2026-03-02"),
-        "no WGMI trade yet in the session of 2026-03-02",
+        "no WGMI trade yet in the session of Mar 2, 2026",
     ),
     (of(Code.TRADE_TOO_OLD, symbol="WGMI", source="Yahoo", age_min=21), "the last WGMI trade at Yahoo is 21 min old"),
-    (of(Code.NO_PRICE_AT, symbol="BTC", at=AT, other="WGMI"), "no BTC price at 15:04 UTC, when WGMI last traded"),
+    (
+        of(Code.NO_PRICE_AT, symbol="BTC", at=AT, other="WGMI"),
+        "no BTC price at 10:04 AM ET, the time of the last WGMI trade",
+    ),
     (of(Code.QUOTE_LAGS, symbol="BTC", other="WGMI", lag_s=180), "the BTC quote is 180 s older than WGMI's"),
     (of(Code.NO_PRICE), "no price"),
-    (of(Code.MISSING_PRICE, session="2026-03-02", reasons=[]), "2026-03-02: no price"),
+    (of(Code.MISSING_PRICE, session="2026-03-02", reasons=[]), "Mar 2, 2026: no price"),
     (
         of(Code.MISSING_PRICE, session="2026-03-02", reasons=[of(Code.NO_CLOSE, source="A", symbol="WGMI"), "lost"]),
-        "2026-03-02: A has no WGMI close for this session; lost",
+        "Mar 2, 2026: A has no WGMI close for this session; lost",
     ),
-    (of(Code.HISTORY_BEGINS, session="2026-03-02"), "the history begins on 2026-03-02"),
+    (of(Code.HISTORY_BEGINS, session="2026-03-02"), "history starts on Mar 2, 2026"),
     (
         of(Code.WINDOW_BEFORE_HISTORY, session="2026-03-02", window="20d"),
-        "the history begins on 2026-03-02, less than 20d ago",
+        "history starts on Mar 2, 2026, after the start of the 20d window",
     ),
     (
         of(Code.WINDOW_BEFORE_HISTORY, session="2026-03-02", window="ytd"),
-        "the history begins on 2026-03-02, after the last close of the prior year",
+        "history starts on Mar 2, 2026, after the last close of the prior year",
     ),
     (
         of(Code.CLOSE_WITHOUT_SESSION, source="Yahoo", session="2026-03-01"),
-        "Yahoo has a close on 2026-03-01, which is no XNYS session",
+        "Yahoo has a close on Mar 1, 2026, which isn't an NYSE session",
     ),
     (of(Code.NO_CLOSE, source="Yahoo", symbol="WGMI"), "Yahoo has no WGMI close for this session"),
     (
@@ -93,20 +110,20 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.NO_PROXY_CLOSE, session="2026-03-02", source="Yahoo and Nasdaq", symbol="SMH"),
-        "2026-03-02: Yahoo and Nasdaq has no SMH close for this session",
+        "Mar 2, 2026: Yahoo and Nasdaq have no SMH close for this session",
     ),
     (
         of(Code.NO_BAR_BEFORE_CLOSE, symbol="BTC", last_at=AT),
-        "no BTC bar ended in the 2 h up to the close; the last one before it ended 2026-03-02 15:04 UTC",
+        "no BTC bar ended in the 2 h before the close; the last one ended Mar 2, 10:04 AM ET",
     ),
     (
         of(Code.NO_BAR_BEFORE_CLOSE, symbol="BTC", last_at=None),
-        "no BTC bar ended in the 2 h up to the close; the bars begin later",
+        "no BTC bar ended in the 2 h before the close; the bars start later",
     ),
     (of(Code.NO_BAR_THAT_DAY, source="Kraken", symbol="BTC"), "Kraken has no BTC bar for this day"),
     (
         of(Code.BAR_PENDING, symbol="BTC", last_at=AT),
-        "the BTC bar that ends at the close has not arrived yet; the last one before it ended 2026-03-02 15:04 UTC",
+        "the BTC bar that ends at the close hasn't arrived yet; the last one ended Mar 2, 10:04 AM ET",
     ),
     (
         of(
@@ -114,20 +131,20 @@ EXAMPLES: list[tuple[Reason, str]] = [
             window="5d",
             reason=of(Code.CLOSE_FROM_ONE_SOURCE, symbol="WGMI", sources=["Yahoo"]),
         ),
-        "5d begins where WGMI's close is from Yahoo alone",
+        "5d starts at a close with a problem: WGMI's close is from Yahoo only",
     ),
-    (of(Code.CLOSE_FROM_ONE_SOURCE, symbol="WGMI", sources=["Yahoo"]), "WGMI's close is from Yahoo alone"),
+    (of(Code.CLOSE_FROM_ONE_SOURCE, symbol="WGMI", sources=["Yahoo"]), "WGMI's close is from Yahoo only"),
     (
         of(Code.CLOSES_APART, symbol="WGMI", sources=["Yahoo", "Nasdaq"], apart=0.00512),
         "Yahoo and Nasdaq are 0.5% apart on WGMI's close",
     ),
     (
         of(Code.MOVED_UNLIKE_FUND, moved=-0.052, fund="IBIT", fund_moved=0.001),
-        "moved by -5.2% at one venue, while IBIT, which holds it, moved by +0.1%",
+        "moved −5.2% at one venue, while IBIT, which holds it, moved +0.1%",
     ),
     (
         of(Code.EX_DIVIDEND, symbol="WGMI", session="2026-03-02", amount_usd=0.125),
-        "WGMI went ex-dividend on 2026-03-02: 0.125 USD a share, included in its returns",
+        "WGMI went ex-dividend on Mar 2, 2026: 0.125 USD a share, included in its returns",
     ),
     (
         of(
@@ -137,7 +154,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
             kind="dividend",
             declared=[("Yahoo", float("nan"))],
         ),
-        "the dividend of WGMI on 2026-03-02 is nan USD at Yahoo, which is impossible; it is ignored",
+        "the dividend of WGMI on Mar 2, 2026 is nan USD at Yahoo, which can't be right; it's ignored",
     ),
     (
         of(
@@ -147,56 +164,56 @@ EXAMPLES: list[tuple[Reason, str]] = [
             kind="split",
             declared=[("Yahoo", 2.0), ("Nasdaq", 0.25)],
         ),
-        "the split of WGMI on 2026-03-02 is 2 for 1 at Yahoo and 0.25 for 1 at Nasdaq; it is left out until they agree",
+        "the split of WGMI on Mar 2, 2026 is 2 for 1 at Yahoo and 0.25 for 1 at Nasdaq; it's ignored until they agree",
     ),
     (
         of(Code.ACTION_UNCONFIRMED, symbol="WGMI", session="2026-03-02", kind="dividend", declared=[("Yahoo", 12.5)]),
         (
-            "the dividend of WGMI on 2026-03-02 is 12.5 USD at Yahoo alone; it is left out until a second source "
-            "declares it"
+            "the dividend of WGMI on Mar 2, 2026 is 12.5 USD at Yahoo only; it's ignored until a second "
+            "source confirms it"
         ),
     ),
     (
         of(Code.ACTION_UNUSABLE, symbol="WGMI", session="2026-03-02", kind="split", source="Yahoo"),
         (
-            "Yahoo declares a split of WGMI on 2026-03-02 without a usable amount; returns across it are suspect until "
-            "a second source or a later answer has the amount"
+            "Yahoo declares a split of WGMI on Mar 2, 2026 without a usable amount; returns across it are "
+            "suspect until a second source or a later answer has the amount"
         ),
     ),
     (
         of(Code.ACTION_AMOUNT_UNKNOWN, symbol="WGMI", session="2026-03-02", kind="dividend"),
-        "the amount of WGMI's dividend on 2026-03-02 is unknown",
+        "the amount of WGMI's dividend on Mar 2, 2026 is unknown",
     ),
     (
         of(Code.TRADE_OF_OUTVOTED_SOURCE, symbol="WGMI", source="Yahoo"),
-        "WGMI's last trade is from Yahoo alone, whose closes differ from the other sources",
+        "WGMI's last trade is from Yahoo only, and its closes differ from the other sources",
     ),
     (
         of(Code.SOURCE_OUTVOTED, source="Yahoo", symbol="WGMI", sessions=636, witnesses=["Nasdaq"]),
         (
-            "Yahoo's WGMI closes differ from Nasdaq and the closes that two sources confirmed before on 636 sessions; "
-            "they are ignored until a second source agrees"
+            "Yahoo's WGMI closes differ on 636 sessions from Nasdaq and earlier closes that two sources "
+            "confirmed; they are ignored until a second source agrees"
         ),
     ),
     (
         of(Code.SOURCE_OUTVOTED, source="Yahoo", symbol="WGMI", sessions=1, witnesses=[]),
         (
-            "Yahoo's WGMI closes differ from the closes that two sources confirmed before on 1 session; "
-            "they are ignored until a second source agrees"
+            "Yahoo's WGMI closes differ on 1 session from earlier closes that two sources confirmed; they "
+            "are ignored until a second source agrees"
         ),
     ),
     (
         of(Code.VENUE_OUTVOTED, source="Coinbase", symbol="BTC", hours=72, witnesses=["Bitstamp"]),
         (
-            "Coinbase's hourly BTC prices differ from Bitstamp and the prices that two sources confirmed before in "
-            "72 hours; they are ignored until a second source agrees"
+            "Coinbase's hourly BTC prices differ in 72 hours from Bitstamp and earlier prices that two "
+            "sources confirmed; they are ignored until a second source agrees"
         ),
     ),
     (
         of(Code.SCALE_UNCONFIRMED, source="Yahoo", symbol="WGMI", ratio=0.1),
         (
             "Yahoo's WGMI closes are 0.1 times those that two sources confirmed before, as after a split "
-            "that no source declares; new closes are converted, its last trade is not used. To settle it, an "
+            "that no source declares; new closes are converted, its last trade isn't used. To resolve this, an "
             "administrator adds a second source to `MINERPULSE_ETF_SOURCES`"
         ),
     ),
@@ -204,29 +221,26 @@ EXAMPLES: list[tuple[Reason, str]] = [
         of(Code.VALUES_DROPPED, source="Yahoo", symbol="WGMI", values=["chart.result.0.meta.regularMarketPrice", "…"]),
         "Yahoo on WGMI: ignored values that it sent in an unusable form: chart.result.0.meta.regularMarketPrice, …",
     ),
-    (of(Code.NO_TRADE_ANYWHERE, symbol="WGMI"), "no WGMI trade from any source: New York may have been shut"),
+    (of(Code.NO_TRADE_ANYWHERE, symbol="WGMI"), "no WGMI trade from any source; the exchange may have been closed"),
     (
         of(Code.OF_SYMBOL, symbol="BTC", reason=of(Code.MOVE_UNCONFIRMED, move=MOVE)),
-        "BTC moved by −50.0% in 2 sessions, as a 2:1 split would make it, and no second source confirms it",
+        "BTC moved −50.0% in 2 sessions, the size of a 2:1 split, and no second source confirms it",
     ),
     (
         of(Code.MOVE_UNCONFIRMED, move=MOVE),
-        "moved by −50.0% in 2 sessions, as a 2:1 split would make it, and no second source confirms it",
+        "moved −50.0% in 2 sessions, the size of a 2:1 split, and no second source confirms it",
     ),
     (
         of(Code.SPLIT_UNDECLARED, move=MOVE),
-        (
-            "moved by −50.0% in 2 sessions, as a 2:1 split would make it, and no such split is declared; the "
-            "next close decides"
-        ),
+        ("moved −50.0% in 2 sessions, the size of a 2:1 split, and no source declares a split; the next close decides"),
     ),
-    (MOVE, "moved by −50.0% in 2 sessions, as a 2:1 split would make it"),
+    (MOVE, "moved −50.0% in 2 sessions, the size of a 2:1 split"),
     (
         of(Code.MOVED_FAR, moved=12.5, steps=1, step="hour", period="hour"),
-        "moved by +1,250.0%, far beyond its usual hour",
+        "moved +1,250.0%, far more than its usual hour",
     ),
     (of(Code.NO_LAST_TRADE), "no last trade"),
-    (of(Code.TRADE_FROM_ONE_SOURCE, symbol="WGMI", source="Yahoo"), "WGMI's last trade is from Yahoo alone"),
+    (of(Code.TRADE_FROM_ONE_SOURCE, symbol="WGMI", source="Yahoo"), "WGMI's last trade is from Yahoo only"),
     (of(Code.TRADES_APART, low_source="Yahoo", high_source="IEX", apart=0.0149), "Yahoo and IEX are 1.5% apart"),
     (of(Code.NO_VOLUME), "no volume: no trades"),
     (of(Code.PRICE_OUTLIER, source="Yahoo", price=12.5, off=0.031), "Yahoo has 12.50, 3.1% off the others"),
@@ -240,52 +254,49 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.HOLDINGS_CLOSES_DEGRADED, holdings=20, degraded=2, worst="stale"),
-        "of 20 holdings, the last closes of 2 are stale at worst",
+        "last closes are degraded for 2 of 20 holdings, at worst stale",
     ),
     (
         of(Code.SOURCE_FAULT, source="Yahoo", symbol="WGMI", fault=of(Code.CLOSES_UNRELATED)),
-        (
-            "Yahoo on WGMI: sent closes unlike those before, as of another symbol, and no split explains them; "
-            "they are left out"
-        ),
+        ("Yahoo on WGMI: sent closes that look like another symbol's, and no split explains them; they are ignored"),
     ),
     (
         of(Code.CLOSES_LATE, newest="2026-03-02", behind_sessions=3),
-        "is late: its newest close is from 2026-03-02, 3 sessions before the last",
+        "is late: its newest close is from Mar 2, 2026, 3 sessions behind",
     ),
-    (of(Code.TRADE_LATE, at=AT), "is late: its last trade is from 2026-03-02 15:04 UTC"),
-    (of(Code.TRADE_AHEAD_OF_CLOCK, at=AT), "its last trade is from 15:04:05 UTC, ahead of our clock"),
+    (of(Code.TRADE_LATE, at=AT), "is late: its last trade is from Mar 2, 10:04 AM ET"),
+    (of(Code.TRADE_AHEAD_OF_CLOCK, at=AT), "its last trade is from 10:04 AM ET, ahead of this machine's clock"),
     (
         of(Code.CLOSES_UNRELATED),
-        "sent closes unlike those before, as of another symbol, and no split explains them; they are left out",
+        "sent closes that look like another symbol's, and no split explains them; they are ignored",
     ),
-    (of(Code.DIFFICULTY_UNKNOWN, source="mempool.space"), "mempool.space does not know the difficulty"),
+    (of(Code.DIFFICULTY_UNKNOWN, source="mempool.space"), "mempool.space has no difficulty"),
     (of(Code.NO_PAST_DIFFICULTIES), "no source has earlier difficulties"),
     (
         of(Code.DIFFICULTY_START_UNKNOWN, source="mempool.space"),
-        "mempool.space does not know when the difficulty last changed",
+        "mempool.space has no date for the last difficulty change",
     ),
     (
         of(Code.DIFFICULTY_FROM_ONE_SOURCE, source="mempool.space", at=AT),
-        "the difficulty is mempool.space's alone, of 2026-03-02 15:04 UTC",
+        "difficulty from mempool.space only, updated Mar 2, 10:04 AM ET",
     ),
     (
         of(Code.FIGURES_AHEAD_OF_CLOCK, source="mempool.space", at=AT),
-        "the figures of mempool.space are from 2026-03-02 15:04 UTC, ahead of our clock",
+        "the figures of mempool.space are from Mar 2, 10:04 AM ET, ahead of this machine's clock",
     ),
     (
         of(Code.FIGURES_TOO_OLD, source="mempool.space", at=AT),
-        "the last figures of mempool.space are from 2026-03-02 15:04 UTC",
+        "the last figures of mempool.space are from Mar 2, 10:04 AM ET",
     ),
     (
         of(Code.RETARGET_OVERDUE, source="mempool.space", due_at=AT),
-        "the difficulty of mempool.space was due to change at 2026-03-02 15:04 UTC",
+        "a difficulty change was due Mar 2, 10:04 AM ET, and mempool.space doesn't have it yet",
     ),
     (
         of(Code.FIGURES_UNKNOWN, source="mempool.space", figures=["difficulty", "hashrate"]),
-        "mempool.space does not know the difficulty and the hash rate",
+        "mempool.space has no difficulty and no hash rate",
     ),
-    (of(Code.NO_WITNESS, source="mempool.space"), "mempool.space has no witness"),
+    (of(Code.NO_WITNESS, source="mempool.space"), "no second source confirms mempool.space"),
     (
         of(
             Code.HASHRATES_IMPOSSIBLE,
@@ -314,40 +325,45 @@ EXAMPLES: list[tuple[Reason, str]] = [
         "the hash rate of A is 41% above the hash rate of B",
     ),
     (of(Code.HASHRATE_OF, source="A"), "the hash rate of A"),
-    (of(Code.IMPLIED_HASHRATE_OF, source="A"), "what the difficulty of A implies"),
-    (of(Code.RULE_WORSENED, rule="1d 8pp", growth=0.042, peak=0.124, unit="pp"), "by 4.2pp to 12.4pp (1d 8pp)"),
+    (of(Code.IMPLIED_HASHRATE_OF, source="A"), "the hash rate implied by A's difficulty"),
+    (
+        of(Code.RULE_WORSENED, rule="1d 8pp", growth=0.042, peak=0.124, unit="pp"),
+        "`1d 8pp` at +12.4 pp, 4.2 pp more than last reported",
+    ),
     (
         of(Code.RULE_REPEATED, rule="1d 8pp repeat 1h", value=0.09, peak=-0.124, unit="pp"),
-        "1d 8pp repeat 1h at 9pp, peak -12.4pp",
+        "`1d 8pp repeat 1h` at +9.0 pp, peak −12.4 pp",
     ),
     (
         of(Code.RULE_CORRECTED, rule="1d 8pp", corrections=[CORRECTION, CORRECTION], peak=0.084, unit="pp"),
         (
-            "1d 8pp: at the close of Mon 2 Mar from 8.4pp to 7.99999pp; at the close of Mon 2 Mar from 8.4pp to "
-            "7.99999pp, peak now 8.4pp"
+            "`1d 8pp` at the Mar 2, 2026 close was +8.4 pp, now +7.99999 pp; at the Mar 2, 2026 close was "
+            "+8.4 pp, now +7.99999 pp; the peak is now +8.4 pp"
         ),
     ),
     (
         of(Code.RULE_CORRECTED, rule="1d 8pp", corrections=[CORRECTION], peak=None, unit="pp"),
-        "1d 8pp: at the close of Mon 2 Mar from 8.4pp to 7.99999pp",
+        "`1d 8pp` at the Mar 2, 2026 close was +8.4 pp, now +7.99999 pp",
     ),
     (
         of(Code.RULE_RETRACTED, rule="1d 8pp", corrections=[CORRECTION], threshold=0.08, unit="pp"),
-        "1d 8pp: corrected at the close of Mon 2 Mar from 8.4pp to 7.99999pp, not past 8pp any more",
+        "`1d 8pp` at the Mar 2, 2026 close was +8.4 pp, now +7.99999 pp, which doesn't cross the 8 pp threshold",
     ),
-    (CORRECTION, "at the close of Mon 2 Mar from 8.4pp to 7.99999pp"),
-    (of(Code.CORRECTION, session=None, old=0.084, new=-0.081, threshold=0.08, unit="pp"), "from 8.4pp to -8.1pp"),
-    (of(Code.RULE_GONE), "the rule was removed"),
-    (of(Code.RULE_ADDED, rule="1d 8pp"), "1d 8pp was added"),
-    (of(Code.RULES_STARTED, rules="1d 8pp, 5d 15pp"), "alerts were started with the rules 1d 8pp, 5d 15pp"),
-    (of(Code.RULE_EDITED, before="1d 8pp", after="1d 10pp"), "1d 8pp is now 1d 10pp"),
-    (of(Code.RULE_PAUSED, rule="1d 8pp"), "1d 8pp was paused"),
-    (of(Code.RULES_MOVED, before="WGMI", after="WGMX"), "rules on WGMI were moved to WGMX"),
-    (of(Code.RULE_RESUMED, rule="1d 8pp"), "1d 8pp was resumed"),
-    (of(Code.RULE_REMOVED, rule="1d 8pp"), "1d 8pp was removed"),
-    (of(Code.SETTING_CHANGED, setting="remind 15m"), "remind 15m was set"),
-    (of(Code.ALERT_SNOOZED_LONG, number=3, until=AT), "alert 3 was snoozed until 2026-03-02 15:04 UTC"),
-    (of(Code.ALERT_RESOLVED_EARLY, number=3), "alert 3 was resolved while past its clear level"),
+    (CORRECTION, "at the Mar 2, 2026 close was +8.4 pp, now +7.99999 pp"),
+    (of(Code.CORRECTION, session=None, old=0.084, new=-0.081, threshold=0.08, unit="pp"), "was +8.4 pp, now −8.1 pp"),
+    (of(Code.RULE_GONE), "removed its rule"),
+    (of(Code.RULE_ADDED, rule="1d 8pp"), "added the rule `1d 8pp`"),
+    (of(Code.RULES_STARTED, rules="1d 8pp, 5d 15pp"), "started alerts with the rules 1d 8pp, 5d 15pp"),
+    (of(Code.RULE_EDITED, before="1d 8pp", after="1d 10pp"), "changed `1d 8pp` to `1d 10pp`"),
+    (of(Code.RULE_PAUSED, rule="1d 8pp"), "paused `1d 8pp`"),
+    (of(Code.RULES_MOVED, before="WGMI", after="WGMX"), "moved the rules on WGMI to WGMX"),
+    (of(Code.RULE_RESUMED, rule="1d 8pp"), "resumed `1d 8pp`"),
+    (of(Code.RULE_REMOVED, rule="1d 8pp"), "removed the rule `1d 8pp`"),
+    (of(Code.RULE_MANAGED, rule="1d 8pp"), "manages `1d 8pp` from now on"),
+    (of(Code.RULE_RELEASED, rule="1d 8pp"), "no longer manages `1d 8pp`"),
+    (of(Code.SETTING_CHANGED, setting="remind 15m"), "changed a channel setting: remind 15m"),
+    (of(Code.ALERT_SNOOZED_LONG, number=3, until=AT), "snoozed alert #3 until Mar 2, 10:04 AM ET"),
+    (of(Code.ALERT_RESOLVED_EARLY, number=3), "resolved alert #3, which hadn't cleared"),
     (
         of(Code.ESCALATION_ENDED, channel="C9"),
         (
@@ -358,9 +374,12 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (of(Code.SEEN), "a person acknowledged it"),
     (of(Code.UNSEEN), "a person removed the acknowledgement"),
     (of(Code.SNOOZED), "a person snoozed it"),
-    (of(Code.ENDED_BY_HAND, note=""), "ended by hand; a rule of it fires again once it has cleared"),
-    (of(Code.ENDED_BY_HAND, note="earnings"), "ended by hand: earnings; a rule of it fires again once it has cleared"),
-    (of(Code.UNACKNOWLEDGED, waited_s=5400), "not acknowledged for 90m"),
+    (of(Code.UNSNOOZED), "a person ended the snooze"),
+    (of(Code.DRILL_STARTED), "a test was started"),
+    (of(Code.DRILL_ENDED), "the test is over"),
+    (of(Code.ENDED_BY_HAND, note=""), "resolved by hand"),
+    (of(Code.ENDED_BY_HAND, note="earnings"), "resolved by hand: earnings"),
+    (of(Code.UNACKNOWLEDGED, waited_s=5400), "firing for 1 h 30 min, not acknowledged"),
     (of(Code.APP_REMOVED), "MinerPulse was removed from the channel"),
     (
         of(Code.SETTINGS_RESET),
@@ -368,34 +387,33 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.SILENT, causes=["mute", "quiet_hours", "market_closed", "market_open"]),
-        "muted, quiet hours, muted while the market is shut, muted while the market is open",
+        "muted, quiet hours, muted while the market is closed, muted while the market is open",
     ),
-    (of(Code.MUTE_ENDED), "a mute that was ended early"),
+    (of(Code.MUTE_ENDED), "mute ended early"),
     (
         of(Code.TOO_FEW_PRICES_FOR_BETAS, needed=94.5, lookback=126, session="2026-03-02"),
-        "fewer than 94 of the 126 sessions up to 2026-03-02 have all three prices",
+        "fewer than 94 of the 126 sessions up to Mar 2, 2026 have all three prices",
     ),
     (
         of(Code.FACTORS_MOVED_ALIKE, crypto="BTC", proxy="SMH", lookback=126, session="2026-03-02"),
-        "BTC and SMH moved alike in the 126 sessions up to 2026-03-02, so their effects can't be separated",
+        "BTC and SMH moved alike in the 126 sessions up to Mar 2, 2026, so their effects can't be separated",
     ),
-    (of(Code.NO_TRADE_NEAR, symbol="SMH", at=AT), "SMH has no trade within five minutes of 15:04 UTC"),
-    (of(Code.NO_INTRADAY_BETAS), "the close before lacks a price, or the history is too short for betas"),
-    (of(Code.WEIGHTS_TOO_OLD, as_of="2026-01-02", age_days=59), "the newest weights are from 2026-01-02, 59 days old"),
+    (of(Code.NO_TRADE_NEAR, symbol="SMH", at=AT), "SMH has no trade within five minutes of 10:04 AM ET"),
+    (of(Code.NO_INTRADAY_BETAS), "the prior close has no price, or the history is too short for betas"),
+    (of(Code.WEIGHTS_TOO_OLD, as_of="2026-01-02", age_days=59), "the newest weights are from Jan 2, 2026, 59 days old"),
     (
         of(Code.WEIGHTS_BACKFILLED, first="2026-01-02"),
-        "no weights are known before 2026-01-02; those are carried back by prices",
+        "weights before Jan 2, 2026 are estimated from later weights and prices",
     ),
     (of(Code.HOLDINGS_PARTIAL), "only the ten largest holdings are known"),
-    (of(Code.WEIGHTS_INCOMPLETE, as_of="2026-01-02", total=0.876), "the weights of 2026-01-02 add up to 88%"),
+    (of(Code.WEIGHTS_INCOMPLETE, as_of="2026-01-02", total=0.876), "the weights of Jan 2, 2026 add up to 88%"),
     (of(Code.HOLDINGS_WITHOUT_PRICES, tickers=["IREN", "CIFR"]), "without prices: IREN, CIFR"),
     (
         of(Code.GAP_HAS_NO_PAST, metric="gap"),
-        "a gap exists only while New York is closed, and history has session closes only",
+        "a gap exists only while the market is closed, so history can't test it",
     ),
-    (of(Code.PRICES_NOT_FETCHED, pair="MARA/BTC"), "the prices of MARA/BTC are fetched once the rule is added"),
-    (of(Code.NO_HISTORY_FOR_METRIC, metric="hashprice"), "there is too little history for hashprice"),
-    (of(Code.NO_PRICES_YET, symbol="BTC", problems=[]), "No BTC prices yet. The source has none."),
+    (of(Code.PRICES_NOT_FETCHED, pair="MARA/BTC"), "prices for MARA/BTC are fetched after the rule is added"),
+    (of(Code.NO_PRICES_YET, symbol="BTC", problems=[]), "No BTC prices yet. The sources have none."),
     (
         of(Code.NO_PRICES_YET, symbol="BTC", problems=["Kraken on BTC: away", NO_QUOTE]),
         "No BTC prices yet. Kraken on BTC: away; no BTC quote.",
@@ -410,7 +428,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.NO_PROXY_CLOSES, symbol="SMH", problems=[]),
-        "No closes of SMH, the AI proxy. It is not a share that the sources know.",
+        "No closes of SMH, the AI proxy. The sources don't know this symbol.",
     ),
     (
         of(Code.NO_PROXY_CLOSES, symbol="SMH", problems=["Yahoo on SMH: away"]),
@@ -418,12 +436,12 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.NO_COMPLETE_SESSION, first="2026-03-02", last="2026-03-06", reason=NO_QUOTE),
-        "No session from 2026-03-02 to 2026-03-06 has both prices: no BTC quote.",
+        "No session from Mar 2, 2026 to Mar 6, 2026 has both prices: no BTC quote.",
     ),
     (of(Code.CANNOT_EXPLAIN, window="5d", reason=NO_QUOTE), "5d can't be explained: no BTC quote."),
     (of(Code.CANNOT_ATTRIBUTE, window="5d", reason=NO_QUOTE), "5d can't be attributed: no BTC quote."),
     (of(Code.CHANNEL_LEFT), "MinerPulse was removed from the channel."),
-    (of(Code.MESSAGE_UNREADABLE), "its row cannot be read"),
+    (of(Code.MESSAGE_UNREADABLE), "the stored message can't be read"),
 ]
 
 
@@ -448,8 +466,16 @@ def parameters_of(code: Code) -> set[str]:
 
 @pytest.mark.parametrize(("reason", "expected"), EXAMPLES, ids=[reason.code.value for reason, _expected in EXAMPLES])
 def test_a_reason_has_its_sentence(reason: Reason, expected: str) -> None:
-    assert expected == sentence(reason)
-    assert expected == sentence(Reason.from_json(reason.to_json()))
+    assert expected == sentence(reason).replace(NBSP, " ")
+    assert sentence(reason) == sentence(Reason.from_json(reason.to_json()))
+
+
+def test_times_are_date_tokens_in_slack_and_new_york_times_elsewhere() -> None:
+    last_trade = of(Code.LAST_TRADE_AT, symbol="BTC", at=AT)
+    token = "<!date^1772463845^{date_short_pretty} at {time}|Mar 2, 10:04 AM ET>"
+
+    assert "the last BTC trade is from Mar 2, 10:04 AM ET" == sentence(last_trade)
+    assert f"the last BTC trade is from {token}" == in_slack(last_trade)
 
 
 def test_every_code_has_one_sentence_and_an_example() -> None:

@@ -3,12 +3,14 @@ from dataclasses import replace
 import numpy as np
 
 from handlers.render.backtest import backtest_message
-from handlers.render.message import Message
+from handlers.render.help import RUN_COMMAND
+from handlers.render.message import Message, button
+from handlers.render.study import study_message
 from services.core.prices import Pair, Symbol
 from services.market.align import Aligned
 from services.research.service import BacktestResult, Provenance, backtest_with_curve
 from services.rules.grammar import parse_rule
-from tests.fakes.blockkit import problems
+from tests.fakes.blockkit import problems, shown
 from tests.fakes.market import aligned_market, random_market
 from tests.fakes.mempool import PAST
 from tests.handlers.conftest import Golden
@@ -22,58 +24,68 @@ def message_for(rule: str, market: Aligned = MARKET, provenance: Provenance | No
 
 
 def test_a_backtest_of_a_rule(golden: Golden) -> None:
-    golden("backtest", message_for("5d 15pp"))
+    add = button(RUN_COMMAND[0], "Add Rule", "rule add 5d 15pp", names="Add rule 5d 15pp")
+    golden("backtest", study_message(message_for("5d 15pp"), "backtest", "5d 15pp", add))
 
 
 def test_a_rule_that_never_fired() -> None:
     message = message_for("5d 90pp")
-    assert message.text.startswith("5d 90pp: never fired\nFrom 15 Feb 2022 to 5 Feb 2024.\nDecided once")
+    assert "5d 90pp: never fired. Data OK." == message.text
+    assert "\nFeb 15, 2022 to Feb 5, 2024\nEvaluated at closes, no hold · Data OK" in shown(message)
     assert [] == [block for block in message.blocks if block["type"] == "table"]
     assert [] == problems(message._asdict())
 
 
 def test_a_rule_that_was_never_measurable_says_so() -> None:
-    assert "It could not be measured at any session's close." in message_for("252d 8pp", MARKET.head(200)).text
+    assert "Not measurable at any session's close" in shown(message_for("252d 8pp", MARKET.head(200)))
 
 
 def test_a_single_open_episode_shows_only_what_is_known() -> None:
     message = message_for("1d 8pp", aligned_market([100.0, 100.0, 110.0], [100.0] * 3))
-    assert "1d 8pp: 1 episode, 126.0 a year" in message.text
-    assert "1 session so far" in message.text
-    assert "the gap had closed" not in message.text
-    assert "the gap grew" not in message.text
+    text = shown(message)
+    assert "1d 8pp: fired 1 time, 126.0 a year" in text
+    assert "Fired | Peak pp | Sessions | Next 5 pp\n" in text
+    assert " | +10.0 | 1+ | –" in text
+    assert "closed within" not in text
+    assert "forward change" not in text
     assert [] == problems(message._asdict())
 
 
 def test_a_single_forward_return_has_no_quartiles() -> None:
-    message = message_for("1d 8pp", aligned_market([100.0, 110.0, *[110.0] * 6], [100.0] * 8))
-    assert "5 sessions later: the gap grew in 0 of 1; median change 0.0 pp. Any 5 sessions: grew in 33%" in message.text
+    text = shown(message_for("1d 8pp", aligned_market([100.0, 110.0, *[110.0] * 6], [100.0] * 8)))
+    assert (
+        "5-session forward change: median 0.0 pp, wider in 0 of 1. Any 5 sessions: median 0.0 pp, wider in 33%." in text
+    )
 
 
 def test_overlapping_forward_returns_show_the_non_overlapping_count() -> None:
     etf = [100.0] * 9 + [112.0] * 8 + [126.0] * 30
-    text = message_for("1d 10pp", aligned_market(etf, [100.0] * len(etf))).text
-    assert (
-        "5 sessions later: the gap grew in 0 of 2; median change 0.0 pp, half of them between 0.0 and 0.0 pp." in text
-    )
-    assert "20 sessions later: the gap grew in 1 of 2; median change +6.2 pp" in text
-    assert "; at most 1 of the 2 share no session. Any 20 sessions: grew in" in text
-    assert "\nAt most 2 of 2 can be picked whose windows share no session." in text
+    text = shown(message_for("1d 10pp", aligned_market(etf, [100.0] * len(etf))))
+    assert "5-session forward change: median 0.0 pp (middle half 0.0 to 0.0 pp), wider in 0 of 2. Any" in text
+    assert "20-session forward change: median +6.2 pp (middle half " in text
+    assert "wider in 1 of 2 (non-overlapping n = 1). Any 20 sessions: median" in text
+    assert "\nNon-overlapping n = 2 of 2 alerts." in text
 
 
 def test_simulated_prices_are_marked_and_other_pairs_show_their_legs() -> None:
     market = aligned_market([100.0, 110.0, 110.0], [100.0, 100.0, 104.0])
     other_pair = replace(market, pair=Pair(etf=Symbol("MARA"), crypto=Symbol("ETH")))
-    text = message_for("1d 8pp", other_pair, Provenance(simulated=True)).text
-    assert text.startswith("SIMULATED: 1d 8pp on MARA/ETH: 1 episode")
-    assert "MARA" in text.splitlines()[0]
+    text = shown(message_for("1d 8pp", other_pair, Provenance(simulated=True)))
+    assert text.startswith("SIMULATED: 1d 8pp on MARA/ETH: fired 1 time, 126.0 a year. ")
 
 
 def test_a_network_rule_shows_both_legs_forward_returns_and_no_gap() -> None:
     market = aligned_market([100.0] * 3 + [100.0] * 5 + [112.0], [100.0, 100.0, 80.0, *[80.0] * 5, 84.0])
     network = replace(PAST, retargets_at=PAST.retargets_at - np.timedelta64(200, "D"))
     message = message_for("1d hashprice 15% below", replace(market, network=network))
-    assert "5 sessions later: WGMI 0.0%, bitcoin 0.0% at the median of 1. Any 5 sessions: WGMI 0.0%" in message.text
-    assert "Live it is decided between closes too" in message.text
-    assert "gap" not in message.text
+    text = shown(message)
+    assert "5-session forward return: median WGMI 0.0%, BTC 0.0%, n = 1. Any 5 sessions: median WGMI 0.0%" in text
+    assert "Fired | Peak % | Sessions | Next 5 %\n" in text
+    assert "Live, the rule is also evaluated at night and at weekends" in text
+    assert "gap" not in text
     assert [] == problems(message._asdict())
+
+
+def test_a_levels_peak_is_shown_as_it_is() -> None:
+    text = shown(message_for("60d beta 1.05 below"))
+    assert "Fired | Peak beta | Sessions | Next 5 %\n" in text

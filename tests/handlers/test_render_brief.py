@@ -14,7 +14,7 @@ from services.market.gap import Gap
 from services.market.measure import Window
 from services.market.network import Retarget
 from tests.fakes.alerts import AT, CHANNEL, a_measurement, a_stamp, an_alert
-from tests.fakes.blockkit import problems
+from tests.fakes.blockkit import problems, shown
 from tests.handlers.conftest import Golden
 from tests.handlers.test_render_network import POWER
 
@@ -66,27 +66,26 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
         pytest.param(
             {"occasion": Occasion.OPEN, "gap": OVERNIGHT_GAP, "measurements": (CALM,)},
             [
-                "Before the open of Tue 17 Nov: WGMI and bitcoin",
-                "Bitcoin *+2.1%* since WGMI's close, as of 10:40 New York (15:40 UTC).",
-                "Nothing: 1 spread looked at.",
+                "*Before the Nov 17 open: WGMI 1.0 pp ahead of BTC over 5 sessions*",
+                "BTC *+2.1%* since WGMI's close",
+                "Implied WGMI gap *+2.7%*, 90% interval −3.0 to +8.5%",
+                "*Unusual:* none of 1 spread checked",
             ],
             id="before the open",
         ),
         pytest.param(
             {"occasion": Occasion.WEEKLY, "measurements": (replace(CALM, percentile=2.0, spread=-0.1),), "alerts": ()},
             [
-                "The week to Tue 17 Nov: WGMI and bitcoin",
-                "The 5-day spread is lower than 98% of the last 252 sessions.",
-                "Unusual: 1 of 1 spread looked at.",
-                "None since Mon 16 Nov 15:40 New York.",
+                "*Week to Nov 17: WGMI 10.0 pp behind BTC over 5 sessions*",
+                "*Unusual:* 5-session spread, 2nd percentile of 252 sessions (1 of 1 spread checked)",
+                "*Alerts:* none since <!date^1794861600^{date_short_pretty} at {time}|Nov 16, 3:40 PM ET>",
             ],
             id="of a week",
         ),
         pytest.param(
             {"occasion": Occasion.CLOSE, "measurements": (replace(CALM, percentile=97.0), LONG, CALM)},
             [
-                "The 252-day spread is +2.6σ for 252 sessions.",
-                "Unusual: 1 of 3 spreads looked at.",
+                "*Unusual:* 252-session spread, +2.6σ for 252 sessions (1 of 3 spreads checked)",
             ],
             id="one of several windows is unusual enough",
         ),
@@ -101,11 +100,17 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
                 "simulated": True,
             },
             [
-                "SIMULATED: WGMI and bitcoin, Tue 17 Nov 16:40 New York",
-                "No window can be measured: a price is missing.",
-                "Unknown: there is too little history.",
-                "The next retarget of the difficulty is not known.",
-                "WGMI: no price.",
+                (
+                    "SIMULATED: Now: no spread for WGMI/BTC. No window can be measured: a price is missing. "
+                    "1 open alert (#12). Data OK."
+                ),
+                "*SIMULATED: Now: no spread for WGMI/BTC*",
+                "*Unusual:* unknown, not enough history",
+                "*Next:* difficulty retarget unknown",
+                (
+                    "no WGMI price · BTC $87,412, Coinbase, "
+                    "<!date^1794930000^{date_short_pretty} at {time}|Nov 17, 10:40 AM ET> · Data OK"
+                ),
                 "Problem: No WGMI prices yet.",
             ],
             id="of what is not known",
@@ -114,23 +119,25 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
 )
 def test_a_brief_shows_its_occasion_and_what_is_missing(changes: dict[str, object], lines: list[str]) -> None:
     message = brief_message(replace(BRIEF, **changes))  # type: ignore[arg-type]
-    assert [] == [line for line in lines if line not in message.text.splitlines()]
+    assert [] == [line for line in lines if line not in shown(message).splitlines()]
     assert [] == problems({"text": message.text, "blocks": message.blocks})
 
 
 def test_a_weekly_brief_has_the_power_draw_with_its_assumptions(golden: Golden) -> None:
     message = brief_message(replace(BRIEF, occasion=Occasion.WEEKLY, power=POWER))
     golden("brief_weekly", message)
-    assert "*What mining takes*\n*Power draw* 22.3 GW, best estimate; between 9.7 GW and 48.6 GW." in message.text
-    assert "Lower bound: Antminer S23 Hyd, 9.5 J/TH, PUE 1.01, the most efficient of 88 on the market." in message.text
+    assert "*Bitcoin network*\n*Power draw* 22.3 GW, range 9.7 GW to 48.6 GW\n" in shown(message)
+    assert "Lower bound: Antminer S23 Hyd, 9.5 J/TH, PUE 1.01, the most efficient of 88 on the market." in shown(
+        message
+    )
 
 
 def test_a_weekly_brief_names_what_the_power_draw_needs() -> None:
-    text = brief_message(replace(BRIEF, occasion=Occasion.WEEKLY)).text
-    assert "*What mining takes*\n*Power draw* unknown: it needs the hash rate" in text
-    assert "*What mining takes*" not in brief_message(BRIEF).text
+    text = shown(brief_message(replace(BRIEF, occasion=Occasion.WEEKLY)))
+    assert "*Bitcoin network*\n*Power draw* unknown: it needs the hash rate" in text
+    assert "*Bitcoin network*" not in shown(brief_message(BRIEF))
 
 
 def test_many_alerts_are_cut_and_counted() -> None:
     message = brief_message(replace(BRIEF, alerts=tuple(an_alert(id=n) for n in range(13))))
-    assert "… and 3 more: `/minerpulse history`" in message.text
+    assert "… and 3 more: `/minerpulse history`" in shown(message)

@@ -3,9 +3,15 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from handlers.render import fmt, markup
+from handlers.render.markup import NBSP
 from services.core.prices import WGMI_BTC, Pair, Symbol
 from services.market.measure import Window
 from services.market.metrics import CORRELATION, PERCENT, PP, ROBUST_Z, SIGMA, Unit
+
+
+def spaced(text: str) -> str:
+    """The text with ordinary spaces."""
+    return text.replace(NBSP, " ")
 
 
 @pytest.mark.parametrize(
@@ -19,7 +25,7 @@ from services.market.metrics import CORRELATION, PERCENT, PP, ROBUST_Z, SIGMA, U
     ],
 )
 def test_percentage_points_have_a_sign(fraction: float, expected: str) -> None:
-    assert expected == fmt.pp(fraction)
+    assert expected == spaced(fmt.pp(fraction))
 
 
 def test_percents_have_a_sign() -> None:
@@ -32,12 +38,12 @@ def test_percents_have_a_sign() -> None:
         pytest.param(0.0831, PP, "+8.3 pp", "8.31 pp", id="points"),
         pytest.param(0.6, PERCENT, "+60.0%", "60%", id="percent"),
         pytest.param(3.5, ROBUST_Z, "z +3.5", "z 3.5", id="z"),
-        pytest.param(-2.25, SIGMA, "−2.2σ", "-2.25σ", id="sigma"),
-        pytest.param(-0.204, CORRELATION, "−0.20", "-0.204", id="a level"),
+        pytest.param(-2.25, SIGMA, "−2.2σ", "−2.25σ", id="sigma"),
+        pytest.param(-0.204, CORRELATION, "−0.20", "−0.204", id="a level"),
     ],
 )
 def test_a_metric_is_formatted_in_its_unit(value: float, unit: Unit, metric_value: str, threshold: str) -> None:
-    assert (metric_value, threshold) == (fmt.metric_value(value, unit), fmt.threshold(value, unit))
+    assert (metric_value, threshold) == (spaced(fmt.metric_value(value, unit)), spaced(fmt.threshold(value, unit)))
 
 
 @pytest.mark.parametrize(
@@ -57,54 +63,47 @@ def test_network_figures_have_their_units_or_are_unknown() -> None:
     assert ["150.25 T", "unknown"] == [fmt.difficulty(150.25e12), fmt.difficulty(None)]
 
 
-def test_bitcoin_has_a_name_and_other_legs_their_symbol() -> None:
-    assert ["bitcoin", "Bitcoin", "ETH"] == [
-        fmt.name(Symbol("BTC")),
-        fmt.title(Symbol("BTC")),
-        fmt.name(Symbol("ETH")),
-    ]
+def test_a_leg_is_called_by_its_symbol() -> None:
+    assert ["BTC", "WGMI"] == [fmt.name(Symbol("BTC")), fmt.name(Symbol("WGMI"))]
 
 
 @pytest.mark.parametrize(
     ("spread", "expected"),
     [
-        pytest.param(0.084, "8.4 pp above bitcoin", id="above"),
-        pytest.param(-0.084, "8.4 pp below bitcoin", id="below"),
-        pytest.param(-0.0004, "level with bitcoin", id="level"),
+        pytest.param(0.084, "8.4 pp ahead of BTC", id="ahead"),
+        pytest.param(-0.084, "8.4 pp behind BTC", id="behind"),
+        pytest.param(-0.0004, "level with BTC", id="level"),
     ],
 )
-def test_a_spread_is_above_below_or_level(spread: float, expected: str) -> None:
-    assert expected == fmt.spread_phrase(WGMI_BTC, spread)
+def test_a_spread_is_ahead_behind_or_level(spread: float, expected: str) -> None:
+    assert expected == spaced(fmt.spread_phrase(WGMI_BTC, spread))
 
 
 def test_another_pair_is_compared_with_its_own_coin() -> None:
     pair = Pair(etf=Symbol("IREN"), crypto=Symbol("ETH"))
-    assert "1.0 pp above ETH" == fmt.spread_phrase(pair, 0.01)
+    assert "1.0 pp ahead of ETH" == spaced(fmt.spread_phrase(pair, 0.01))
 
 
 @pytest.mark.parametrize(
-    ("percentile", "above", "expected"),
+    ("percentile", "phrase", "cell"),
     [
-        pytest.param(97.4, True, "larger than 97% of the last 252 sessions", id="large"),
-        pytest.param(99.8, True, "larger than 99% of the last 252 sessions", id="never rounded up to all"),
-        pytest.param(100.0, True, "larger than all of the last 252 sessions", id="largest"),
-        pytest.param(0.0, True, "larger than none of the last 252 sessions", id="smallest"),
-        pytest.param(0.2, True, "larger than 1% of the last 252 sessions", id="nearly the smallest"),
-        pytest.param(2.6, False, "lower than 97% of the last 252 sessions", id="low"),
-        pytest.param(0.0, False, "lower than all of the last 252 sessions", id="lowest"),
-        pytest.param(100.0, False, "lower than none of the last 252 sessions", id="highest, seen from below"),
+        pytest.param(97.4, "97th percentile", "97th", id="large"),
+        pytest.param(99.8, "99th percentile", "99th", id="never rounded up to all"),
+        pytest.param(100.0, "highest", "top", id="beyond all"),
+        pytest.param(0.2, "1st percentile", "1st", id="nearly the smallest"),
+        pytest.param(0.0, "lowest", "low", id="below all"),
     ],
 )
-def test_a_percentile_is_counted_from_the_side_of_the_spread(percentile: float, above: bool, expected: str) -> None:
-    assert expected == fmt.percentile_phrase(percentile, above=above)
+def test_a_percentile_is_counted_from_the_lowest(percentile: float, phrase: str, cell: str) -> None:
+    assert (phrase, cell) == (fmt.percentile_phrase(percentile), fmt.percentile_cell(percentile))
 
 
 @pytest.mark.parametrize(
     ("percentile", "expected"),
     [
-        pytest.param(100.0, "highest", id="beyond all"),
+        pytest.param(100.0, "top", id="beyond all"),
         pytest.param(99.9, "99th", id="nearly beyond all"),
-        pytest.param(0.0, "lowest", id="below all"),
+        pytest.param(0.0, "low", id="below all"),
         pytest.param(0.3, "1st", id="nearly below all"),
         pytest.param(52.0, "52nd", id="second"),
         pytest.param(93.0, "93rd", id="third"),
@@ -117,16 +116,18 @@ def test_a_percentile_cell_is_an_ordinal_below_100(percentile: float, expected: 
 
 
 def test_windows_are_formatted_as_adjectives_and_as_periods() -> None:
-    assert ["1-day", "20-day", "year-to-date"] == [fmt.window(span) for span in (Window.D1, Window.D20, Window.YTD)]
-    assert ["over 1 day", "over 20 days", "this year"] == [
-        fmt.over_window(span) for span in (Window.D1, Window.D20, Window.YTD)
+    assert ["1-session", "20-session", "year-to-date"] == [
+        fmt.window(span) for span in (Window.D1, Window.D20, Window.YTD)
+    ]
+    assert ["over 1 session", "over 20 sessions", "this year"] == [
+        spaced(fmt.over_window(span)) for span in (Window.D1, Window.D20, Window.YTD)
     ]
 
 
 def test_a_year_to_date_that_has_ended_shows_its_year() -> None:
     """On 1 January, or with old prices, "this year" would be wrong."""
-    assert ["over 20 days", "in 2025"] == [
-        fmt.over_window(span, date(2025, 12, 31)) for span in (Window.D20, Window.YTD)
+    assert ["over 20 sessions", "in 2025"] == [
+        spaced(fmt.over_window(span, date(2025, 12, 31))) for span in (Window.D20, Window.YTD)
     ]
 
 
@@ -144,37 +145,34 @@ def test_a_year_to_date_that_has_ended_shows_its_year() -> None:
     ],
 )
 def test_durations(span: timedelta, expected: str) -> None:
-    assert expected == fmt.duration(span)
+    assert expected == spaced(fmt.duration(span))
 
 
 @pytest.mark.parametrize(
     ("at", "expected"),
     [
-        pytest.param(
-            datetime(2026, 11, 20, 20, 42, tzinfo=UTC), "Fri 20 Nov 15:42 New York (20:42 UTC)", id="winter time"
-        ),
-        pytest.param(
-            datetime(2026, 7, 7, 13, 30, tzinfo=UTC), "Tue 7 Jul 09:30 New York (13:30 UTC)", id="summer time"
-        ),
-        pytest.param(
-            datetime(2026, 11, 17, 1, 30, tzinfo=UTC), "Mon 16 Nov 20:30 New York (01:30 UTC)", id="another day in UTC"
-        ),
+        pytest.param(datetime(2026, 11, 20, 20, 42, tzinfo=UTC), "Nov 20, 3:42 PM ET", id="winter time"),
+        pytest.param(datetime(2026, 7, 7, 13, 30, tzinfo=UTC), "Jul 7, 9:30 AM ET", id="summer time"),
+        pytest.param(datetime(2026, 11, 17, 1, 30, tzinfo=UTC), "Nov 16, 8:30 PM ET", id="another day in UTC"),
     ],
 )
-def test_times_are_new_york_times_with_utc(at: datetime, expected: str) -> None:
-    assert expected == fmt.moment_utc(at)
-    assert expected.endswith(fmt.time_utc(at))
+def test_times_are_in_the_zone_of_the_reader_and_in_new_york_where_slack_cannot(at: datetime, expected: str) -> None:
+    seconds, time_of_day = int(at.timestamp()), expected.split(", ")[1]
+    assert f"<!date^{seconds}^{{date_short_pretty}} at {{time}}|{expected}>" == fmt.instant(at)
+    assert f"<!date^{seconds}^{{time}}|{time_of_day}>" == fmt.clock_time(at)
+    assert (expected, time_of_day) == (fmt.plain_instant(at), fmt.plain_time(at))
 
 
-def test_a_date_of_another_year_has_its_year() -> None:
-    assert "8 Feb 2022" == fmt.full_day(date(2022, 2, 8))
+def test_a_session_has_its_year_if_that_is_another_one() -> None:
+    assert ["Tue Feb 8", "Feb 8, 2022"] == [fmt.day_in(date(2022, 2, 8), year) for year in (2022, 2026)]
+
+
+def test_a_number_and_its_unit_stay_on_one_line() -> None:
+    written = [fmt.pp(0.084), fmt.duration(timedelta(hours=2, minutes=10)), fmt.sessions(5)]
+    assert ["+8.4\u00a0pp", "2\u00a0h 10\u00a0min", "5\u00a0sessions"] == written
 
 
 def test_external_text_is_escaped() -> None:
     assert "&lt;!here&gt; &amp; co" == markup.escape("<!here> & co")
     assert "`1d &lt;8pp`" == markup.code("1d `<8pp")
     assert "```    &lt;```" == markup.code_block("``` <")
-
-
-def test_reasons_get_true_minus_signs_but_dates_keep_their_hyphens() -> None:
-    assert "−8.5pp is past 8pp since 2026-11-17" == markup.reason("-8.5pp is past 8pp since 2026-11-17.")

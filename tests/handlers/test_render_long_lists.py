@@ -10,7 +10,7 @@ import pytest
 from handlers.render.alert import alert_message
 from handlers.render.board import board_message
 from handlers.render.history import audit_message, history_message
-from handlers.render.home import home_view
+from handlers.render.home import ALERTS_SHOWN, home_view
 from handlers.render.message import Message, fallback_forms, monospaced, text_message
 from handlers.render.notices import notice_message
 from handlers.render.rules import rules_message
@@ -20,10 +20,11 @@ from services.alerting.ports import AlertAudit, RuleAudit, RuleAuditKind
 from services.channels.commands import Overview
 from services.channels.home import ChannelSummary
 from services.channels.rule_commands import RuleList
+from services.core.identity import Channel
 from services.core.prices import Pair, Symbol
 from services.rules.decide import RuleState, Side
 from tests.fakes.alerts import AT, CHANNEL, a_measurement, a_rule_hit, an_alert, an_entry
-from tests.fakes.blockkit import checked, view_problems
+from tests.fakes.blockkit import checked, shown, view_problems
 from tests.handlers.boards import OPEN_AT, a_board, a_channel_rule, open_view
 
 PAIRS = [Pair(etf=Symbol(f"E{n:02}ABCDEFG"), crypto=Symbol(f"C{n:02}ABCDEFG")) for n in range(60)]
@@ -59,18 +60,16 @@ def section_texts(blocks: list[dict[str, Any]]) -> list[str]:
 
 
 LONG_MESSAGES = [
-    pytest.param(RULES_MESSAGE, ["… and ", " more\nAdd one with", "edited by <@U1>"], id="rules"),
-    pytest.param(
-        BOARD_MESSAGE, [" more open alerts, which began before\nOpen alert: E", "Rules here: `252d"], id="board"
-    ),
+    pytest.param(RULES_MESSAGE, ["… and ", " more rules\n", "edited by <@U1>"], id="rules"),
+    pytest.param(BOARD_MESSAGE, [" earlier open alerts\n:eyes: #", "\nRules: `252d"], id="board"),
     pytest.param(
         alert_message(an_alert(id=9, hits=HITS), AT),
-        [" more rules\nOpen since", "Prices of", "Data ok."],
+        [" more rules · vs ", "Data OK, as of "],
         id="alert",
     ),
     pytest.param(
-        history_message([replace(an_alert(id=n, hits=HITS), closed_at=AT) for n in range(10)], {}),
-        ["#0 WGMI above its beta", "#9 WGMI above its beta", "… and 59 more"],
+        history_message([replace(an_alert(id=n, hits=HITS), closed_at=AT) for n in range(10)], {}, AT),
+        ["#0 WGMI ahead of its BTC beta", "#9 WGMI ahead of its BTC beta", "… and 59 more"],
         id="history",
     ),
     pytest.param(
@@ -83,7 +82,7 @@ LONG_MESSAGES = [
                 opened_at=AT,
             )
         ),
-        ["Silent from", "(alert 100).", "… and "],
+        ["Held back from ", "*#100* ", "… and "],
         id="digest",
     ),
     pytest.param(
@@ -104,7 +103,7 @@ LONG_MESSAGES = [
 @pytest.mark.parametrize(("message", "expected"), LONG_MESSAGES)
 def test_a_long_list_is_valid_and_counts_the_lines_left_out(message: Message, expected: list[str]) -> None:
     checked({"text": message.text, "blocks": message.blocks})
-    assert [] == [part for part in expected if part not in message.text]
+    assert [] == [part for part in expected if part not in shown(message)]
 
 
 @pytest.mark.parametrize(("message", "expected"), LONG_MESSAGES)
@@ -113,28 +112,20 @@ def test_no_line_of_a_long_list_is_cut(message: Message, expected: list[str]) ->
     assert [] == [text for text in section_texts(message.blocks) if text.endswith("…")]
 
 
-def test_a_menu_omits_options_that_slack_rejects() -> None:
-    rules = [a_channel_rule(f"1d 0.{'0' * 200}1pp"), a_channel_rule("1d 9pp", id=2)]
-    message = rules_message(RuleList(rules=tuple(rules)), AT)
-    checked({"text": message.text, "blocks": message.blocks})
-    (row,) = [block for block in message.blocks if block["type"] == "actions"]
-    assert ["2:1d 9pp"] == [option["value"] for option in row["elements"][1]["options"]]
-
-
-def test_a_menu_without_options_is_omitted() -> None:
-    rules = [a_channel_rule(f"1d 0.{'0' * (200 + n)}1pp", id=n) for n in range(2)]
-    (row,) = [block for block in rules_message(RuleList(rules=tuple(rules)), AT).blocks if block["type"] == "actions"]
-    assert ["add_rule"] == [element["action_id"] for element in row["elements"]]
-
-
 def test_the_home_tab_fits_ten_busy_channels() -> None:
-    summary = ChannelSummary(channel=CHANNEL, alerts=tuple(ALERTS), rules=tuple(RULES))
-    view = home_view(Overview(view=open_view(), problem="", channels=(summary,) * 10), OPEN_AT)
+    summaries = tuple(
+        ChannelSummary(
+            channel=channel, alerts=tuple(replace(alert, channel=channel) for alert in ALERTS), rules=tuple(RULES)
+        )
+        for channel in (Channel(team="T1", id=f"C{number}") for number in range(10))
+    )
+    view = home_view(Overview(view=open_view(), problem="", channels=summaries), OPEN_AT)
     assert [] == view_problems(view)
-    last = view["blocks"][-1]["text"]["text"]
-    assert " more open alerts, which began before\nOpen alert 157" in last
-    assert "Open alert 159" in last
-    assert last.endswith(" more.")
+    rows = [block for block in view["blocks"] if block["type"] == "section" and "> · acknowledged" in str(block)]
+    channels = [block for block in view["blocks"] if "accessory" in block]
+    assert (ALERTS_SHOWN, 10) == (len(rows), len(channels))
+    assert f"… and {10 * len(ALERTS) - ALERTS_SHOWN} more. Type `/minerpulse` in a channel" in str(view["blocks"])
+    assert channels[-1]["text"]["text"].endswith(" more")
 
 
 def test_a_very_long_list_of_rules_is_cut_and_says_so() -> None:
@@ -142,12 +133,16 @@ def test_a_very_long_list_of_rules_is_cut_and_says_so() -> None:
     rules = [a_channel_rule(f"1d {n}.55pp above clear 0.1pp for 10m", id=1000 + n, state=fired) for n in range(1, 80)]
     message = rules_message(RuleList(rules=tuple(rules)), OPEN_AT)
     checked({"text": message.text, "blocks": message.blocks})
-    assert "… and 37 more" == message.blocks[-3]["text"]["text"].splitlines()[-1]
-    assert "`remove 1001`" in message.blocks[-1]["elements"][0]["text"]
+    listed = sum(f"*{rule.id}*" in message.full_text for rule in rules)
+
+    assert f"… and {len(rules) - listed} more rules" in message.full_text
+    assert "`/minerpulse rule edit 1079`" in message.full_text
 
 
 def test_one_rule_is_singular() -> None:
-    assert rules_message(RuleList(rules=(a_channel_rule(),)), OPEN_AT).text.startswith("1 rule in this channel:")
+    message = rules_message(RuleList(rules=(a_channel_rule(),)), OPEN_AT)
+
+    assert "1 rule in this channel. 1: 1d 8pp, OK." == message.text
 
 
 def test_a_text_over_slacks_section_limit_is_cut() -> None:

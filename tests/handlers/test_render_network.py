@@ -2,6 +2,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, date, datetime, timedelta
 
 from handlers.render.network import network_message
+from handlers.render.study import study_message
 from services.core.prices import Quote, Symbol
 from services.core.trust import TRUSTED
 from services.market.mining_power import PowerBound, PowerEstimate
@@ -9,6 +10,7 @@ from services.market.network import Network, Retarget, Reward
 from services.market.network_checks import CheckedNetwork
 from services.market.network_history import PercentileRank
 from services.research.service import NetworkResult, Provenance
+from tests.fakes.blockkit import shown
 from tests.handlers.conftest import Golden
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -64,55 +66,70 @@ RESULT = NetworkResult(
 )
 
 
+def text(result: NetworkResult) -> str:
+    return shown(network_message(result, NOW))
+
+
 def test_the_network_with_each_figure_ranked_in_its_history(golden: Golden) -> None:
-    golden("network", network_message(RESULT, NOW))
+    golden("network", study_message(network_message(RESULT, NOW), "network"))
 
 
 def test_power_and_energy_are_a_range_with_assumptions() -> None:
-    lines = network_message(RESULT, NOW).text.splitlines()
-    ranks = "lower bound 99th percentile, best estimate 83rd percentile, upper bound the lowest"
-    hashprice = "14-day mean hashprice $48.44/PH/s/day without fees ÷ (24 h × electricity at $0.05/kWh)"
+    lines = text(RESULT).splitlines()
+    span = "n = 1,095 sessions since Nov 20, 2023"
+    row = lines.index("*Power draw* 22.3 GW, range 9.7 GW to 48.6 GW")
     assert [
-        "*Power draw* 22.3 GW, best estimate; between 9.7 GW and 48.6 GW.",
-        "*Energy* 195 TWh a year at this power; between 85 TWh and 426 TWh.",
-        f"*Against its past* {ranks} (n = 1,095 sessions since 20 Nov 2023).",
-        f"*Break-even* 40.4 J/TH: {hashprice}. 69 of 88 machines earn more than their electricity.",
-    ] == lines[6:10]
+        "*Energy* 195 TWh a year at this power, range 85 TWh to 426 TWh",
+        f"*Percentiles* lower bound 99th, best estimate 83rd, upper bound lowest ({span})",
+        "*Break-even* 40.4 J/TH; 69 of 88 machines earn more than their electricity",
+    ] == lines[row + 1 : row + 4]
+    basis = "Break-even: 14-day mean hashprice $48.44/PH/s/day without fees ÷ (24 h × electricity at $0.05/kWh)."
+    assert basis in lines[row + 4]
 
 
 def test_without_a_profitable_machine_the_message_says_what_is_known() -> None:
     unprofitable = replace(POWER, hashprice=11.0, best=None, upper=None, profitable=0)
-    text = network_message(replace(RESULT, power=unprofitable), NOW).text
-    assert "*Power draw* at least 9.7 GW, 85 TWh a year; best estimate and upper bound unknown." in text
+    message = text(replace(RESULT, power=unprofitable))
+    assert "*Power draw* at least 9.7 GW (85 TWh a year); best estimate and upper bound unknown" in message
     assert (
-        "No machine earns more than its electricity; Antminer S23 Hyd, the most efficient, breaks even at $0.048/kWh."
-    ) in text
+        "no machine earns more than its electricity. The most efficient, Antminer S23 Hyd, breaks even at $0.048/kWh"
+    ) in message
 
 
 def test_unknown_inputs_of_the_power_are_named() -> None:
     young = replace(POWER, hashprice=None, best=None, upper=None, profitable=0, lower=replace(POWER.lower, rank=None))
-    text = network_message(replace(RESULT, power=young), NOW).text
-    assert "*Break-even* unknown: it needs the hashprice, which decides which machines still mine." in text
-    assert "*Against its past* unknown." in text
-    assert "*Power draw* unknown: it needs the hash rate" in network_message(replace(RESULT, power=None), NOW).text
+    message = text(replace(RESULT, power=young))
+    assert "*Break-even* unknown: it needs the hashprice" in message
+    assert "*Percentiles* unknown" in message
+    assert "*Power draw* unknown: it needs the hash rate" in text(replace(RESULT, power=None))
 
 
 def test_figures_with_different_pasts_show_their_own() -> None:
     assert POWER.best is not None
     short = replace(POWER.best, rank=PercentileRank(**{**asdict(a_rank(100.0, 1.0, 1.0)), "count": 10}))
-    text = network_message(replace(RESULT, power=replace(POWER, best=short)), NOW).text
-    assert "best estimate the highest (n = 10 sessions since 20 Nov 2023); upper bound the lowest (n = 1,095 " in text
+    message = text(replace(RESULT, power=replace(POWER, best=short)))
+    assert "best estimate highest (n = 10 sessions since Nov 20, 2023); upper bound lowest (n = 1,095 " in message
 
 
 def test_a_machines_name_cannot_mention_anybody() -> None:
     named = replace(POWER, lower=replace(POWER.lower, machine="<!channel>"))
-    assert "<!channel>" not in network_message(replace(RESULT, power=named), NOW).text
+    assert "<!channel>" not in text(replace(RESULT, power=named))
 
 
 def test_a_percentile_is_truncated_and_never_100_or_0() -> None:
-    for rank, share in ((99.95, "99%"), (0.05, "1%"), (50.6, "50%")):
-        text = network_message(replace(RESULT, hashrate_rank=a_rank(rank, 1.151e21, 0.4e21)), NOW).text
-        assert f"*Hash rate* 1,012 EH/s, higher than {share} of 1,095 figures since" in text
+    for rank, shown_rank in ((99.95, "99th"), (0.05, "1st"), (50.6, "50th")):
+        message = text(replace(RESULT, hashrate_rank=a_rank(rank, 1.151e21, 0.4e21)))
+        assert (
+            f"*Hash rate* 1,012 EH/s, {shown_rank} percentile (n = 1,095 since Nov 20, 2023; high 1,151 EH/s" in message
+        )
+
+
+def test_a_figure_beyond_its_history_has_the_extreme_before() -> None:
+    message = text(RESULT)
+    assert "*Difficulty* 150.00 T, highest (n = 1,095 since Nov 20, 2023; before: 148.20 T, Nov 11, 2025)" in message
+    assert (
+        "*Without fees* $25.36/PH/s/day, lowest (n = 1,095 since Nov 20, 2023; before: $27.90, Aug 5, 2024)" in message
+    )
 
 
 def test_unknown_figures_are_shown_as_unknown() -> None:
@@ -127,13 +144,13 @@ def test_unknown_figures_are_shown_as_unknown() -> None:
         hashrate_rank=None,
         power=None,
     )
-    text = network_message(unknown, NOW).text
-    assert text.startswith("The bitcoin network: hashprice unknown\n*Difficulty* unknown, its past unknown.")
-    for line in ("*Next retarget* unknown.", "*Fees* unknown.", "*Hashprice* unknown: it takes", "No bitcoin price."):
-        assert line in text
+    message = text(unknown)
+    assert message.startswith("Hashprice unknown. Difficulty unknown, percentile unknown.")
+    for line in ("*Next retarget* unknown", "*Fees* unknown", "*Hashprice* unknown: it needs", "no BTC price"):
+        assert line in message
 
 
 def test_a_simulated_price_is_marked_first() -> None:
-    assert network_message(replace(RESULT, provenance=Provenance(simulated=True)), NOW).text.startswith(
-        "SIMULATED: Mining earns "
+    assert text(replace(RESULT, provenance=Provenance(simulated=True))).startswith(
+        "SIMULATED: Hashprice $26.17/PH/s/day. Difficulty 150.00 T, highest"
     )

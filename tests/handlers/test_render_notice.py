@@ -4,7 +4,7 @@ from datetime import date, timedelta
 import pytest
 
 from handlers.render.alert import alert_message
-from handlers.render.alert_text import thread_reply
+from handlers.render.alert_thread import thread_reply
 from handlers.render.board import delivery_problem_lines
 from handlers.render.message import Message
 from handlers.render.notices import notice_message
@@ -142,12 +142,12 @@ def test_an_alert_mentions_on_call(golden: Golden) -> None:
 def test_reminders_and_escalations_are_self_contained(
     golden: Golden, name: str, kind: EntryKind, calls: Mention | None, to: Channel | None
 ) -> None:
-    entry = replace(an_entry(kind=kind, reason="not acknowledged for 30m"), mention=calls, to=to)
+    entry = replace(an_entry(kind=kind, reason="firing for 30 min, not acknowledged"), mention=calls, to=to)
     golden(name, thread_reply(entry, an_alert(id=12)))
 
 
 def test_a_reminder_of_a_closed_alert_mentions_nobody() -> None:
-    entry = replace(an_entry(kind=EntryKind.REMINDED, reason="not acknowledged for 30m"), mention=ON_CALL)
+    entry = replace(an_entry(kind=EntryKind.REMINDED, reason="firing for 30 min, not acknowledged"), mention=ON_CALL)
 
     assert "subteam" not in thread_reply(entry, an_alert(id=12, closed_at=AT)).text
 
@@ -159,6 +159,7 @@ def test_a_delivery_problem_says_how_to_fix_it() -> None:
     )
 
     assert entry == (
-        "*Not delivered* in <#C1>: 2 messages waiting to be delivered since Tue 17 Nov 10:40 New York (15:40 UTC). "
+        ":warning: *Delivery retrying* in <#C1>: 2 messages since "
+        "<!date^1794930000^{date_short_pretty} at {time}|Nov 17, 10:40 AM ET>. "
         "The channel is archived: unarchive it, or start alerts in another one. (is_archived)."
     )

@@ -24,10 +24,10 @@ def test_a_rule_round_trips_through_the_form(text: str) -> None:
     assert rule == parse_rule(RuleForm.from_rule(rule, default_pair=WGMI_BTC).text)
 
 
-def test_the_pair_field_is_empty_only_for_the_default_pair() -> None:
+def test_the_options_name_the_pair_unless_it_is_the_default_one() -> None:
     default_pair = Pair(etf=Symbol("IREN"), crypto=Symbol("BTC"))
-    assert "WGMI/BTC" == RuleForm.from_rule(parse_rule("1d 8pp"), default_pair=default_pair).pair
-    assert "" == RuleForm.from_rule(parse_rule("1d 8pp", default_pair), default_pair=default_pair).pair
+    assert "on WGMI/BTC" == RuleForm.from_rule(parse_rule("1d 8pp"), default_pair=default_pair).options
+    assert "" == RuleForm.from_rule(parse_rule("1d 8pp", default_pair), default_pair=default_pair).options
 
 
 def test_the_default_form_is_the_default_rule() -> None:
@@ -41,9 +41,27 @@ def test_the_default_form_is_the_default_rule() -> None:
         pytest.param({"threshold": "−8"}, "1d 8pp below", id="a bare number with a real minus"),
         pytest.param({"metric": "z", "threshold": "3.5"}, "1d z3.5", id="a bare z"),
         pytest.param({"metric": "drawdown", "threshold": "60", "window": "5d"}, "drawdown 60%", id="no window"),
-        pytest.param({"threshold": "8", "hold": "5m", "at_close": "at close"}, "1d 8pp at close", id="at close"),
-        pytest.param({"threshold": "8", "clear": "500bp"}, "1d 8pp clear 5pp", id="basis points"),
-        pytest.param({"threshold": "8", "more": "for 10m"}, "1d 8pp for 10m", id="more of the grammar"),
+        pytest.param({"threshold": "8", "evaluate": "at close"}, "1d 8pp at close", id="at close"),
+        pytest.param({"threshold": "8", "options": "clear 500bp"}, "1d 8pp clear 5pp", id="basis points"),
+        pytest.param({"threshold": "8", "options": "clear 5"}, "1d 8pp clear 5pp", id="a bare clear level"),
+        pytest.param(
+            {"threshold": "8", "options": "on MARA/BTC repeat 1h for 10m"},
+            "1d 8pp for 10m repeat 1h on MARA/BTC",
+            id="options in any order",
+        ),
+        pytest.param(
+            {"metric": "beta", "window": "60d", "threshold": "0.5", "evaluate": "at close"},
+            "60d beta 0.5 below",
+            id="always at the close",
+        ),
+        pytest.param(
+            {"threshold": "8", "clear": "5", "hold": "10m", "more": "keep 15m", "pair": "MARA/BTC"},
+            "1d 8pp clear 5pp for 10m keep 15m on MARA/BTC",
+            id="the fields of an earlier form",
+        ),
+        pytest.param(
+            {"threshold": "8", "hold": "5m", "at_close": "at close"}, "1d 8pp at close", id="the earlier checkbox"
+        ),
     ],
 )
 def test_field_values_are_parsed_as_a_rule(values: dict[str, str], text: str) -> None:
@@ -57,11 +75,12 @@ def test_field_values_are_parsed_as_a_rule(values: dict[str, str], text: str) ->
     [
         pytest.param({}, {"threshold"}, id="nothing"),
         pytest.param({"threshold": "8,5", "clear": "x"}, {"threshold"}, id="the threshold first"),
-        pytest.param({"threshold": "8", "clear": "9", "hold": "soon"}, {"clear", "hold"}, id="two at once"),
+        pytest.param({"threshold": "8", "direction": "up", "options": "for soon"}, {"direction", "options"}, id="two"),
         pytest.param({"metric": "drawdown", "threshold": "60", "direction": "below"}, {"direction"}, id="direction"),
         pytest.param({"threshold": "-8", "direction": "above"}, {"direction"}, id="a sign and a direction"),
-        pytest.param({"threshold": "8", "pair": "WGMI"}, {"pair"}, id="half a pair"),
-        pytest.param({"threshold": "8", "more": "sometimes"}, {"more"}, id="no grammar"),
+        pytest.param({"threshold": "8", "options": "on WGMI"}, {"options"}, id="half a pair"),
+        pytest.param({"threshold": "8", "options": "clear"}, {"options"}, id="an option without its value"),
+        pytest.param({"threshold": "8", "options": "sometimes"}, {"options"}, id="no grammar"),
     ],
 )
 def test_each_invalid_field_has_its_own_error(values: dict[str, str], fields: set[str]) -> None:

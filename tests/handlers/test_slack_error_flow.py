@@ -15,7 +15,7 @@ OPENED, UPDATED, PUBLISHED = "views.open", "views.update", "views.publish"
 LIMITED = Fault(status=429, body='{"ok": false, "error": "ratelimited"}', headers={"Retry-After": "3"})
 BROKEN = Fault(status=503, body="<html>", content_type="text/html")
 REVOKED = error_response("token_revoked")
-TYPE_IT = "Without the form: type `/minerpulse rule add 5d 15pp`, changed as you want it."
+TYPE_IT = "Without the form, type for example /minerpulse rule add 5d 15pp."
 
 
 def closed(code: str) -> Fault:
@@ -43,8 +43,8 @@ async def test_a_reply_refused_by_its_response_url_is_sent_as_an_ephemeral_messa
 
     rules, board = slack.arguments_of(EPHEMERAL)
     assert [("C1", "U1")] * 2 == [(one["channel"], one["user"]) for one in (rules, board)]
-    assert rules["text"].startswith("No rules in this channel yet.")
-    assert "1d: WGMI" in board["text"]
+    assert rules["text"].startswith("No rules in this channel, so nothing is monitored.")
+    assert "Spread by window: 1d " in board["text"]
     assert re.search("rejected a reply|did not reach Slack", caplog.text)
 
 
@@ -53,7 +53,7 @@ async def test_an_ephemeral_message_has_a_plain_form(person: Person, slack: Fake
     slack.fail(EPHEMERAL, error_response("invalid_blocks"))
     await person.types("")
     (board,) = slack.arguments_of(EPHEMERAL)
-    assert {"section", "actions"} == {block["type"] for block in board["blocks"]}
+    assert {"header", "section", "actions", "context"} == {block["type"] for block in board["blocks"]}
 
 
 async def test_an_undeliverable_reply_is_logged(
@@ -63,14 +63,14 @@ async def test_an_undeliverable_reply_is_logged(
     slack.fail(EPHEMERAL, error_response("channel_not_found"))
     await person.types("rules")
     assert [] == slack.arguments_of(EPHEMERAL)
-    assert "reply not delivered: MinerPulse cannot post in this channel" in caplog.text
+    assert "reply not delivered: MinerPulse can't post in this channel" in caplog.text
 
 
 async def test_a_failed_share_is_reported(person: Person, slack: FakeSlack) -> None:
     slack.fail(RESPONSES, closed("used_url"))
     await person.presses("share", "board")
     (message,) = slack.arguments_of(EPHEMERAL)
-    assert "Slack did not show this to the channel. Type /minerpulse and press Share there." == message["text"]
+    assert "Slack didn't post this to the channel. Type /minerpulse and press Share there." == message["text"]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ async def test_a_failed_share_is_reported(person: Person, slack: FakeSlack) -> N
         pytest.param(error_response("exchanged_trigger_id"), "Slack opens a form only within three seconds", id="used"),
         pytest.param(LIMITED, "Slack asks to wait. Try again in a minute.", id="429"),
         pytest.param(BROKEN, "HTTP 503. Try again in a minute.", id="503"),
-        pytest.param(REVOKED, "install MinerPulse again", id="a revoked token"),
+        pytest.param(REVOKED, "reinstall MinerPulse", id="a revoked token"),
         pytest.param(error_response("invalid_arguments"), "Slack rejected this message", id="its layout"),
     ],
 )
@@ -97,7 +97,7 @@ async def test_a_form_that_does_not_open_shows_the_command_to_type(
     typed, pressed, edit = (answer["text"].splitlines() for answer in slack.responses)
     assert reason in typed[0]
     assert TYPE_IT == typed[-1] == pressed[-1]
-    assert "Without the form: type `/minerpulse rule edit 3 1d 8pp above`, changed as you want it." == edit[-1]
+    assert "Without the form, type for example /minerpulse rule edit 3 1d 8pp above." == edit[-1]
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,17 @@ async def test_a_form_that_does_not_open_shows_the_command_to_type(
     [
         pytest.param(error_response("not_in_channel"), "type /invite @MinerPulse there", id="not_in_channel"),
         pytest.param(error_response("channel_not_found"), "type /invite @MinerPulse there", id="channel_not_found"),
-        pytest.param(REVOKED, "install MinerPulse again", id="token_revoked"),
-        pytest.param(LIMITED, "Slack asks to wait. The rule is saved; no action is needed.", id="429"),
-        pytest.param(BROKEN, "HTTP 503. The rule is saved; no action is needed.", id="503"),
+        pytest.param(REVOKED, "reinstall MinerPulse", id="token_revoked"),
+        pytest.param(
+            LIMITED,
+            "The rule is saved, but the channel wasn't notified: Slack asks to wait. You don't need to do anything.",
+            id="429",
+        ),
+        pytest.param(
+            BROKEN,
+            "The rule is saved, but the channel wasn't notified: Slack may not have accepted the message: HTTP 503.",
+            id="503",
+        ),
     ],
 )
 async def test_a_rule_is_kept_if_its_announcement_fails(
@@ -120,8 +128,8 @@ async def test_a_rule_is_kept_if_its_announcement_fails(
     await person.submits({**slack.views(OPENED)[-1], "id": "V1"}, {"threshold": "9"})
 
     typed, _, from_form = (answer["text"] for answer in slack.responses)
-    assert typed.startswith("Rule 1 `1d 8pp` is added")
-    assert from_form.startswith("Rule 2 `1d 9pp` is added")
+    assert typed.startswith("Rule 1 added: 1d 8pp.")
+    assert from_form.startswith("Rule 2 added: 1d 9pp.")
     assert reason in typed
     assert reason in from_form
     assert ["1d 9pp"] == [str(rule.rule) for rule in await harness.commands.rules(CHANNEL)]
@@ -132,7 +140,7 @@ async def test_a_rule_is_kept_if_its_announcement_fails(
     [
         pytest.param(LIMITED, "Slack asks to wait. Try again in a minute.", id="429"),
         pytest.param(BROKEN, "HTTP 503. Try again in a minute.", id="503"),
-        pytest.param(REVOKED, "install MinerPulse again", id="token_revoked"),
+        pytest.param(REVOKED, "reinstall MinerPulse", id="token_revoked"),
     ],
 )
 async def test_a_failed_home_update_is_explained_in_a_modal(
@@ -159,7 +167,7 @@ async def test_a_home_tab_with_a_rejected_layout_is_published_plain(
 async def test_a_home_tab_without_a_database_says_so(person: Person, slack: FakeSlack, harness: Harness) -> None:
     await harness.store.aclose()
     await person.triggers_event({"type": "app_home_opened", "user": "U1", "channel": "D1", "tab": "home"})
-    assert "The database cannot be reached" in slack.views(PUBLISHED)[-1]["blocks"][1]["text"]["text"]
+    assert "The database can't be reached" in slack.views(PUBLISHED)[-1]["blocks"][1]["text"]["text"]
 
 
 async def on_home(person: Person, action_id: str) -> None:

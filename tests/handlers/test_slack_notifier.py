@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from handlers.render.alert import alert_message
 from handlers.slack_notifier import ChartSupport, SlackConnector, SlackNotifier, send_before
 from services.alerting.alert import EntryKind
 from services.core.errors import (
@@ -24,6 +25,7 @@ from tests.fakes.slack import TOKEN, FakeSlack, Fault, error_response
 
 POST, UPDATE = "chat.postMessage", "chat.update"
 SECOND = timedelta(seconds=1)
+CHARTED = ThreadMessage(alert=an_alert(id=12, chart=an_alert_chart()), entry=an_entry())  # its first reply
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ async def test_an_edit_addresses_its_message(notifier: SlackNotifier, slack: Fak
     await notifier.edit(CHANNEL, AlertMessage(alert=an_alert(id=12)), "1700000000.000042")
     (sent,) = slack.arguments_of(UPDATE)
     assert ["C1", "1700000000.000042"] == [sent["channel"], sent["ts"]]
-    assert "WGMI 8.3 pp above bitcoin over 1 day" == sent["blocks"][0]["text"]["text"]
+    assert sent["shown"].startswith("Firing: WGMI 8.3 pp ahead of BTC over 1 session (alert 12).")
 
 
 async def test_a_reply_stays_in_its_thread(notifier: SlackNotifier, slack: FakeSlack) -> None:
@@ -139,9 +141,9 @@ async def test_a_refused_connection_means_not_posted(
         pytest.param("channel_not_found", "/invite @MinerPulse", id="channel_not_found"),
         pytest.param("not_in_channel", "/invite @MinerPulse", id="not_in_channel"),
         pytest.param("is_archived", "unarchive it", id="is_archived"),
-        pytest.param("account_inactive", "install MinerPulse again", id="account_inactive"),
-        pytest.param("token_revoked", "install MinerPulse again", id="token_revoked"),
-        pytest.param("invalid_auth", "install MinerPulse again", id="invalid_auth"),
+        pytest.param("account_inactive", "reinstall MinerPulse", id="account_inactive"),
+        pytest.param("token_revoked", "reinstall MinerPulse", id="token_revoked"),
+        pytest.param("invalid_auth", "reinstall MinerPulse", id="invalid_auth"),
         pytest.param("missing_scope", "commands and chat:write", id="missing_scope"),
         pytest.param("restricted_action", "ask a workspace admin", id="restricted_action"),
     ],
@@ -223,13 +225,13 @@ async def test_an_uneditable_message_is_gone(notifier: SlackNotifier, slack: Fak
 
 @pytest.mark.parametrize("code", ["invalid_blocks", "msg_blocks_too_long"])
 async def test_rejected_blocks_are_sent_again_in_plain_form(
-    notifier: SlackNotifier, slack: FakeSlack, code: str, caplog: pytest.LogCaptureFixture
+    notifier: SlackNotifier, slack: FakeSlack, clock: SetClock, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     slack.fail(POST, error_response(code))
     await notifier.post(CHANNEL, AlertMessage(alert=an_alert(id=12)), key="alert-12")
     (sent,) = slack.arguments_of(POST)
     assert ["section", "actions"] == [block["type"] for block in sent["blocks"]]
-    assert sent["text"] == sent["blocks"][0]["text"]["text"]
+    assert alert_message(an_alert(id=12), clock.now()).full_text == sent["blocks"][0]["text"]["text"]
     assert "alert-12" == sent["metadata"]["event_payload"]["key"]
     assert "sending it in plain form" in caplog.text
 
@@ -237,7 +239,7 @@ async def test_rejected_blocks_are_sent_again_in_plain_form(
 async def test_a_rejected_chart_is_omitted_in_that_workspace_for_a_day(
     notifier: SlackNotifier, slack: FakeSlack, clock: SetClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    message = AlertMessage(alert=an_alert(id=12, chart=an_alert_chart()))
+    message = CHARTED
     other_workspace = Channel(team="T2", id="C2")
     slack.fail(POST, error_response("invalid_blocks"))
 
@@ -250,20 +252,22 @@ async def test_a_rejected_chart_is_omitted_in_that_workspace_for_a_day(
     assert "sending it without its chart" in caplog.text
     assert [POST, POST, UPDATE, POST, UPDATE] == [call.method for call in slack.calls]
     assert [False, False, True, True] == [is_charted(call.arguments) for call in slack.accepted]
-    assert ["actions", "context"] == [block["type"] for block in slack.accepted[0].arguments["blocks"][-2:]]
+    assert ["header", "section", "context"] == sorted(
+        {block["type"] for block in slack.accepted[0].arguments["blocks"]}, key=["header", "section", "context"].index
+    )
 
 
 async def test_a_chart_is_not_blamed_if_the_message_is_rejected_without_it(
     notifier: SlackNotifier, slack: FakeSlack
 ) -> None:
-    message = AlertMessage(alert=an_alert(id=12, chart=an_alert_chart()))
+    message = CHARTED
     slack.fail(POST, error_response("invalid_attachments"), error_response("invalid_blocks"))
 
     ts = await notifier.post(CHANNEL, message, key="alert-12")
     await notifier.edit(CHANNEL, message, ts)
 
     assert 4 == len(slack.calls)
-    assert ["section", "actions"] == [block["type"] for block in slack.accepted[0].arguments["blocks"]]
+    assert ["section"] == [block["type"] for block in slack.accepted[0].arguments["blocks"]]
     assert is_charted(slack.accepted[1].arguments)
 
 
@@ -274,7 +278,7 @@ async def test_no_chart_is_sent_if_charts_are_disabled(
     charts.enabled = False
     notifier = SlackNotifier(client, clock, charts)
 
-    await notifier.post(CHANNEL, AlertMessage(alert=an_alert(id=12, chart=an_alert_chart())), key="alert-12")
+    await notifier.post(CHANNEL, CHARTED, key="entry-1")
 
     assert [False] == [is_charted(call.arguments) for call in slack.calls]
 

@@ -1,4 +1,4 @@
-"""*Use this rule* applies a tuned rule as previewed, once or not at all."""
+"""*Use This Rule* applies a tuned rule as previewed, once or not at all."""
 
 from datetime import timedelta
 from typing import Any
@@ -38,17 +38,17 @@ async def test_the_tuned_rule_replaces_the_similar_rule_and_keeps_its_alert(
         await harness.commands.add_rule(CHANNEL, text, "U1")
     await harness.ticks(LATER, [0.09, 0.10, 0.10])
     button = await preview_button(person, slack)
-    text = slack.responses[-1]["text"]
+    text = slack.responses[-1]["shown"]
     threshold = text.split(":")[0].split()[1]
     before = await rules(harness)
     await person.presses("use_rule", button)
     confirmation = slack.responses[-1]
 
-    assert f"replaces rule 2 (`1d 8pp for 10m repeat 1h`), as does `/minerpulse rule edit 2 1d {threshold}" in text
+    assert f"replaces rule 2 (`1d 8pp for 10m repeat 1h`) with `1d {threshold} for 10m repeat 1h`." in text
     assert ["5d 15pp", "1d 8pp for 10m repeat 1h"] == before
     assert ["5d 15pp", f"1d {threshold} for 10m repeat 1h"] == await rules(harness)
     assert confirmation["text"].startswith(
-        f"Rule 2 is `1d {threshold} for 10m repeat 1h` now, and was `1d 8pp for 10m repeat 1h`"
+        f"Rule 2 changed: 1d {threshold} for 10m repeat 1h, was 1d 8pp for 10m repeat 1h."
     )
     assert confirmation["replace_original"] is True
     assert 1 == len(await harness.open_alerts(CHANNEL))
@@ -65,7 +65,7 @@ async def test_a_tuned_rule_without_a_similar_rule_is_added_once(
 
     assert 2 == len(once)
     assert once == await rules(harness)
-    assert "already exists in this channel; nothing was changed." in slack.responses[-1]["text"]
+    assert slack.responses[-1]["shown"].endswith(f"No change: rule 2 is already `{once[1]}`.")
     assert [RuleAuditKind.ADDED, RuleAuditKind.ADDED] == [
         act.kind for act in (await harness.commands.rule_list(CHANNEL)).audits
     ]
@@ -80,8 +80,8 @@ async def test_an_outdated_preview_is_shown_again(person: Person, slack: FakeSla
     untouched = await rules(harness)
     await person.presses("use_rule", button_of(preview))
 
-    assert preview["text"].startswith("The rules here have changed since; nothing was done.")
-    assert "replaces rule 1 (`1d 4pp`)" in preview["text"]
+    assert preview["text"].startswith("No change: this channel's rules have changed since.")
+    assert "replaces rule 1 (`1d 4pp`)" in preview["shown"]
     assert preview["replace_original"] is True
     assert ["1d 4pp"] == untouched
     assert ["1d 4pp"] != await rules(harness)
@@ -112,6 +112,6 @@ async def test_an_existing_rule_has_no_button_and_a_stale_button_is_explained(pe
     repeated = slack.responses[-1]
     await person.presses("use_rule", "of another version")
 
-    assert "Rule 1 is the same already. No change." in repeated["text"]
+    assert "No change: rule 1 is already `1d " in repeated["shown"]
     assert "use_rule" not in str(repeated["blocks"])
-    assert slack.responses[-1]["text"].startswith("This button is no longer in use.")
+    assert slack.responses[-1]["text"].startswith("This button is out of date.")

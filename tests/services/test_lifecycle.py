@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from handlers.render.reasons import sentence
-from services.alerting.alert import EntryKind
+from services.alerting.alert import EntryKind, TimelineEntry
 from services.alerting.ports import RuleAuditKind, StateChange
 from services.alerting.snooze import SnoozeUntil
 from services.core.errors import ConflictError, NotFoundError
@@ -18,7 +18,11 @@ TOMORROW = TODAY + DAY
 
 
 async def timeline(harness: Harness) -> list[tuple[EntryKind, str]]:
-    return [(entry.kind, sentence(entry.reason)) for entry in await harness.deliver_all()]
+    return [(entry.kind, text_of(entry)) for entry in await harness.deliver_all()]
+
+
+def text_of(entry: TimelineEntry) -> str:
+    return sentence(entry.reason).replace("\u00a0", " ")
 
 
 async def next_open(harness: Harness, close: float, last: float) -> None:
@@ -32,6 +36,7 @@ async def test_a_close_that_is_corrected_into_the_band_retracts_its_alert(harnes
     harness.vendors.etf_moves[TODAY] = 21.68
     await harness.commands.add_rule(CHANNEL, "1d 8pp at close", "U1")
     await harness.tick(CLOSE + timedelta(minutes=20))
+    await harness.deliver_all()
 
     await next_open(harness, 21.42, 21.5)
     (alert,) = await harness.commands.history(CHANNEL)
@@ -40,7 +45,7 @@ async def test_a_close_that_is_corrected_into_the_band_retracts_its_alert(harnes
     assert (True, 21.42) == (alert.retracted, alert.etf.price)
     assert (None, RuleStatus.OK) == (watch.state.firing, watch.state.status(harness.clock.at))
     assert [
-        (EntryKind.RETRACTED, "1d 8pp at close: corrected from 8.4pp to 7.1pp, not past 8pp any more")
+        (EntryKind.RETRACTED, "`1d 8pp at close` was +8.4 pp, now +7.1 pp, which doesn't cross the 8 pp threshold")
     ] == await timeline(harness)
 
 
@@ -62,7 +67,7 @@ async def test_a_close_before_the_last_one_retracts_the_alert_that_it_opened(har
     (alert,) = await harness.commands.history(CHANNEL)
     ((kind, reason),) = await timeline(harness)
     assert (True, EntryKind.RETRACTED) == (alert.retracted, kind)
-    assert "corrected at the close of Wed 4 Mar from" in reason
+    assert "at the Mar 4, 2026 close was +8.5 pp, now +3.5 pp" in reason
 
 
 async def test_an_alert_that_a_later_close_would_have_opened_is_corrected(harness: Harness) -> None:
@@ -79,8 +84,10 @@ async def test_an_alert_that_a_later_close_would_have_opened_is_corrected(harnes
     (alert,) = await harness.open_alerts()
     ((kind, reason),) = await timeline(harness)
     assert EntryKind.CORRECTED is kind
-    assert "at the close of Wed 4 Mar from 8.5pp to 5pp; at the close of Thu 5 Mar from 10.6pp to 14.29pp" in reason
-    assert reason.endswith("peak now 14.29pp")
+    assert (
+        "`1d 8pp at close` at the Mar 4, 2026 close was +8.5 pp, now +5.0 pp; "
+        "at the Mar 5, 2026 close was +10.6 pp, now +14.3 pp; the peak is now +14.3 pp"
+    ) == reason
     assert pytest.approx(24 / 21 - 1) == alert.lead.peak
 
 
@@ -103,8 +110,8 @@ async def test_a_closed_alert_is_retracted_by_a_later_correction(harness: Harnes
         (
             EntryKind.RETRACTED,
             (
-                "1d 8pp at close: corrected at the close of Wed 4 Mar from 8.4pp to 7.1pp; "
-                "at the close of Thu 5 Mar from 0.09pp to 1.31pp, not past 8pp any more"
+                "`1d 8pp at close` at the Mar 4, 2026 close was +8.4 pp, now +7.1 pp; "
+                "at the Mar 5, 2026 close was +0.1 pp, now +1.3 pp, which doesn't cross the 8 pp threshold"
             ),
         )
     ] == await timeline(harness)
@@ -126,7 +133,7 @@ async def test_the_close_that_resolved_an_alert_is_corrected_in_its_message(harn
     assert (False, 22.0) == (alert.retracted, alert.etf.price)
     ends = [one.chart.points[-1] for one in (ended, alert) if one.chart]
     assert 22.0 / 21.7 == pytest.approx((1 + ends[1].etf) / (1 + ends[0].etf))
-    assert [(EntryKind.CORRECTED, "1d 8pp at close: from 0.09pp to 1.48pp")] == await timeline(harness)
+    assert [(EntryKind.CORRECTED, "`1d 8pp at close` was +0.1 pp, now +1.5 pp")] == await timeline(harness)
 
 
 async def test_a_retracted_rule_leaves_an_alert_that_another_keeps_open(harness: Harness) -> None:
@@ -134,6 +141,7 @@ async def test_a_retracted_rule_leaves_an_alert_that_another_keeps_open(harness:
     await harness.commands.add_rule(CHANNEL, "1d 8pp at close", "U1")
     await harness.commands.add_rule(CHANNEL, "1d 7pp at close", "U1")
     await harness.tick(CLOSE + timedelta(minutes=20))
+    await harness.deliver_all()
 
     await next_open(harness, 21.42, 21.5)
 
@@ -152,8 +160,8 @@ async def test_a_widening_is_posted_at_every_half_of_the_threshold(harness: Harn
     await harness.ticks(BEGIN + 5 * MINUTE, [0.12, 0.124, 0.09, 0.125, 0.165])
 
     assert [
-        (EntryKind.WORSENED, "by 4.2pp to 12.4pp (1d 8pp for 0s)"),
-        (EntryKind.WORSENED, "by 4.1pp to 16.5pp (1d 8pp for 0s)"),
+        (EntryKind.WORSENED, "`1d 8pp for 0s` at +12.4 pp, 4.2 pp more than last reported"),
+        (EntryKind.WORSENED, "`1d 8pp for 0s` at +16.5 pp, 4.1 pp more than last reported"),
     ] == await timeline(harness)
 
 
@@ -169,12 +177,16 @@ async def test_a_widening_during_a_snooze_is_posted_after_it(harness: Harness) -
     await harness.tick(BEGIN + timedelta(minutes=61), 0.15)
 
     assert [] == during
-    assert [(EntryKind.WORSENED, "by 9pp to 18pp (1d 8pp for 0s repeat 15m)")] == await timeline(harness)
+    assert [
+        (EntryKind.WORSENED, "`1d 8pp for 0s repeat 15m` at +18.0 pp, 9.0 pp more than last reported")
+    ] == await timeline(harness)
 
 
 async def test_an_alert_repeats_on_newer_prices_until_it_is_acknowledged(harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s repeat 15m", "U1")
-    await harness.ticks(BEGIN, [0.10, 0.09, 0.09, 0.09])
+    await harness.tick(BEGIN, 0.10)
+    await harness.deliver_all()
+    await harness.ticks(BEGIN + 5 * MINUTE, [0.09, 0.09, 0.09])
     posted = await timeline(harness)
     await harness.tick(BEGIN + 31 * MINUTE)  # with the same price
     same = await harness.deliver_all()
@@ -183,7 +195,7 @@ async def test_an_alert_repeats_on_newer_prices_until_it_is_acknowledged(harness
     await harness.deliver_all()
     await harness.tick(BEGIN + 50 * MINUTE, 0.09)
 
-    assert [(EntryKind.REPEATED, "1d 8pp for 0s repeat 15m at 9pp, peak 10pp")] == posted
+    assert [(EntryKind.REPEATED, "`1d 8pp for 0s repeat 15m` at +9.0 pp, peak +10.0 pp")] == posted
     assert ([], []) == (same, await harness.deliver_all())
 
 
@@ -203,6 +215,7 @@ async def test_an_edited_rule_stays_in_its_alert_and_is_evaluated_again(harness:
     added = await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
     await harness.tick(BEGIN, 0.10)
     (before,) = await harness.open_alerts()
+    await harness.deliver_all()
 
     edited = await harness.commands.edit_rule(CHANNEL, added.channel_rule.id, "1d 20pp for 0s", "U7")
     (kept,) = await harness.open_alerts()
@@ -211,12 +224,10 @@ async def test_an_edited_rule_stays_in_its_alert_and_is_evaluated_again(harness:
 
     assert (True, "1d 8pp for 0s", "1d 20pp for 0s") == (edited.changed, edited.before, str(edited.rule))
     assert (before.id, "1d 20pp for 0s") == (kept.id, kept.lead.rule)
-    assert [(EntryKind.EDITED, "1d 8pp for 0s is now 1d 20pp for 0s", "U7")] == [
-        (entry.kind, sentence(entry.reason), entry.by) for entry in posted
+    assert [(EntryKind.EDITED, "changed `1d 8pp for 0s` to `1d 20pp for 0s`", "U7")] == [
+        (entry.kind, text_of(entry), entry.by) for entry in posted
     ]
-    assert [(EntryKind.RESOLVED, "1d 20pp for 0s: 10pp is back inside the clear level of 12pp")] == await timeline(
-        harness
-    )
+    assert [(EntryKind.RESOLVED, "`1d 20pp for 0s` cleared: +10.0 pp, under 12 pp")] == await timeline(harness)
 
 
 async def test_an_edit_to_another_metric_is_measured_by_the_next_tick(harness: Harness) -> None:
@@ -243,11 +254,12 @@ async def test_an_edit_to_another_metric_is_measured_by_the_next_tick(harness: H
 async def test_a_rule_edited_to_another_subject_leaves_its_alert(harness: Harness, text: str) -> None:
     added = await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
     await harness.tick(BEGIN, 0.10)
+    await harness.deliver_all()
 
     await harness.commands.edit_rule(CHANNEL, added.channel_rule.id, text, "U7")
     (watch,) = await harness.commands.rules(CHANNEL)
 
-    assert [(EntryKind.RESOLVED, f"1d 8pp for 0s is now {text}")] == await timeline(harness)
+    assert [(EntryKind.RESOLVED, f"changed `1d 8pp for 0s` to `{text}`")] == await timeline(harness)
     assert (text, RuleState()) == (str(watch.rule), watch.state)
 
 
@@ -275,6 +287,7 @@ async def test_a_rule_cannot_be_edited_into_an_existing_one(harness: Harness) ->
 async def test_a_paused_rule_leaves_its_alert_and_is_not_evaluated_until_resumed(harness: Harness) -> None:
     watch = (await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")).channel_rule
     await harness.tick(BEGIN, 0.10)
+    await harness.deliver_all()
 
     paused = [(await harness.commands.pause_rule(CHANNEL, watch.id, "U7")).changed for _ in range(2)]
     posted = await timeline(harness)
@@ -284,7 +297,7 @@ async def test_a_paused_rule_leaves_its_alert_and_is_not_evaluated_until_resumed
     await harness.tick(BEGIN + 10 * MINUTE, 0.12)
 
     assert ([True, False], [True, False]) == (paused, resumed)
-    assert [(EntryKind.RESOLVED, "1d 8pp for 0s was paused")] == posted
+    assert [(EntryKind.RESOLVED, "paused `1d 8pp for 0s`")] == posted
     assert ([], 1) == (quiet, len(await harness.open_alerts()))
 
 
@@ -292,10 +305,11 @@ async def test_a_rule_paused_in_a_shared_alert_is_posted_to_its_thread(harness: 
     watch = (await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")).channel_rule
     await harness.commands.add_rule(CHANNEL, "1d 9pp for 0s", "U1")
     await harness.tick(BEGIN, 0.10)
+    await harness.deliver_all()
 
     await harness.commands.pause_rule(CHANNEL, watch.id, "U7")
 
-    assert [(EntryKind.PAUSED, "1d 8pp for 0s was paused")] == await timeline(harness)
+    assert [(EntryKind.PAUSED, "paused `1d 8pp for 0s`")] == await timeline(harness)
 
 
 async def test_rule_changes_are_saved_with_their_author(harness: Harness) -> None:
@@ -321,7 +335,7 @@ async def test_an_unreadable_rule_is_listed_and_fixed_by_an_edit(harness: Harnes
         await tx.exec_driver_sql("UPDATE rules SET rule = '1d 8 furlongs'")
 
     listing = await harness.commands.rule_list(CHANNEL)
-    with pytest.raises(NotFoundError, match="cannot be read"):
+    with pytest.raises(NotFoundError, match="can't be read"):
         await harness.commands.pause_rule(CHANNEL, watch.id, "U1")
     await harness.commands.edit_rule(CHANNEL, watch.id, "1d 9pp", "U1")
 
@@ -344,13 +358,13 @@ async def test_each_rule_change_is_posted_once_in_the_open_alert(harness: Harnes
     await harness.commands.add_rule(OTHER_CHANNEL, "5d 30pp", "U8")
 
     assert [
-        (EntryKind.CHANGED, "U2", "5d 30pp was added"),
-        (EntryKind.CHANGED, "U3", "5d 30pp is now 5d 40pp"),
-        (EntryKind.CHANGED, "U4", "5d 40pp was paused"),
-        (EntryKind.CHANGED, "U5", "5d 40pp was resumed"),
-        (EntryKind.CHANGED, "U6", "5d 40pp was removed"),
-        (EntryKind.EDITED, "U7", "1d 8pp for 0s is now 1d 9pp for 0s"),
-    ] == [(entry.kind, entry.by, sentence(entry.reason)) for entry in await harness.deliver_all()]
+        (EntryKind.CHANGED, "U2", "added the rule `5d 30pp`"),
+        (EntryKind.CHANGED, "U3", "changed `5d 30pp` to `5d 40pp`"),
+        (EntryKind.CHANGED, "U4", "paused `5d 40pp`"),
+        (EntryKind.CHANGED, "U5", "resumed `5d 40pp`"),
+        (EntryKind.CHANGED, "U6", "removed the rule `5d 40pp`"),
+        (EntryKind.EDITED, "U7", "changed `1d 8pp for 0s` to `1d 9pp for 0s`"),
+    ] == [(entry.kind, entry.by, text_of(entry)) for entry in await harness.deliver_all()]
 
 
 async def test_a_change_is_posted_in_the_newest_alert_that_is_not_snoozed(harness: Harness) -> None:
@@ -368,10 +382,10 @@ async def test_a_change_is_posted_in_the_newest_alert_that_is_not_snoozed(harnes
 
     posted = {one.id: (await harness.store.alert_audit(CHANNEL, one.id)).entries for one in (first, second)}
     changes = {
-        number: [(sentence(entry.reason), entry.silent) for entry in entries if entry.kind is EntryKind.CHANGED]
+        number: [(text_of(entry), entry.silent) for entry in entries if entry.kind is EntryKind.CHANGED]
         for number, entries in posted.items()
     }
     assert {
-        first.id: [("5d 40pp was added", False)],
-        second.id: [("5d 30pp was added", False), ("5d 50pp was added", True)],
+        first.id: [("added the rule `5d 40pp`", False)],
+        second.id: [("added the rule `5d 30pp`", False), ("added the rule `5d 50pp`", True)],
     } == changes

@@ -111,6 +111,12 @@ class Lifecycle(RuleBasedStateMachine):
         if self.muted.pop(channel, None) is None:
             self.muted[channel] = self.harness.clock.at + timedelta(minutes=30)
 
+    @rule(channel=channels)
+    def start_a_test_alert(self, channel: Channel) -> None:
+        started = self.run(self.harness.commands.start_drill(channel, "U6"))
+        assert started.is_new <= (channel not in self.muted)
+        assert len([one for one in self.run(self.harness.open_alerts(channel)) if one.is_drill]) <= 1
+
     @rule(spread=st.sampled_from(SPREADS))
     def tick(self, spread: float) -> None:
         self._tick(spread)
@@ -121,7 +127,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.now += timedelta(minutes=25)
         self._tick(None)
 
-    @rule(act=st.sampled_from(("acknowledge", "unacknowledge", "resolve", "snooze")), data=st.data())
+    @rule(act=st.sampled_from(("acknowledge", "unacknowledge", "resolve", "snooze", "unsnooze")), data=st.data())
     def act_on_alert(self, act: str, data: st.DataObject) -> None:
         alerts: list[Alert] = [
             one for at in (CHANNEL, OTHER_CHANNEL) for one in self.run(self.harness.commands.history(at))
@@ -138,12 +144,18 @@ class Lifecycle(RuleBasedStateMachine):
                     self.resolved_by_people |= {fact.rule_id for fact in alert.hits}
             case "snooze":
                 outcome = self.run(commands.snooze(channel, alert.id, by, timedelta(minutes=30)))
+            case "unsnooze":
+                outcome = self.run(commands.unsnooze(channel, alert.id, by))
             case "acknowledge":
                 outcome = self.run(commands.acknowledge(channel, alert.id, by))
             case _:
                 outcome = self.run(commands.unacknowledge(channel, alert.id, by))
-        acknowledged = {"acknowledge": alert.acknowledged is None, "unacknowledge": alert.acknowledged is not None}
-        assert outcome.changed == (alert.closed_at is None and acknowledged.get(act, True))
+        applies = {
+            "acknowledge": alert.acknowledged is None,
+            "unacknowledge": alert.acknowledged is not None,
+            "unsnooze": alert.is_snoozed(self.harness.clock.at),
+        }
+        assert outcome.changed == (alert.closed_at is None and applies.get(act, True))
         assert by in self._names(channel, alert.id) if outcome.changed else by not in self._names(channel, alert.id)
 
     @invariant()
@@ -155,7 +167,8 @@ class Lifecycle(RuleBasedStateMachine):
     def open_alerts_have_exactly_the_firing_rules(self) -> None:
         alerts = self.run(self.harness.open_alerts())
         keys = [(one.channel, one.pair, one.subject, one.side) for one in alerts]
-        shown = {(one.channel, one.side, fact.rule_id) for one in alerts for fact in one.hits if fact.active}
+        real = [one for one in alerts if not one.is_drill]
+        shown = {(one.channel, one.side, fact.rule_id) for one in real for fact in one.hits if fact.active}
         firing = {
             (rule_channel, s.firing, n)
             for n, (rule_channel, _, s) in self.watched.items()

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from handlers.render.reasons import sentence, sentences
+from services.alerting.alert import EntryKind
 from services.alerting.enrichment import TrackRecordEnricher
 from services.alerting.notice import Outage
 from services.core.trust import Verdict
@@ -61,7 +62,7 @@ async def test_a_retarget_opens_one_alert_with_both_values_source_and_track_reco
     assert mined is not None
     assert ("mempool.space", 106e12, 100e12) == (mined.source, mined.difficulty, mined.difficulty_before)
     assert Verdict.DEGRADED is hard.trust.verdict
-    assert "the difficulty is mempool.space's alone, of 2026-03-04 14:40 UTC" in sentences(hard.trust.reasons)
+    assert "difficulty from mempool.space only, updated Mar 4, 9:40 AM ET" in sentences(hard.trust.reasons)
     assert hard.lead.track_record is not None
     assert 0 == hard.lead.track_record.episodes
 
@@ -108,7 +109,7 @@ async def test_a_stale_network_neither_fires_nor_resolves_and_is_reported_once(
     assert "outage in C2" not in [post for posts in rounds for post in posts]
     assert isinstance(out, Outage)
     assert out.network
-    assert "the last figures of mempool.space are from 2026-03-04" in sentence(out.reason)
+    assert "the last figures of mempool.space are from Mar 4," in sentence(out.reason)
     assert "edit outage in C1" in back
 
 
@@ -175,7 +176,7 @@ async def test_a_saturday_retarget_fires_then_and_not_again_on_monday(harness: H
     before = await harness.commands.history(CHANNEL)
     await harness.ticks(SATURDAY, [None] * 2)
     (alert,) = await harness.open_alerts()
-    rounds = await harness.deliver_all()
+    posted = [entry.kind for entry in await harness.deliver_all()]
     await harness.ticks(MONDAY_OPEN, [0.0] * 3)
     (same,) = await harness.open_alerts()
 
@@ -187,7 +188,7 @@ async def test_a_saturday_retarget_fires_then_and_not_again_on_monday(harness: H
         alert.crypto.at,
     )  # the ETF's price is still Friday's close
     assert (alert.id, SATURDAY + 5 * MINUTE) == (same.id, same.opened_at)
-    assert [] == [*rounds, *await harness.deliver_all()]
+    assert ([EntryKind.FIRED], []) == (posted, await harness.deliver_all())
 
 
 async def test_a_firing_between_closes_is_one_backtest_episode_at_the_next_close(
@@ -223,7 +224,7 @@ async def test_a_breach_just_before_the_close_is_decided_at_the_close_as_a_repla
     (alert,) = await harness.open_alerts()
 
     assert [] == before
-    assert ("7% is past 5% at the close", CLOSE) == (sentence(alert.reason), alert.as_of)
+    assert ("+7.0% crossed the 5% threshold at the close", CLOSE) == (sentence(alert.reason), alert.as_of)
 
 
 async def test_network_rules_need_no_etf_price(harness: Harness, pool: FakeMempool) -> None:

@@ -160,12 +160,10 @@ async def test_the_reasons_for_a_new_etf_say_when_its_history_starts(harness: Ha
         assert isinstance(one, NotMeasured)
         return sentence(one.reason)
 
-    assert "the history begins on 2026-03-02, less than 1d ago" == missing_reason(first, Window.D1)
+    assert "history starts on Mar 2, 2026, after the start of the 1d window" == missing_reason(first, Window.D1)
     assert date(2026, 3, 3) == measured(third, Window.D1).anchor
-    assert "the history begins on 2026-03-02, less than 5d ago" == missing_reason(third, Window.D5)
-    assert "the history begins on 2026-03-02, after the last close of the prior year" == missing_reason(
-        third, Window.YTD
-    )
+    assert "history starts on Mar 2, 2026, after the start of the 5d window" == missing_reason(third, Window.D5)
+    assert "history starts on Mar 2, 2026, after the last close of the prior year" == missing_reason(third, Window.YTD)
     assert third.gap is not None
     assert third.gap.implied is None
 

@@ -14,7 +14,9 @@ from services.alerting.ports import (
     AlertChange,
     ChannelRule,
     RuleAuditKind,
+    RuleCaps,
     RuleChange,
+    RulesFileChange,
     SettingChange,
     StoredAlert,
     StoredNotice,
@@ -34,10 +36,15 @@ from services.storage import SqlStore, tables
 from services.storage.installations import GLOBAL_TABLES
 from tests.fakes.alerts import an_entry, removal
 from tests.fakes.harness import CHANNEL, OPEN, Harness, open_harness
-from tests.fakes.populated_channel import DAY, PopulatedChannel, populate_channel
+from tests.fakes.populated_channel import DAY, RULES_FILE, PopulatedChannel, populate_channel
 
 OWN_CHANNEL = Channel(team="T2", id=CHANNEL.id)  # two workspaces can have the same channel ID
-MARKET_METHODS = {"source_status", "preview", "view"}  # commands without a channel: prices belong to no workspace
+MARKET_METHODS = {
+    "check_prices",
+    "source_status",
+    "preview",
+    "view",
+}  # commands without a channel: prices belong to no workspace
 GLOBAL_METHODS = {
     "aclose": "closes the database",
     "alerted_pairs": "monitor: pairs without their channels",
@@ -51,9 +58,25 @@ GLOBAL_METHODS = {
     "purge_workspace": "uninstall: the workspace that the app left",
     "erase_person": "an operator's command: one person in all workspaces",
     "delete_older": "retention: by age in all workspaces",
+    "exported_acts": "an operator's command: exports all workspaces",
+    "exported_alerts": "as exported_acts",
+    "exported_deliveries": "as exported_acts",
+    "last_ticks": "ticks belong to no workspace",
+    "messages_without_permalink": "maintenance: each names its channel",
+    "save_permalink": "maintenance: only for messages without one",
+    "status_counts": "metrics: counts",
+    "teams": "an operator's command: the workspaces",
     "discard_ahead": "monitor: ticks belong to no workspace",
     "claim_tick": "monitor: ticks belong to no workspace",
     "due": "delivery: each message names its channel",
+    "due_pages": "delivery: each page names its channel",
+    "next_page_due_at": "delivery: a time",
+    "lease_page": "delivery: only for pages that are due",
+    "page_sent": "delivery: only for pages that are due",
+    "page_failed": "delivery: only for pages that are due",
+    "page_dead": "delivery: only for pages that are due",
+    "page_backlogs": "health: counts per sink",
+    "hold_sink": "delivery: names the workspace of the page",
     "extremes": "prices belong to no workspace",
     "finish_tick": "as claim_tick",
     "load_bars": "prices belong to no workspace",
@@ -111,8 +134,11 @@ class OtherWorkspace:
     async def rows(self) -> list[str]:
         """Return every row that belongs to T1."""
         owned = [table for table in tables.metadata.sorted_tables if table.name not in GLOBAL_TABLES]
+        queries = {table: select(table) for table in owned}
+        of_alert = queries[tables.timeline_entries].join(tables.alerts)  # an entry doesn't name its workspace
+        queries[tables.timeline_entries] = of_alert.where(tables.alerts.c.team == CHANNEL.team)
         async with self.store._database.read() as tx:  # noqa: SLF001 -- no method returns it
-            found = [str(row) for table in owned for row in await tx.execute(select(table))]
+            found = [str(row) for query in queries.values() for row in await tx.execute(query)]
         return [row for row in found if "'T2'" not in row]
 
 
@@ -148,6 +174,13 @@ async def _end_silence(other: OtherWorkspace) -> None:
     await other.store.end_silence(stored, digest, OPEN, alerts=[other.alert], notices=[other.notice.notice.id])
 
 
+async def _apply_rules_file(other: OtherWorkspace) -> None:
+    """Remove T1's rule by a rules file for T2's channel."""
+    before = await other.store.channel_rules(OWN_CHANNEL)
+    change = RulesFileChange(before=before, rules=(removal(replace(other.channel_rule, channel=OWN_CHANNEL)),))
+    await other.store.apply_rules_file([change], "U2", OPEN, caps=RuleCaps())
+
+
 def _unknown_name(_name: str) -> None:
     """Resolve no name."""
 
@@ -171,6 +204,11 @@ COMMAND_CALLS: dict[str, Callable[[OtherWorkspace], Awaitable[object]]] = {
         OWN_CHANNEL.team, "U1", {"C1", "C2"}
     ),  # a user ID can exist in two workspaces
     "claim_announcement": lambda other: other.harness.commands.claim_announcement(OWN_CHANNEL),
+    "claim_messages_hint": lambda other: other.harness.commands.claim_messages_hint(OWN_CHANNEL.team, "U1"),
+    "release_messages_hint": lambda other: other.harness.commands.release_messages_hint(OWN_CHANNEL.team, "U1"),
+    "rule_figures": lambda other: other.harness.commands.rule_figures([other.channel_rule]),
+    "undo_add": lambda other: other.harness.commands.undo_add(OWN_CHANNEL, other.channel_rule.id, "1d 8pp", "U2"),
+    "undo_remove": lambda other: other.harness.commands.undo_remove(OWN_CHANNEL, other.channel_rule.id, "1d 8pp", "U2"),
     "release_announcement": lambda other: other.harness.commands.release_announcement(OWN_CHANNEL),
     "move_rules": lambda other: other.harness.commands.move_rules(OWN_CHANNEL, Symbol("WGMI"), Symbol("MARA"), "U2"),
     "pause_rule": lambda other: other.harness.commands.pause_rule(OWN_CHANNEL, other.channel_rule.id, "U2"),
@@ -182,20 +220,30 @@ COMMAND_CALLS: dict[str, Callable[[OtherWorkspace], Awaitable[object]]] = {
     "rules": lambda other: other.harness.commands.rules(OWN_CHANNEL),
     "snooze": lambda other: other.harness.commands.snooze(OWN_CHANNEL, other.alert, "U2", SnoozeUntil.HOUR),
     "add_default_rules": lambda other: other.harness.commands.add_default_rules(OWN_CHANNEL, "U2"),
+    "start_drill": lambda other: other.harness.commands.start_drill(OWN_CHANNEL, "U2"),
+    "unsnooze": lambda other: other.harness.commands.unsnooze(OWN_CHANNEL, other.alert, "U2"),
     "unacknowledge": lambda other: other.harness.commands.unacknowledge(OWN_CHANNEL, other.alert, "U2"),
     "vote": lambda other: other.harness.commands.vote(OWN_CHANNEL, other.alert, "U2", noise=True),
     "votes": lambda other: other.harness.commands.votes(OWN_CHANNEL),
 }
 SETTING_CALLS: dict[str, Callable[[OtherWorkspace], Awaitable[object]]] = {
+    "check_sinks": lambda other: other.harness.commands.settings.check_sinks(OWN_CHANNEL.team, ["desk"]),
+    "release": lambda other: other.harness.commands.settings.release(OWN_CHANNEL, OPEN),
     "mute": lambda other: other.harness.commands.settings.mute(OWN_CHANNEL, "off", "U2"),
     "set": lambda other: other.harness.commands.settings.set(OWN_CHANNEL, "thread ends", "U2", _unknown_name),
     "show": lambda other: other.harness.commands.settings.show(OWN_CHANNEL),
     "silence": lambda other: other.harness.commands.settings.silence(OWN_CHANNEL),
+    "sink_names": lambda other: other.harness.commands.settings.sink_names(OWN_CHANNEL.team),
+    "test_page": lambda other: other.harness.commands.settings.test_page(OWN_CHANNEL, "desk", "U2"),
 }
 STORE_CALLS: dict[str, Callable[[OtherWorkspace], Awaitable[object]]] = {
     "disconnect_channel": lambda other: other.store.disconnect_channel(
         OWN_CHANNEL, SettingChange(by="U2", at=OPEN, summary="all off")
     ),
+    "apply_rules_file": _apply_rules_file,
+    "channel_rules": lambda other: other.store.channel_rules(OWN_CHANNEL),
+    "managed_channels": lambda other: other.store.managed_channels(OWN_CHANNEL.team, RULES_FILE),
+    "managed_rules": lambda other: other.store.managed_rules(OWN_CHANNEL),
     "rule_audits": lambda other: other.store.rule_audits(OWN_CHANNEL, 10),
     "add_notices": lambda other: other.store.add_notices(
         [replace(other.notice.notice, id=0, channel=OWN_CHANNEL)], OPEN
@@ -255,7 +303,7 @@ async def _result(call: Callable[[OtherWorkspace], Awaitable[object]], other: Ot
     """Return what a user of T2 gets from a call, without the numbers of new rows."""
     try:
         seen = repr(await call(other))
-    except (NotFoundError, ConflictError) as error:
+    except (NotFoundError, ConflictError, ChannelSettingError) as error:
         seen = repr(error)
     return re.sub(r"\b(id|rule_id)=\d+", r"\1=_", seen)
 

@@ -16,7 +16,15 @@ from services.core.identity import Channel
 from services.delivery.ports import AlertMessage, Delivery, NoticeMessage
 
 CALLER: ContextVar[asyncio.Task[Any] | None] = ContextVar("CALLER")  # the task that called the store
-ACTION_KINDS = frozenset({EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED, EntryKind.CHANGED})
+ACTION_KINDS = frozenset(
+    {
+        EntryKind.ACKNOWLEDGED,
+        EntryKind.UNACKNOWLEDGED,
+        EntryKind.SNOOZED,
+        EntryKind.UNSNOOZED,
+        EntryKind.CHANGED,
+    }
+)
 STEP_KINDS = frozenset(EntryKind) - ACTION_KINDS
 END_KINDS = frozenset({EntryKind.RESOLVED, EntryKind.RETRACTED, EntryKind.REMINDED, EntryKind.ESCALATED})
 POSTED_KINDS = {ThreadDetail.ALL: frozenset(EntryKind), ThreadDetail.STEPS: STEP_KINDS, ThreadDetail.ENDS: END_KINDS}

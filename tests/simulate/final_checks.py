@@ -37,7 +37,7 @@ def invalid_entries(entries: Sequence[TimelineEntry]) -> Iterator[str]:
             case EntryKind.UNACKNOWLEDGED:
                 is_handled = False
                 last.pop(EntryKind.ESCALATED, None)
-            case EntryKind.SNOOZED:
+            case EntryKind.SNOOZED | EntryKind.UNSNOOZED:
                 snoozed_until = entry.until
             case EntryKind.REMINDED | EntryKind.REPEATED | EntryKind.ESCALATED if is_quiet:
                 yield f"{entry.kind.value} although acknowledged, snoozed or closed"

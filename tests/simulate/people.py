@@ -20,6 +20,7 @@ ENTRY_KINDS = {
     Action.ACKNOWLEDGE: EntryKind.ACKNOWLEDGED,
     Action.UNACKNOWLEDGE: EntryKind.UNACKNOWLEDGED,
     Action.SNOOZE: EntryKind.SNOOZED,
+    Action.UNSNOOZE: EntryKind.UNSNOOZED,
     Action.RESOLVE: EntryKind.RESOLVED,
 }
 ON_CALL = Mention(text="<@U900>", name="@U900")
@@ -135,5 +136,7 @@ class People:
                 return await commands.unacknowledge(channel, number, by)
             case Action.SNOOZE:
                 return await commands.snooze(channel, number, by, self.random.choice(SNOOZES))
+            case Action.UNSNOOZE:
+                return await commands.unsnooze(channel, number, by)
             case _:
                 return await commands.resolve(channel, number, by, "enough")

@@ -90,6 +90,7 @@ class Action(Enum):
     ACKNOWLEDGE = "acknowledges"
     UNACKNOWLEDGE = "unacknowledges"
     SNOOZE = "snoozes"
+    UNSNOOZE = "ends a snooze"
     RESOLVE = "resolves"
     DELETE = "deletes a message"
     MUTE = "mutes"

@@ -211,7 +211,7 @@ class EquityFeeds:
     async def _replace(
         self, _known: EquityFeed, final: Closes, declared: DeclaredActions, now: datetime
     ) -> tuple[Closes, DeclaredActions]:
-        log.info("%s rewrote the history of %s, as after a split", final.source, final.symbol)
+        log.info("%s replaced the history of %s, as vendors do after a split", final.source, final.symbol)
         await self.store.replace_closes(final, now, declared)
         return final, declared
 

@@ -32,7 +32,7 @@ class FaultLog:
         """Return the fault with its source and symbol; None if there is none."""
         if fault is None:
             if symbol in self._open:
-                log.info("%s on %s: answers are usable again", source, symbol)
+                log.info("%s on %s: recovered", source, symbol)
                 self._open.discard(symbol)
             return None
         if symbol not in self._open:

@@ -124,7 +124,7 @@ SOURCES = (
         title="Yahoo",
         about="Session closes and the last trade of any US-listed ETF or share, in one call",
         delay="Not promised; each quote carries its own time",
-        limits="Not published; after a 429 it is left alone for 15 minutes, or as long as it asks",
+        limits="Not published. After a 429, MinerPulse pauses for 15 minutes, or as long as Yahoo asks",
         terms="Unofficial and undocumented. Yahoo's terms are understood to allow personal use only: read and accept "
         "them before a desk relies on it",
         base_url=Yahoo.base_url,
@@ -135,9 +135,9 @@ SOURCES = (
         name="nasdaq",
         title="Nasdaq",
         about="Session closes of any US-listed ETF or share; no last trade. The ten largest holdings of an ETF, "
-        "without their day",
+        "without a date",
         delay="At the end of the day",
-        limits="Not published; ten calls a minute are kept to",
+        limits="Not published; MinerPulse makes at most 10 calls a minute",
         terms=f"Unofficial and undocumented. Nasdaq's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.nasdaq.com/legal",
         base_url=Nasdaq.base_url,
@@ -150,8 +150,8 @@ SOURCES = (
         "trade of coins at its own exchange",
         keys=("alpaca_key_id", "alpaca_secret_key"),
         delay="ETFs 15 minutes, coins none; each quote carries its own time",
-        limits="About 200 calls a minute on the free plan; 180 are kept to. A watchlist shares its calls, up to 100 "
-        "ETFs and shares each",
+        limits="About 200 calls a minute on the free plan; MinerPulse makes at most 180. A watchlist shares "
+        "its calls, up to 100 ETFs and shares each",
         terms=f"Official. Alpaca's terms apply: {ACCEPT_TERMS}",
         terms_url="https://alpaca.markets/disclosures",
         base_url=Alpaca.base_url,
@@ -164,10 +164,9 @@ SOURCES = (
         about="Session closes of any US-listed ETF or share, and its last trade at IEX, which has a few percent of the "
         "volume",
         keys=("tiingo_key",),
-        delay="Closes from 17:30 New York; IEX in real time, each quote with its own time",
-        limits="About 50 calls an hour and 1,000 a day on the free plan; both are kept to. A watched share is "
-        "asked for every 3¼ minutes, of two each every 6½, and so on; questions about other symbols get a quarter of "
-        "the calls",
+        delay="Closes from 5:30 PM ET; IEX in real time, each quote with its own time",
+        limits="About 50 calls an hour and 1,000 a day on the free plan, which MinerPulse respects. A watched share is "
+        "queried every 3¼ minutes, two every 6½ minutes each, and so on; other symbols get a quarter of the calls",
         terms=f"Official. Tiingo's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.tiingo.com/about/terms",
         base_url=Tiingo.base_url,
@@ -179,7 +178,7 @@ SOURCES = (
         about="Session closes of any US-listed ETF or share; no last trade",
         keys=("twelvedata_key",),
         delay="At the end of the day",
-        limits="8 calls a minute and 800 a day on the free plan; both are kept to",
+        limits="8 calls a minute and 800 a day on the free plan, which MinerPulse respects",
         terms=f"Official. Twelve Data's terms apply: {ACCEPT_TERMS}",
         terms_url="https://twelvedata.com/terms",
         base_url=TwelveData.base_url,
@@ -190,7 +189,7 @@ SOURCES = (
         title="Coinbase",
         about="Bars and the last trade of any coin that Coinbase Exchange lists against the US dollar",
         delay="Real time; each quote carries its own time",
-        limits="10 calls a second for each address and 300 bars a call; both are kept to",
+        limits="10 calls a second per address and 300 bars a call, which MinerPulse respects",
         terms="Official and public. Coinbase's market-data terms apply: read and accept them before a desk relies "
         "on it",
         base_url=Coinbase.base_url,
@@ -202,7 +201,7 @@ SOURCES = (
         title="Kraken",
         about="Bars and the last trade of any coin that Kraken lists against the US dollar; the newest 720 bars only",
         delay="Real time; each quote carries its own time",
-        limits="About one call a second for each address, which is kept to",
+        limits="About one call a second per address, which MinerPulse respects",
         terms=f"Official and public. Kraken's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.kraken.com/legal",
         base_url=Kraken.base_url,
@@ -213,7 +212,7 @@ SOURCES = (
         title="Bitstamp",
         about="Bars and the last trade of any coin that Bitstamp lists against the US dollar",
         delay="Real time; each quote carries its own time",
-        limits="1,000 bars a call; five calls a second are kept to",
+        limits="1,000 bars a call; MinerPulse makes at most 5 calls a second",
         terms=f"Official and public. Bitstamp's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.bitstamp.net/terms-of-use/",
         base_url=Bitstamp.base_url,
@@ -224,8 +223,8 @@ SOURCES = (
         title="Binance (USDT)",
         about="Bars and the last trade of any coin against Tether, which is not quite the US dollar",
         delay="Real time; each quote carries its own time",
-        limits="1,000 bars a call; two calls a second are kept to",
-        terms=f"Official and public, from the host for public data alone. Binance's terms apply: {ACCEPT_TERMS}",
+        limits="1,000 bars a call; MinerPulse makes at most 2 calls a second",
+        terms=f"Official and public, from a host that serves only public data. Binance's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.binance.com/en/terms",
         base_url=Binance.base_url,
         crypto=_vendor(Binance),
@@ -235,7 +234,7 @@ SOURCES = (
         title="mempool.space",
         about="Difficulty, hash rate, next retarget, rewards and fees of the bitcoin network",
         delay="Real time",
-        limits="Not published; ten calls a minute are kept to",
+        limits="Not published; MinerPulse makes at most 10 calls a minute",
         terms=f"Official and public. Its terms apply: {ACCEPT_TERMS}",
         terms_url="https://mempool.space/terms-of-service",
         base_url=Mempool.base_url,
@@ -246,7 +245,7 @@ SOURCES = (
         title="Blockchain.com",
         about="Hash rate of the bitcoin network, averaged by the day",
         delay="About a day",
-        limits="Not published; six calls a minute are kept to",
+        limits="Not published; MinerPulse makes at most 6 calls a minute",
         terms=f"Official and public. Its terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.blockchain.com/legal/terms",
         base_url=BlockchainInfo.base_url,
@@ -255,7 +254,7 @@ SOURCES = (
     Source(
         name="simulated",
         title="SIMULATED",
-        about="A made-up market and network, 2021 to 2040, for rehearsals: in even years the ETF leaves bitcoin behind",
+        about="A made-up market and network, 2021 to 2040, for rehearsals: in even years the ETF outperforms bitcoin",
         delay="None; prices change every minute",
         limits="None",
         terms="None; the prices are invented",
@@ -295,9 +294,9 @@ def _clean_keys(row: Source, keys: Mapping[str, str]) -> tuple[str, ...]:
     cleaned = {name: keys.get(name, "").strip() for name in row.keys}
     for name, key in cleaned.items():
         if not key:
-            raise InvalidSettingsError(f"{row.title} wants a key: set {name}, or choose another source.")
+            raise InvalidSettingsError(f"{row.title} needs a key: set {name}, or choose another source.")
         if not re.fullmatch(r"[!-~]+", key):
             raise InvalidSettingsError(
-                f"{name} does not look like a key of {row.title}: copy it again, with nothing around it."
+                f"{name} does not look like a key of {row.title}: copy it again, without quotes or spaces."
             )
     return tuple(cleaned.values())

@@ -3,25 +3,65 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from bot.commands.options import to_json
+from bot.documents.alert import alert_document
+from bot.documents.errors import error_document
 from bot.documents.explain import explain_document
 from bot.documents.fields import DocumentName
+from bot.documents.health import health_document
+from bot.documents.operations import (
+    CheckFields,
+    CheckResult,
+    doctor_document,
+    holdings_document,
+    migrate_document,
+    sinks_document,
+)
 from bot.documents.pulse import view_document
 from bot.documents.report import report_document
 from bot.documents.rules import backtest_document, replay_document, tune_document
+from bot.documents.rules_plan import rules_document
 from bot.documents.studies import drawdown_document, miners_document, network_document
-from services.core.prices import Symbol
+from bot.health import Vitals
+from services.alerting.channel_settings import ChannelSettings
+from services.alerting.paging import Severity, Stage
+from services.alerting.ports import ChannelRules, StoredChannel
+from services.alerting.tick_log import PairStatus
+from services.channels.rules_file import (
+    Action,
+    ChannelPlan,
+    Drift,
+    FileChannel,
+    Plan,
+    RuleDrift,
+    RulePlan,
+    RulesFile,
+    SettingPlan,
+)
+from services.core.prices import Pair, PriceStamp, Symbol
 from services.core.reason import Code, Reason
+from services.delivery.pages import Page
+from services.delivery.ports import Backlog
 from services.market.align import Exclusion, Leg
+from services.market.holdings import Holding, HoldingKind, Holdings
 from services.research.attribution import IntradayAttribution, Part
 from services.research.explain import LaterSessions
 from services.research.report import summarize_drawdowns
-from services.research.service import BacktestResult, DrawdownResult, ExplainResult, Provenance, backtest_with_curve
+from services.research.service import (
+    BacktestResult,
+    DrawdownResult,
+    ExplainResult,
+    Provenance,
+    RulePreview,
+    backtest_with_curve,
+)
 from services.rules.grammar import parse_rule
 from services.rules.replay import replay
+from services.storage import SchemaStatus
+from tests.fakes.alerts import CHANNEL, an_alert
 from tests.fakes.market import aligned_market, crypto_bars, random_market
 from tests.handlers import (
     test_render_explain,
@@ -33,6 +73,21 @@ from tests.handlers import (
 from tests.handlers.boards import closes, shut_view
 
 MARKET = random_market(300)
+CHECK: CheckFields = {
+    "check": "Slack token",
+    "result": CheckResult.FAIL,
+    "found": "Slack answers “invalid_auth”",
+    "next_step": "Copy the Bot User OAuth Token from OAuth & Permissions.",
+}
+HOLDINGS = Holdings(
+    fund=Symbol("WGMI"),
+    as_of=date(2026, 7, 7),
+    source="wgmi.csv",
+    positions=(
+        Holding(ticker="IREN", weight=0.6, exchange="US", name="IREN Ltd", shares=1_000.0, market_value=60.0),
+        Holding(ticker="", weight=0.01, kind=HoldingKind.CASH, name="US Dollars"),
+    ),
+)
 CRYPTO = crypto_bars({datetime(2026, 11, day, 23, tzinfo=UTC): 90_000.0 + 100 * day for day in range(1, 17)})
 
 
@@ -69,7 +124,27 @@ def _explain() -> object:
 
 def _backtest() -> object:
     backtest, curve = backtest_with_curve(MARKET, parse_rule("5d 15pp"))
-    return backtest_document(BacktestResult(backtest=backtest, curve=curve, provenance=Provenance()))
+    left_out = (Exclusion(session=date(2026, 3, 3), leg=Leg.ETF, reason=Reason.of(Code.NO_PRICE)),)
+    return backtest_document(BacktestResult(backtest=backtest, curve=curve, provenance=Provenance(), left_out=left_out))
+
+
+def _rules() -> object:
+    day, week = parse_rule("1d 8pp"), parse_rule("5d 15pp")
+    stored = StoredChannel(channel=CHANNEL, settings=ChannelSettings(), revision=0)
+    plan = ChannelPlan(
+        wanted=FileChannel(id=CHANNEL.id),
+        found=ChannelRules(channel=CHANNEL, stored=stored),
+        rules=(
+            RulePlan(action=Action.ADD, key="day", after=day),
+            RulePlan(action=Action.REMOVE, key="week", rule_id=2, before=week, keeps_alert=False),
+        ),
+        drifts=(RuleDrift(drift=Drift.REMOVED, key="day", rule_id=1, made="1d 8pp", found=""),),
+        setting_plans=(SettingPlan(word="quiet", before="off", after="22:00-07:00"),),
+    )
+    file = RulesFile(name="rules.yaml", team=CHANNEL.team, channels=())
+    previews = {day: RulePreview(rule=day, since=date(2024, 11, 18), fired_on=(date(2026, 3, 3),))}
+    document = rules_document(Plan(file=file, channels=(plan,)), previews, applied=False)
+    return {**document, "revision": "899cfa7d2363"}  # else any new setting would change it
 
 
 def _drawdown() -> object:
@@ -88,6 +163,48 @@ def _report() -> object:
     return report_document(replace(result, power=test_render_network.POWER))
 
 
+def _health() -> object:
+    at = datetime(2026, 3, 4, 15, 0, tzinfo=UTC)
+    prices = tuple(
+        PriceStamp(symbol=symbol, source=source, price=price, at=at)
+        for symbol, source, price in (("WGMI", "Yahoo", 20.0), ("BTC", "Coinbase", 50_000.0))
+    )
+    status = PairStatus(
+        pair=Pair(etf=Symbol("WGMI"), crypto=Symbol("BTC")),
+        at=at,
+        reason=Reason.of(Code.NO_PRICE),
+        usable_at=at - timedelta(hours=1),
+        nodata_since=at - timedelta(hours=1),
+        prices=prices,
+        simulated=False,
+    )
+    return health_document(
+        at=at,
+        version="0.1.0",
+        results={"ticks": CheckResult.OK, "prices": CheckResult.FAIL},
+        problems={"prices": "no usable prices"},
+        database=("/var/lib/minerpulse/minerpulse.db", 1_000_000),
+        vitals=Vitals(last_good_at=at - timedelta(seconds=30), every=timedelta(minutes=1), feeds={}),
+        pairs=[status],
+        sources={"etf": ["yahoo"], "crypto": ["coinbase"], "network": ["mempool"]},
+        queues={"slack": Backlog(waiting=2, dead_lettered=1, oldest_age=timedelta(minutes=5))},
+        needs_a_person=["channel C1: 1 given up"],
+    )
+
+
+def _webhook() -> object:
+    page = Page(
+        alert=an_alert(id=12),
+        stage=Stage.OPEN,
+        key="minerpulse/T1/alert/12",
+        version=3,
+        severity=Severity.ERROR,
+        is_first=True,
+        link="https://example.slack.com/archives/C1/p1794929700000100",
+    )
+    return alert_document(page)
+
+
 SAMPLES: dict[DocumentName, Callable[[], object]] = {
     "pulse": _pulse,
     "explain": _explain,
@@ -98,4 +215,12 @@ SAMPLES: dict[DocumentName, Callable[[], object]] = {
     "miners": lambda: miners_document(test_render_miners.REPORT),
     "replay": _replay,
     "report": _report,
+    "doctor": lambda: doctor_document([CHECK], ok=False),
+    "holdings": lambda: holdings_document(HOLDINGS),
+    "migrate": lambda: migrate_document(SchemaStatus.BEHIND, is_dry_run=True),
+    "health": _health,
+    "rules": _rules,
+    "sinks": lambda: sinks_document({"desk": "pagerduty", "bus": "webhook"}),
+    "webhook": _webhook,
+    "error": lambda: error_document("usage", "There is no command “plse”. Did you mean “pulse”?", 2),
 }

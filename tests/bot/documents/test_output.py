@@ -30,6 +30,7 @@ ON_FILES: dict[DocumentName, tuple[str, ...]] = {
     "tune": ("5d", "2/month", "--against", "5d 8pp"),
     "replay": ("--rule", "1d 8pp", "--rule", "5d z 3"),
     "report": ("--rule", "5d 15pp", "--ai"),
+    "drawdown": (),
 }
 
 
@@ -62,6 +63,22 @@ def test_a_command_on_price_files_prints_a_valid_document(
     document = json.loads(result.out, parse_constant=pytest.fail)
     validator(name).validate(document)
     assert LAST_CLOSE == document["as_of"]
+
+
+def test_the_basis_of_an_explanation_is_printed_and_in_the_document(
+    minerpulse: RunCli, files: list[str | Path], proxy_file: Path
+) -> None:
+    options = ["explain", "60d", *files, "--ai", proxy_file]
+    history = json.loads(minerpulse(*options, "--json").out)["basis"]["history"]
+
+    assert ("2023-04-19", 298) == (history["last"], history["sessions"])
+    assert "298 sessions" in " ".join(minerpulse(*options).out.split()).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_a_backtest_lists_the_sessions_that_it_leaves_out(minerpulse: RunCli, files: list[str | Path]) -> None:
+    left_out = json.loads(minerpulse("backtest", "5d", "15pp", *files, "--json").out)["left_out"]
+
+    assert ["etf", "btc"] == [one["leg"] for one in left_out]
 
 
 @pytest.mark.usefixtures("simulated")
@@ -132,7 +149,7 @@ def test_a_report_as_json_writes_no_page(minerpulse: RunCli, clean: Path) -> Non
     result = minerpulse("report", "--json", "-o", "page.html")
 
     assert (2, "") == (result.code, result.out)
-    assert "--json prints the document and writes no page: leave -o out." in result.err
+    assert "--json prints the document and writes no page. Omit -o." in result.err
     assert minerpulse("report", "--json").code == 0
     assert [] == list(clean.iterdir())
 
@@ -140,8 +157,8 @@ def test_a_report_as_json_writes_no_page(minerpulse: RunCli, clean: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [
-        pytest.param(("backtest", "5d 15pq"), 2, "5d 15pq\n   ^^^^", id="rule"),
-        pytest.param(("backtest", "gap 5%"), 1, "measured only while the ETF is shut", id="rule on the gap"),
+        pytest.param(("backtest", "5d 15pq"), 2, "“15pq” isn't", id="rule"),
+        pytest.param(("backtest", "gap 5%"), 1, "measured only while the market is closed", id="rule on the gap"),
         pytest.param(("backtest",), 2, "Missing argument 'RULE'", id="no rule"),
     ],
 )
@@ -159,7 +176,7 @@ def test_a_backtest_is_shown_as_in_slack(minerpulse: RunCli, files: list[str | P
 
     assert (0, "") == (result.code, result.err)
     assert result.out.startswith("5d 15pp: ")
-    assert "Decided once at each session's close" in result.out
+    assert "Evaluated at closes, no hold" in result.out
 
 
 def test_a_backtest_has_what_followed_beside_chance_and_any_sessions(

@@ -60,6 +60,7 @@ PAYLOADS: dict[str, dict[str, Any]] = {
 EVENTS: dict[str, dict[str, Any]] = {
     "home": {**EVENT, "event": {"type": "app_home_opened", "user": "U1", "tab": "home", "channel": "D1"}},
     "joined": {**EVENT, "event": {"type": "member_joined_channel", "user": "U0", "channel": "C1"}},
+    "mention": {**EVENT, "event": {"type": "app_mention", "user": "U1", "text": "<@U0> rules", "channel": "C1"}},
     "left": {**EVENT, "event": {"type": "channel_left", "channel": "C1", "actor_id": "U1"}},
 }
 

@@ -54,7 +54,7 @@ async def test_a_state_of_another_process_is_accepted_once(harness: OAuthHarness
         second = await harness.return_from_slack(state, code="d")
 
     assert (200, 400) == (first.status_code, second.status_code)
-    assert "used, or another browser" in second.text
+    assert "belongs to another browser" in second.text
 
 
 @pytest.mark.parametrize("state", ["made-up", "gAAAAA", "é", "a" * 5_000])
@@ -105,9 +105,9 @@ async def test_after_installation_the_first_command_is_answered(harness: OAuthHa
     after = await harness.send_command("help")
 
     assert (200, "no-store") == (response.status_code, response.headers["cache-control"])
-    assert "In the channel of Acme &lt;b&gt; that is to get alerts, type /invite" in response.text
-    assert (200, True) == (before.status_code, before.text.startswith("MinerPulse is not installed in this workspace"))
-    assert "/minerpulse rule add" in after.json()["text"]
+    assert "To get alerts in a channel of Acme &lt;b&gt;, type /invite" in response.text
+    assert (200, True) == (before.status_code, before.text.startswith("MinerPulse isn't installed in this workspace"))
+    assert "MinerPulse commands: /minerpulse (market now)" in after.json()["text"]
 
 
 async def test_slacks_url_verification_is_answered(harness: OAuthHarness) -> None:
@@ -117,10 +117,10 @@ async def test_slacks_url_verification_is_answered(harness: OAuthHarness) -> Non
 @pytest.mark.parametrize(
     ("cookie", "delay", "expected"),
     [
-        pytest.param("", timedelta(0), "another browser&#x27;s", id="no cookie"),
-        pytest.param("another", timedelta(0), "another browser&#x27;s", id="another browser's"),
-        pytest.param("\u00e9", timedelta(0), "another browser&#x27;s", id="a cookie beyond ASCII"),
-        pytest.param(None, timedelta(minutes=10), "too old", id="too late"),
+        pytest.param("", timedelta(0), "belongs to another browser", id="no cookie"),
+        pytest.param("another", timedelta(0), "belongs to another browser", id="another browser's"),
+        pytest.param("\u00e9", timedelta(0), "belongs to another browser", id="a cookie beyond ASCII"),
+        pytest.param(None, timedelta(minutes=10), "has expired", id="too late"),
     ],
 )
 async def test_a_wrong_cookie_or_an_expired_state_is_rejected(
@@ -150,10 +150,10 @@ async def test_a_state_can_be_used_once(harness: OAuthHarness) -> None:
 @pytest.mark.parametrize(
     ("fault", "more", "status", "expected"),
     [
-        pytest.param(None, {"error": "access_denied"}, 400, "not approved", id="denied"),
+        pytest.param(None, {"error": "access_denied"}, 400, "the installation", id="denied"),
         pytest.param(None, {"code": "made-up"}, 400, "Slack refuses it (invalid_code)", id="a code that is none"),
         pytest.param(None, {}, 400, "Slack refuses it (invalid_code)", id="no code"),
-        pytest.param(Fault(status=503, body="down"), {"code": "c"}, 502, "Begin again", id="Slack is down"),
+        pytest.param(Fault(status=503, body="down"), {"code": "c"}, 502, "Start again", id="Slack is down"),
         pytest.param(Fault(body='{"ok": true}'), {"code": "c"}, 400, "lacks", id="an answer of another shape"),
         pytest.param(Fault(body='{"ok": true, "token_type": "user"}'), {"code": "c"}, 400, "lacks", id="another token"),
     ],
@@ -180,9 +180,9 @@ async def test_an_organization_installs_for_all_its_workspaces(harness: OAuthHar
     ]
     unknown = await harness.send_command("help", team="T8")
 
-    assert "/minerpulse rule add" in in_organization.json()["text"]
-    assert "/minerpulse rule add" in later.json()["text"]  # its organization is cached by now
-    assert unknown.text.startswith("MinerPulse is not installed")
+    assert "MinerPulse commands: /minerpulse (market now)" in in_organization.json()["text"]
+    assert "MinerPulse commands: /minerpulse (market now)" in later.json()["text"]  # its organization is cached by now
+    assert unknown.text.startswith("MinerPulse isn't installed")
 
 
 async def test_reinstalling_uses_the_new_token_at_once(harness: OAuthHarness) -> None:

@@ -126,10 +126,10 @@ async def test_a_press_in_a_workspace_without_the_app_is_answered(harness: OAuth
 
     (answer,) = harness.slack.responses
     assert (200, 200) == (pressed.status_code, submitted.status_code)
-    assert "MinerPulse is not installed in this workspace any more" in answer["text"]
+    assert "MinerPulse isn't installed in this workspace" in answer["text"]
     assert ("ephemeral", False) == (answer["response_type"], answer["replace_original"])
     assert "update" == submitted.json()["response_action"]
-    assert "MinerPulse is not installed" in str(submitted.json()["view"])
+    assert "MinerPulse isn't installed" in str(submitted.json()["view"])
 
 
 PRESS_AT_HOME: dict[str, Any] = {

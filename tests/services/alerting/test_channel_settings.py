@@ -34,7 +34,14 @@ def opened(**fields: object) -> Alert:
         pytest.param(ThreadDetail.ALL, set(EntryKind), id="all"),
         pytest.param(
             ThreadDetail.STEPS,
-            set(EntryKind) - {EntryKind.ACKNOWLEDGED, EntryKind.UNACKNOWLEDGED, EntryKind.SNOOZED, EntryKind.CHANGED},
+            set(EntryKind)
+            - {
+                EntryKind.ACKNOWLEDGED,
+                EntryKind.UNACKNOWLEDGED,
+                EntryKind.SNOOZED,
+                EntryKind.UNSNOOZED,
+                EntryKind.CHANGED,
+            },
             id="steps",
         ),
         pytest.param(

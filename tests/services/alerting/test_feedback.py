@@ -35,8 +35,10 @@ def test_only_closed_unretracted_alerts_of_the_current_rule_count() -> None:
     other = close(an_alert(id=3, hits=[a_rule_hit(rule_id=2)]), AT, "over")
     before = close(an_alert(id=4, hits=[a_rule_hit(rule="1d 9pp")]), AT, "over")
     wrong = close(an_alert(id=5, hits=[replace(a_rule_hit(), retracted=True)]), AT, "corrected")
-    alerts = [an_alert(id=1), ended(2), other, before, wrong, ended(6), ended(7)]
-    votes = {number: Votes(noise=1) for number in (1, 2, 3, 4, 5)} | {6: Votes(useful=1)}
+    hits = [replace(a_rule_hit(), retracted=True), a_rule_hit(rule_id=2)]
+    wrong_for_this_rule = close(an_alert(id=8, hits=hits), AT, "over")
+    alerts = [an_alert(id=1), ended(2), other, before, wrong, ended(6), ended(7), wrong_for_this_rule]
+    votes = {number: Votes(noise=1) for number in (1, 2, 3, 4, 5, 8)} | {6: Votes(useful=1)}
 
     assert NoiseRate(noise=1, judged=2) == noise_rate(1, RULE, alerts, votes)
 

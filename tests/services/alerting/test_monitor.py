@@ -10,7 +10,8 @@ import pytest
 
 from services.alerting.alert import EntryKind, TimelineEntry
 from services.alerting.enrichment import TrackRecordEnricher
-from services.alerting.ports import AlertChange, StoredAlert
+from services.alerting.feedback import NoiseRate
+from services.alerting.ports import StoredAlert
 from services.alerting.rule_index import RuleIndex
 from services.alerting.snooze import SnoozeUntil
 from services.core.errors import ConflictError, DatabaseUnavailableError, NotFoundError
@@ -19,8 +20,10 @@ from services.core.prices import WGMI_BTC, Closes, Pair, Symbol
 from services.core.reason import Code, Reason
 from services.core.trust import Verdict
 from services.market.feeds.equities import EquityFeed
+from services.market.measure import Window
 from services.market.metrics import DIVERGENCE, DRAWDOWN
-from services.rules.decide import RuleStatus, Side
+from services.rules.chart_series import IndexedReturns
+from services.rules.decide import Change, RuleStatus, Side
 from services.rules.grammar import parse_rule
 from services.storage import SqlStore
 from tests.fakes.alerts import removal
@@ -67,7 +70,10 @@ async def test_a_held_breach_opens_one_alert_and_clearing_closes_it(harness: Har
     assert [] == await harness.open_alerts()
     assert (resolved_at, alert.id) == (closed.closed_at, closed.id)
     assert pytest.approx(0.10) == closed.hits[0].peak
-    assert [(EntryKind.RESOLVED, of_rule("1d 8pp", cleared(0.047)))] == await timeline(harness)
+    assert [
+        (EntryKind.FIRED, past_threshold(0.1, held_s=300.0)),
+        (EntryKind.RESOLVED, of_rule("1d 8pp", cleared(0.047))),
+    ] == await timeline(harness)
 
 
 async def test_an_alert_keeps_the_track_record_of_its_rule(harness: Harness) -> None:
@@ -156,6 +162,8 @@ async def test_rules_that_breach_together_share_an_alert_per_channel(harness: Ha
     (other,) = await harness.commands.history(OTHER_CHANNEL)
     assert (2, 1) == (len(closed.hits), len(other.hits))
     assert [
+        (EntryKind.FIRED, past_threshold(0.09)),
+        (EntryKind.FIRED, past_threshold(0.09)),
         (EntryKind.JOINED, of_rule("1d 12pp for 0s", past_threshold(0.13, threshold=0.12))),
         (EntryKind.LEFT, of_rule("1d 12pp for 0s", cleared(0.07, clear=0.072))),
         (EntryKind.WORSENED, reason(Code.RULE_WORSENED, growth=0.04, peak=0.13, rule="1d 8pp for 0s", unit="pp")),
@@ -241,6 +249,7 @@ async def test_a_corrected_close_corrects_the_message_and_its_thread(harness: Ha
             rule=rule,
             corrections=(reason_with(Code.CORRECTION, session=None, old=0.1, new=0.092, threshold=threshold),),
             peak=None,
+            threshold=threshold,
             unit="pp",
         )
         for rule, threshold in (("1d 8pp at close", 0.08), ("1d 9pp at close", 0.09))
@@ -263,6 +272,7 @@ async def test_a_corrected_close_retracts_an_alert_that_would_not_have_opened(ha
     assert 0.005 == pytest.approx(closed.hits[0].peak)
     assert closed.retracted
     assert [
+        (EntryKind.FIRED, past_threshold(0.1, at_close=True)),
         (
             EntryKind.RETRACTED,
             reason(
@@ -274,6 +284,31 @@ async def test_a_corrected_close_retracts_an_alert_that_would_not_have_opened(ha
             ),
         ),
     ] == await timeline(harness)
+
+
+async def test_a_retracted_alert_counts_in_no_statistic(harness: Harness) -> None:
+    harness.vendors.etf_moves[TODAY] = 22.0
+    await harness.commands.add_rule(CHANNEL, "1d 8pp at close", "U1")
+    await harness.tick(CLOSE + 20 * MINUTE)
+    await harness.commands.vote(CHANNEL, 1, "U1", noise=True)
+    await harness.commands.resolve(CHANNEL, 1, "U1", "")
+    before = await statistics_of(harness, "1d 8pp at close")
+
+    await corrected_overnight(harness, 20.1)
+
+    (closed,) = await harness.commands.history(CHANNEL)
+    assert closed.retracted
+    assert ({1: NoiseRate(noise=1, judged=1)}, 1, 1) == before
+    assert ({}, 0, 0) == await statistics_of(harness, "1d 8pp at close")
+
+
+async def statistics_of(harness: Harness, rule: str) -> tuple[dict[int, NoiseRate], int, int]:
+    """Return the noise shares, the firings that a chart marks, and the number of firings by the closes known now."""
+    noise = dict((await harness.commands.rule_list(CHANNEL)).noise)
+    curve = (await harness.commands.chart(CHANNEL, Window.D1, parse_rule(rule))).curve
+    assert isinstance(curve, IndexedReturns)
+    changes = [event.change for series in curve.series for event in series.events]
+    return noise, changes.count(Change.FIRING), (await harness.commands.preview(rule)).firings
 
 
 async def test_a_snoozed_alert_is_corrected_only_in_its_message(harness: Harness) -> None:
@@ -301,7 +336,7 @@ async def test_the_close_replaces_the_last_live_price(harness: Harness) -> None:
 
     (alert,) = await harness.open_alerts()
     assert (CLOSE, 21.9, False) == (alert.as_of, alert.etf.price, alert.lead.measurement.live)
-    assert [] == await timeline(harness)
+    assert [(EntryKind.FIRED, past_threshold(0.1))] == await timeline(harness)
 
 
 async def test_stale_prices_neither_fire_nor_resolve_and_lead_to_no_data(harness: Harness) -> None:
@@ -347,7 +382,7 @@ async def test_removing_the_last_rule_of_an_alert_closes_it(harness: Harness) ->
 
     assert [False, True] == [hit.active for hit in alert.hits]
     assert [] == await harness.open_alerts()
-    assert [EntryKind.LEFT, EntryKind.RESOLVED] == [kind for kind, _ in await timeline(harness)]
+    assert [EntryKind.FIRED, EntryKind.LEFT, EntryKind.RESOLVED] == [kind for kind, _ in await timeline(harness)]
 
 
 async def test_a_rule_removed_by_another_process_leaves_at_the_next_tick(harness: Harness) -> None:
@@ -413,7 +448,7 @@ async def test_a_snoozed_alert_posts_only_its_resolution(harness: Harness) -> No
 
     await harness.ticks(BEGIN + 5 * MINUTE, [0.13, 0.07, 0.01])
 
-    assert [EntryKind.SNOOZED, EntryKind.RESOLVED] == [kind for kind, _ in await timeline(harness)]
+    assert [EntryKind.FIRED, EntryKind.SNOOZED, EntryKind.RESOLVED] == [kind for kind, _ in await timeline(harness)]
 
 
 async def test_a_closed_alert_cannot_be_acknowledged(harness: Harness) -> None:
@@ -775,21 +810,15 @@ async def test_an_alert_whose_prices_become_simulated_stays_marked_as_simulated(
     assert [True, True] == simulated
 
 
-async def test_the_timeline_starts_with_the_firing_reason_but_the_thread_does_not(harness: Harness) -> None:
+async def test_the_firing_reason_is_the_first_entry_and_the_first_reply(harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
-    recorded: list[AlertChange] = []
 
-    class RecordingStore(SqlStore):
-        async def record(self, states: Any, alerts: Any, *args: Any, **options: Any) -> None:  # noqa: ANN401 -- forwarded
-            recorded.extend(alerts)
-            await super().record(states, alerts, *args, **options)
-
-    harness.monitor.store = RecordingStore(harness.store._database)  # noqa: SLF001
     await harness.tick(BEGIN, 0.10)
 
-    fired = TimelineEntry(kind=EntryKind.FIRED, at=BEGIN, reason=past_threshold(0.1), silent=True)
-    assert [(fired,)] == [change.entries for change in recorded]
-    assert [] == await timeline(harness)
+    fired = TimelineEntry(kind=EntryKind.FIRED, at=BEGIN, reason=past_threshold(0.1))
+    audit = await harness.store.alert_audit(CHANNEL, 1)
+    assert (fired,) == audit.entries
+    assert [fired] == await harness.deliver_all()
 
 
 async def test_a_jump_from_one_source_fires_nothing_until_a_second_source_agrees() -> None:

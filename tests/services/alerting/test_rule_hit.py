@@ -73,26 +73,27 @@ def test_a_live_peak_survives_the_correction_of_a_close() -> None:
     [
         pytest.param([0.084, 0.05], 0.084, None, None, id="nothing is corrected"),
         pytest.param([None, None], 0.084, None, None, id="nothing can be recalled"),
-        pytest.param([0.084, 0.06], 0.084, "1d 8pp at close: from 5pp to 6pp", None, id="the newest"),
+        pytest.param([0.084, 0.06], 0.084, "`1d 8pp at close` was +5.0 pp, now +6.0 pp", None, id="the newest"),
         pytest.param(
             [0.082, 0.05],
             0.082,
-            "1d 8pp at close: at the close of Wed 4 Mar from 8.4pp to 8.2pp, peak now 8.2pp",
+            "`1d 8pp at close` at the Mar 4, 2026 close was +8.4 pp, now +8.2 pp; the peak is now +8.2 pp",
             None,
             id="one before it",
         ),
         pytest.param(
             [0.079999, 0.05],
             0.079999,
-            "1d 8pp at close: at the close of Wed 4 Mar from 8.4pp to 7.9999pp, peak now 8pp",
-            "1d 8pp at close: corrected at the close of Wed 4 Mar from 8.4pp to 7.9999pp, not past 8pp any more",
+            "`1d 8pp at close` at the Mar 4, 2026 close was +8.4 pp, now +7.9999 pp; the peak is now +7.9999 pp",
+            "`1d 8pp at close` at the Mar 4, 2026 close was +8.4 pp, now +7.9999 pp, "
+            "which doesn't cross the 8 pp threshold",
             id="the one that fired",
         ),
         pytest.param(
             [0.07, 0.09],
             0.09,
-            "1d 8pp at close: at the close of Wed 4 Mar from 8.4pp to 7pp; "
-            "at the close of Thu 5 Mar from 5pp to 9pp, peak now 9pp",
+            "`1d 8pp at close` at the Mar 4, 2026 close was +8.4 pp, now +7.0 pp; "
+            "at the Mar 5, 2026 close was +5.0 pp, now +9.0 pp; the peak is now +9.0 pp",
             None,
             id="another would have fired",
         ),
@@ -127,7 +128,7 @@ def test_a_corrected_close_that_does_not_move_the_peak_is_not_reported() -> None
 
 
 def said(reason: Reason | None) -> str | None:
-    return None if reason is None else sentence(reason)
+    return None if reason is None else sentence(reason).replace("\u00a0", " ")
 
 
 def hit_of(rule: str, value: float, peak: float, reported_peak: float, at: datetime = AT) -> RuleHit:
@@ -138,9 +139,19 @@ def hit_of(rule: str, value: float, peak: float, reported_peak: float, at: datet
 @pytest.mark.parametrize(
     ("hit", "side", "expected"),
     [
-        pytest.param(hit_of("1d 8pp", 0.12, 0.122, 0.082), Side.ABOVE, "by 4pp to 12.2pp (1d 8pp)", id="by half"),
+        pytest.param(
+            hit_of("1d 8pp", 0.12, 0.122, 0.082),
+            Side.ABOVE,
+            "`1d 8pp` at +12.2 pp, 4.0 pp more than last reported",
+            id="by half",
+        ),
         pytest.param(hit_of("1d 8pp", 0.12, 0.1219, 0.082), Side.ABOVE, None, id="by less"),
-        pytest.param(hit_of("1d 8pp", -0.13, -0.13, -0.08), Side.BELOW, "by 5pp to -13pp (1d 8pp)", id="below"),
+        pytest.param(
+            hit_of("1d 8pp", -0.13, -0.13, -0.08),
+            Side.BELOW,
+            "`1d 8pp` at −13.0 pp, 5.0 pp more than last reported",
+            id="below",
+        ),
         pytest.param(a_rule_hit(rule="1d 8pp", value=0.3), Side.ABOVE, None, id="of an older version"),
     ],
 )
@@ -154,7 +165,9 @@ def test_a_peak_is_reported_after_growing_by_half_of_the_threshold(
 @pytest.mark.parametrize(
     ("hit", "expected"),
     [
-        pytest.param(hit_of("1d 8pp repeat 1h", 0.09, 0.1, 0.1), "1d 8pp repeat 1h at 9pp, peak 10pp", id="due"),
+        pytest.param(
+            hit_of("1d 8pp repeat 1h", 0.09, 0.1, 0.1), "`1d 8pp repeat 1h` at +9.0 pp, peak +10.0 pp", id="due"
+        ),
         pytest.param(hit_of("1d 8pp", 0.09, 0.1, 0.1), None, id="not to be repeated"),
         pytest.param(hit_of("1d 8pp repeat 2h", 0.09, 0.1, 0.1), None, id="not yet"),
         pytest.param(hit_of("1d 8pp repeat 1h", 0.09, 0.1, 0.1, AT - HOUR), None, id="no newer price"),

@@ -166,6 +166,7 @@ async def test_a_failed_removal_removes_nothing(harness: Harness) -> None:
 async def test_the_thread_names_who_removed_a_rule(harness: Harness) -> None:
     added = await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
     await harness.tick(OPEN + timedelta(minutes=30), 0.10)
+    await harness.deliver_all()
 
     await harness.commands.remove_rule(CHANNEL, added.channel_rule.id, "U7")
 
@@ -194,7 +195,7 @@ async def test_a_pair_with_only_outdated_prices_raises_the_reason(harness: Harne
     harness.clock.advance(timedelta(days=3))
     harness.vendors.faults = {"yahoo": [httpx.Response(404)], "coinbase": [httpx.Response(404)] * 9}
 
-    with pytest.raises(NoHistoryError, match="Yahoo on IREN: knows no symbol") as error:
+    with pytest.raises(NoHistoryError, match="Yahoo on IREN: doesn't know the symbol") as error:
         await harness.commands.add_rule(CHANNEL, "1d 8pp on IREN/BTC", "U1")
     assert reason_with(Code.NO_PAIR_PRICES, pair="IREN/BTC") == error.value.reason
     assert [] == await harness.commands.rules(CHANNEL)

@@ -113,7 +113,7 @@ async def test_a_silence_withholds_new_alerts_and_ends_with_one_digest(harness: 
     after = await delivered(harness)
 
     assert (["edit alert 1 in C1"], [[], []], [], []) == (ended, opened_and_closed, still_open, before)
-    assert ["digest in C1", "resolved in C1", "alert 3 in C1"] == after
+    assert ["digest in C1", "resolved in C1", "alert 3 in C1", "fired in C1"] == after
     assert [(1, False), (2, False), (3, True)] == [(alert.id, alert.closed_at is None) for alert in digest.alerts]
     assert reason(Code.SILENT, causes=("mute",)) == digest.reason
     audit = await harness.commands.audit(CHANNEL, 2)
@@ -149,7 +149,7 @@ async def test_a_silence_starts_on_time_without_a_maintenance_round(harness: Har
     posted = await delivered(harness)
 
     assert [] == posted
-    assert ["digest in C1", "alert 1 in C1"] == await round_at(harness, BEGIN + 30 * MINUTE)
+    assert ["digest in C1", "alert 1 in C1", "fired in C1"] == await round_at(harness, BEGIN + 30 * MINUTE)
 
 
 async def test_ending_a_mute_early_releases_messages_at_once(harness: Harness) -> None:
@@ -158,7 +158,7 @@ async def test_ending_a_mute_early_releases_messages_at_once(harness: Harness) -
 
     await harness.commands.settings.mute(CHANNEL, "off", "U2")
 
-    assert ["digest in C1", "alert 1 in C1"] == await delivered(harness)
+    assert ["digest in C1", "alert 1 in C1", "fired in C1"] == await delivered(harness)
     assert [("U2", "mute off"), ("U1", "mute 2h")] == [
         (change.by, change.summary) for change in (await harness.commands.settings.show(CHANNEL)).changes
     ]
@@ -181,7 +181,7 @@ async def test_an_interrupted_post_is_completed_after_the_silence(harness: Harne
 
     waiting = await delivered(harness)
 
-    assert ["digest in C1", "alert 1 in C1", "resolved in C1"] == waiting
+    assert ["digest in C1", "alert 1 in C1", "fired in C1", "resolved in C1"] == waiting
 
 
 async def test_reminders_and_escalations_are_sent_once_when_due(harness: Harness) -> None:
@@ -197,7 +197,7 @@ async def test_reminders_and_escalations_are_sent_once_when_due(harness: Harness
     ended = await round_at(harness, BEGIN + 70 * MINUTE, 0.01)
 
     new_posts = [[post for post in posts if not post.startswith("edit")] for posts in rounds]
-    assert ["alert 1 in C1"] == posted
+    assert ["alert 1 in C1", "fired in C1"] == posted
     assert [
         [],
         ["reminded in C1"],
@@ -236,7 +236,7 @@ async def test_reminders_do_not_pile_up_while_slack_is_down(harness: Harness) ->
         await harness.tick(BEGIN + minutes * MINUTE, 0.09)
         await harness.maintenance.tick(BEGIN + minutes * MINUTE)
 
-    assert ["alert 1 in C1"] == await delivered(harness)
+    assert ["alert 1 in C1", "fired in C1"] == await delivered(harness)
     assert ["reminded in C1"] == [
         post for post in await round_at(harness, BEGIN + 46 * MINUTE, 0.09) if not post.startswith("edit")
     ]

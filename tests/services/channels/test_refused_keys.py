@@ -17,6 +17,7 @@ from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.tiingo import Tiingo
 from services.market.sources.vendors.twelvedata import TwelveData
 from services.rules.market_service import MarketService
+from tests.fakes.blockkit import shown
 from tests.fakes.harness import CHANNEL, Harness, open_harness
 
 EDITOR, MEMBER = "U7", "U1"
@@ -52,7 +53,7 @@ async def boards(harness: Harness, *sources: EquitySource) -> dict[str | None, s
     commands = commands_with(harness, sources)
     commands.permissions = Permissions(people=(EDITOR,))
     return {
-        reader: board_message(await commands.board(CHANNEL, reader), harness.clock.at).text
+        reader: shown(board_message(await commands.board(CHANNEL, reader), harness.clock.at))
         for reader in (EDITOR, MEMBER, None)
     }
 
@@ -63,10 +64,7 @@ async def test_editors_see_which_key_is_refused_and_where_to_set_it(harness: Har
 
     seen = await boards(harness, Tiingo(client, harness.clock, KEY))
 
-    line = (
-        "*Source*: Tiingo refuses its API key; it may be wrong or expired. "
-        "Your MinerPulse administrator can set a new one"
-    )
+    line = "Tiingo refuses its API key; it may be wrong or expired. Your MinerPulse administrator can set a new one"
     assert [True, False, False] == [f"{line} in `MINERPULSE_TIINGO_KEY`." in text for text in seen.values()]
     assert KEY not in "".join(seen.values())
 
@@ -95,7 +93,7 @@ async def test_a_board_of_coins_names_the_key_that_a_rule_on_a_fund_needs(harnes
     commands.permissions = Permissions(people=(EDITOR,))
     await commands.add_rule(CHANNEL, "5d 15pp on WGMI/BTC", EDITOR)
 
-    board = board_message(await commands.board(CHANNEL, EDITOR), harness.clock.at).text
+    board = shown(board_message(await commands.board(CHANNEL, EDITOR), harness.clock.at))
 
     assert "Tiingo refuses its API key" in board
     assert "`MINERPULSE_TIINGO_KEY`" in board

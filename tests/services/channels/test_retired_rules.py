@@ -9,6 +9,7 @@ from handlers.render.notices import notice_message
 from handlers.render.rules import rules_message
 from services.delivery.ports import NoticeMessage
 from services.rules.grammar import parse_rule
+from tests.fakes.blockkit import shown
 from tests.fakes.harness import CHANNEL, CLOSE, OTHER_CHANNEL, Harness, open_harness
 
 HOUR = timedelta(hours=1)
@@ -27,10 +28,10 @@ async def test_a_stored_rule_runs_on_is_marked_in_the_list_and_named_in_one_noti
     notices = await notices_of(harness, CLOSE + HOUR, CLOSE + 2 * HOUR)
 
     assert 1 == len(notices)
-    assert "`/minerpulse rule edit 2 60d 2sigma` instead of `60d z3.5`" in notices[0]
-    listed = rules_message(await harness.commands.rule_list(CHANNEL), harness.clock.at).text
-    assert "`60d z3.5`: " in listed
-    assert "no longer offered, the closest is `60d 2sigma`" in listed
+    assert "`/minerpulse rule edit 2 60d 2sigma` (now `60d z3.5`)" in notices[0]
+    listed = shown(rules_message(await harness.commands.rule_list(CHANNEL), harness.clock.at))
+    assert "`60d z3.5` – OK" in listed
+    assert "No longer offered for new rules. The closest is `60d 2sigma`." in listed
 
 
 async def test_channels_without_such_rules_get_no_notice(harness: Harness) -> None:
@@ -45,6 +46,6 @@ async def notices_of(harness: Harness, *times: datetime) -> list[str]:
     while due := await harness.store.due(harness.clock.at):
         for delivery in due:
             if isinstance(delivery.message, NoticeMessage):
-                texts.append(notice_message(delivery.message.notice).text)
+                texts.append(shown(notice_message(delivery.message.notice)))
             await harness.store.mark_sent(delivery, f"{delivery.id}", harness.clock.at)
-    return [text for text in texts if "no longer offered" in text]
+    return [text for text in texts if "are retired" in text]

@@ -7,14 +7,17 @@ from pathlib import Path
 import httpx
 import pytest
 
+from handlers.render import fmt
 from handlers.render.notices import notice_message
 from services.delivery.ports import NoticeMessage
 from services.market.price_history import PriceHistory
+from tests.fakes.blockkit import shown
 from tests.fakes.clock import SetClock
 from tests.fakes.harness import CHANNEL, CLOSE, OTHER_CHANNEL, TODAY, Harness, open_harness
 
 DAY = timedelta(days=1)
 AFTER_TWO = CLOSE + DAY + timedelta(hours=2)
+LAST_TRADE = fmt.instant(CLOSE - DAY)
 UNKNOWN = {"chart": {"result": None, "error": {"code": "Not Found", "description": "No data found"}}}
 
 
@@ -36,9 +39,9 @@ async def notices_of_rounds(harness: Harness) -> list[str]:
     while due := await harness.store.due(harness.clock.at):
         for delivery in due:
             if isinstance(delivery.message, NoticeMessage):
-                texts.append(notice_message(delivery.message.notice).text)
+                texts.append(shown(notice_message(delivery.message.notice)))
             await harness.store.mark_sent(delivery, f"{delivery.id}", harness.clock.at)
-    return [text for text in texts if "has not traded" in text]
+    return [text for text in texts if "hasn't traded" in text]
 
 
 async def test_after_two_sessions_without_a_trade_each_channel_gets_one_notice(harness: Harness) -> None:
@@ -47,13 +50,17 @@ async def test_after_two_sessions_without_a_trade_each_channel_gets_one_notice(h
     first, second = sorted(await notices_of_rounds(harness), key=len, reverse=True)
 
     assert first.splitlines() == [
-        "WGMI has not traded for 2 sessions",
-        "The last trade was $20.00, Tue 3 Mar 16:00 New York (21:00 UTC), from Yahoo.",
-        "It may have been renamed, halted or delisted.",
-        "Rules 1, 3 wait; open alerts stay open.",
-        "To move them to another symbol, with open alerts and noise votes, type `/minerpulse rule move WGMI NEW`.",
+        "WGMI hasn't traded for 2 sessions. Rules 1, 3 are on hold.",
+        "*WGMI hasn't traded for 2 sessions*",
+        "*Cause:* It may have been renamed, halted or delisted.",
+        "*Effect:* Rules 1, 3 are on hold. Open alerts stay open.",
+        (
+            "*What to do:* To move the rules to another symbol, type `/minerpulse rule move WGMI NEW`. "
+            "Open alerts and votes move with them."
+        ),
+        f"Last trade: $20.00 (Yahoo), {LAST_TRADE}",
     ]
-    assert "Rule 2 waits; open alerts stay open." in second
+    assert "Rule 2 is on hold. Open alerts stay open." in second
 
 
 async def test_a_source_that_no_longer_knows_the_symbol_is_named(harness: Harness) -> None:
@@ -61,7 +68,7 @@ async def test_a_source_that_no_longer_knows_the_symbol_is_named(harness: Harnes
 
     notices = await notices_of_rounds(harness)
 
-    assert [True, True] == ["Yahoo no longer knows it.\nIt may have been renamed" in text for text in notices]
+    assert [True, True] == ["Yahoo no longer lists it." in text for text in notices]
 
 
 @pytest.mark.parametrize("no_trades", [{TODAY}, {TODAY, date(2026, 3, 6)}])
@@ -95,4 +102,4 @@ async def test_after_a_restart_the_last_close_stands_for_the_last_trade(tmp_path
 
         (notice,) = await notices_of_rounds(after)
 
-    assert "The last trade was $20.00, Tue 3 Mar 16:00 New York (21:00 UTC), from Yahoo." in notice.splitlines()
+    assert f"Last trade: $20.00 (Yahoo), {LAST_TRADE}" in notice.splitlines()

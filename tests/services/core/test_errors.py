@@ -14,6 +14,7 @@ from services.core.errors import (
     ConfigurationError,
     DataError,
     DeliveryError,
+    ManagedRuleError,
     MessageGoneError,
     MessageLookupDeniedError,
     MessageNotEditableError,
@@ -57,6 +58,12 @@ def test_a_person_of_another_organization_sees_whom_to_ask() -> None:
 
     assert f"{start} U1." == str(NotAllowedError("vote", ["U1"], is_outsider=True))
     assert f"{start} someone from this workspace." == str(NotAllowedError("vote", [], is_outsider=True))
+
+
+def test_a_managed_rule_error_names_the_file_and_the_key() -> None:
+    error = ManagedRuleError(3, "rules.yaml", "week")
+
+    assert str(error).startswith("Nothing was changed: rule 3 is managed by rules.yaml/week, so it can't be edited")
 
 
 def test_a_source_error_can_be_repeated_for_another_symbol() -> None:

@@ -1,6 +1,15 @@
 import pytest
 
-from services.core.text import bind_failure, cut, escape_control, normalize, quote, strip_quotes
+from services.core.text import (
+    bind_failure,
+    cut,
+    escape_control,
+    normalize,
+    quote,
+    skip_pictures,
+    strip_quotes,
+    trim_end,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,6 +27,34 @@ def test_outer_quotes_are_removed_and_inner_quotes_remain(text: str, expected: s
 
 def test_control_characters_and_direction_marks_are_removed_from_what_people_type() -> None:
     assert "resolve 1 evil [31m\tx\ny" == normalize("\x00resolve 1 \u202eevil\u2066 \x1b[31m\x07\tx\ny\x9b\u2069")
+
+
+def test_full_width_characters_become_plain_ones() -> None:
+    assert "8pp%>ok" == normalize("８ｐｐ％＞ｏｋ")  # noqa: RUF001 -- as East Asian keyboards type them
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("📈 board", "board", id="an emoji"),
+        pytest.param("👍🏽 ⛏️board", "board", id="a skin tone and a variation selector"),
+        pytest.param(":white_check_mark: :+1: ack", "ack", id="names of emoji"),
+        pytest.param("::board", "::board", id="no name"),
+        pytest.param(": board :", ": board :", id="colons"),
+        pytest.param(":Board", ":Board", id="one colon"),
+        pytest.param("🚀", "", id="nothing else"),
+    ],
+)
+def test_emoji_before_a_text_are_removed(text: str, expected: str) -> None:
+    assert expected == skip_pictures(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("rules.", "rules"), ("rules 👍!?", "rules"), ("8%", "8%"), ("...", ""), ("ack 12", "ack 12")],
+)
+def test_punctuation_and_emoji_after_a_text_are_removed(text: str, expected: str) -> None:
+    assert expected == trim_end(text)
 
 
 def test_a_long_text_is_cut_where_it_is_quoted() -> None:

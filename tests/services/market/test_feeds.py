@@ -325,7 +325,7 @@ async def test_an_interrupted_first_fetch_resumes(store: SqlStore) -> None:
     vendors.requests.clear()
     whole = await feeds.coin(BTC, vendors.clock.advance(MINUTE))
 
-    assert "check the symbol" in str(problem)
+    assert "check the spelling" in str(problem)
     assert (
         "2023-10-30T22:00:00Z" == vendors.calls("candles")[0].url.params["start"]
     )  # two hours before the interruption

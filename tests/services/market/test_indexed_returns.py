@@ -77,5 +77,5 @@ def test_common_rows_without_a_session_raise() -> None:
     closes = aligned_market([10.0, None, 11.0], [100.0] * 3)
     day = closes.sessions[1].item()
 
-    with pytest.raises(NoHistoryError, match=f"WGMI/BTC have no session in common from {day} to {day}"):
+    with pytest.raises(NoHistoryError, match=f"WGMI/BTC have no sessions in common from {day} to {day}"):
         common_rows(closes, day, day)

@@ -21,10 +21,9 @@ ROOT = ROWS.parents[2]
 SOURCES = [path for folder in ("bot", "handlers", "services") for path in (ROOT / folder).rglob("*.py")]
 ROW_NAMES = {name for name, value in vars(metrics).items() if isinstance(value, Metric | Unit)}
 FIELDS = {
-    "headline": {"etf", "etf_state", "crypto", "Crypto", "spread", "value", "signed", "side", "move", "window"}
-    | {"since"},
-    "phrase": {"etf", "crypto", "Crypto", "side", "move"},
-    "chart": {"window", "Crypto", "name", "unit"},
+    "headline": {"etf", "crypto", "spread", "value", "signed", "ahead", "side", "move", "window"},
+    "phrase": {"etf", "crypto", "ahead", "side", "move"},
+    "chart": {"window", "crypto", "name", "unit"},
 }
 
 
@@ -51,7 +50,8 @@ def test_stored_names_and_subjects_do_not_change() -> None:
 def test_a_row_is_consistent(metric: Metric) -> None:
     """Check the readers of a row, and that its templates have known fields only."""
     assert (metric.implied is None) is (metric.series is not None)
-    assert metric.label.startswith(f"{metric.name}: ")
+    assert metric.label[0].isupper()
+    assert not metric.label.endswith(".")
     for column, known in FIELDS.items():
         used = {field for _, field, _, _ in string.Formatter().parse(getattr(metric, column)) if field is not None}
         assert used <= known

@@ -106,9 +106,9 @@ def test_a_network_rule_can_be_backtested_and_tuned() -> None:
 
 def test_a_network_rule_cannot_be_replayed_or_tuned_without_network_history() -> None:
     rule = parse_rule("20d hashprice 15%")
-    with pytest.raises(ReplayError, match="“20d hashprice 15%” needs the past of the bitcoin network"):
+    with pytest.raises(ReplayError, match="“20d hashprice 15%” needs past bitcoin network data"):
         replay(YEARS, [rule])
-    with pytest.raises(ReplayError, match="needs the past of the bitcoin network"):
+    with pytest.raises(ReplayError, match="needs past bitcoin network data"):
         tune(YEARS, parse_target("20d hashprice 6/year", rule))
 
 

@@ -29,7 +29,7 @@ PAGES = {
 }
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-FORBIDDEN = "answered 403 Forbidden; it turns this machine away: choose another source, or try another network"
+FORBIDDEN = "answered 403 Forbidden; it refuses this machine: choose another source, or try another network"
 
 
 class NetworkVendors:
@@ -151,7 +151,7 @@ async def test_all_sources_are_named_if_none_has_ever_answered(vendors: NetworkV
         await vendors.service.network(NOON)
 
     assert (
-        f"Nothing is known of the bitcoin network yet. mempool.space on network: {FORBIDDEN}; "
+        f"No bitcoin network data yet. mempool.space on network: {FORBIDDEN}; "
         f"Blockchain.com on network: {FORBIDDEN}." == str(error.value)
     )
 

@@ -385,7 +385,7 @@ async def test_a_source_that_rewrites_its_history_is_outvoted(
     assert Verdict.OK is leg.history.trust(LAST).verdict
     outvoted = reason(Code.SOURCE_OUTVOTED, source="Yahoo", symbol="WGMI", sessions=len(before), witnesses=("Nasdaq",))
     assert outvoted in leg.history.problems
-    assert sentence(outvoted).startswith("Yahoo's WGMI closes differ from Nasdaq and the closes that two sources")
+    assert sentence(outvoted).startswith(f"Yahoo's WGMI closes differ on {len(before)} sessions from Nasdaq and")
 
 
 async def test_closes_that_were_stored_before_this_release_are_witnesses_too(vendors: Vendors, store: SqlStore) -> None:

@@ -85,9 +85,7 @@ async def test_a_question_without_a_call_left_says_when_to_ask_again(store: SqlS
     refused = await history.leg(Symbol("LATE"), clock.at)
 
     [problem] = refused.problems
-    assert "has no calls left for questions about symbols without a rule; it will be asked again at 16:00:00" in str(
-        problem
-    )
+    assert "has no requests left for symbols without a rule; next try at 11:00:00 AM ET" in str(problem)
 
 
 async def test_without_watched_symbols_a_question_may_use_the_whole_quota(store: SqlStore) -> None:
@@ -144,7 +142,7 @@ async def test_forty_backtests_in_a_web_process_leave_the_watched_pairs_their_ca
             try:
                 await web.research.backtest(rule, clock.at)
             except NoHistoryError as error:
-                refused += "has no calls left for questions" in str(error)
+                refused += "has no requests left" in str(error)
             clock.advance(timedelta(seconds=30))
         asked, mara = [*server.asked], await web.history.leg(Symbol("MARA"), clock.at)
 

@@ -61,7 +61,7 @@ def test_an_impossible_explanation_raises_the_reason() -> None:
         explain(LEGS.head(4), Window.D5, COIN_CLOSES, COIN_CLOSES, CALENDAR)
     begins = reason(Code.HISTORY_BEGINS, session="2022-02-08")
     assert reason(Code.CANNOT_EXPLAIN, window="5d", reason=begins) == error.value.reason
-    with pytest.raises(NoHistoryError, match="WGMI/BTC and SMH have no session in common"):
+    with pytest.raises(NoHistoryError, match="WGMI/BTC and SMH have no sessions in common"):
         explain(replace(LEGS, proxy_prices=np.full(500, np.nan)), Window.D5, COIN_CLOSES, COIN_CLOSES, CALENDAR)
 
 

@@ -12,7 +12,7 @@ from services.core.errors import NoHistoryError
 from services.core.prices import WGMI_BTC
 from services.core.reason import Code
 from services.market.align import Aligned, PriorHigh, align
-from services.market.measure import Window
+from services.market.measure import Window, measure
 from services.research.attribution import attribute_return
 from services.research.explain import Explanation
 from services.research.report import ATTRIBUTION_WINDOWS, ReportInput, build_report, summarize_drawdown
@@ -69,6 +69,20 @@ def test_a_report_uses_prices_before_its_start() -> None:
     assert [len(leg) for leg in result.drawdown_paths] == [100, 100]
 
 
+def test_a_report_has_the_spread_over_each_window_at_its_last_session() -> None:
+    result = build_report(report_input(), RULES, DAYS[300], DAYS[399])
+    known = MARKET.head(400)
+    assert [measure(known, window) for window in Window] == [spread.measured for spread in result.spreads]
+    five_sessions = result.spreads[1]
+    assert [backtest_value(row) for row in range(340, 400)] == pytest.approx(list(five_sessions.recent))
+
+
+def test_recent_spreads_of_a_short_history_begin_with_it() -> None:
+    market = aligned_market([20.0, None, 22.0, 21.0], [100.0] * 4)
+    one_session = build_report(report_input(market), RULES).spreads[0]
+    assert [nan, nan, nan, pytest.approx(21 / 22 - 1)] == pytest.approx(list(one_session.recent), nan_ok=True)
+
+
 def backtest_value(row: int) -> float:
     etf, crypto = (prices[row] / prices[row - 5] - 1 for prices in (MARKET.etf, MARKET.crypto))
     return float(etf - crypto)
@@ -110,7 +124,7 @@ def test_a_report_without_attribution_has_a_reason() -> None:
 
 
 def test_a_range_without_a_session_raises() -> None:
-    with pytest.raises(NoHistoryError, match="have no session in common from"):
+    with pytest.raises(NoHistoryError, match="have no sessions in common from"):
         build_report(report_input(), RULES, DAYS[-1] + timedelta(days=30))
 
 

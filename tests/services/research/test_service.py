@@ -68,7 +68,7 @@ async def test_a_coin_as_proxy_raises() -> None:
 async def test_a_proxy_without_a_source_raises_the_reason() -> None:
     async with open_harness() as harness:
         harness.vendors.faults["yahoo"] = [httpx.Response(404, json={})] * 20
-        with pytest.raises(NoHistoryError, match="Yahoo on SMH: knows no symbol SMH") as error:
+        with pytest.raises(NoHistoryError, match="Yahoo on SMH: doesn't know the symbol SMH") as error:
             await harness.research.explain(Window.YTD, harness.clock.at)
     assert reason_with(Code.NO_PROXY_CLOSES, symbol="SMH") == error.value.reason
 
@@ -92,7 +92,7 @@ async def test_a_report_includes_the_trust_in_the_proxys_prices() -> None:
 async def test_a_backtest_uses_the_prices_of_alerts() -> None:
     async with simulated() as research:
         result = await research.backtest(parse_rule("5d 15pp"), NOON)
-        with pytest.raises(ReplayError, match="only while the ETF is shut"):
+        with pytest.raises(ReplayError, match="only while the market is closed"):
             await research.backtest(parse_rule("gap 5%"), NOON)
     assert result.backtest.replay.measured_range is not None
     assert "2026-06-18" == f"{result.backtest.replay.measured_range[1]}"
@@ -226,7 +226,7 @@ async def test_a_report_without_bitcoins_price_has_no_power_draw() -> None:
 
 async def test_an_unknown_network_raises() -> None:
     async with open_harness() as harness:
-        with pytest.raises(NoHistoryError, match="Nothing is known of the bitcoin network yet"):
+        with pytest.raises(NoHistoryError, match="No bitcoin network data yet"):
             await harness.research.network(harness.clock.at)
 
 
@@ -259,14 +259,32 @@ async def test_an_open_session_without_a_live_price_has_a_reason() -> None:
     assert reason_with(Code.TRADE_TOO_OLD, source="Yahoo", age_min=30) == result.no_intraday_reason
 
 
-async def test_a_preview_replays_all_sessions_since_the_listing(harness: Harness) -> None:
+async def test_a_preview_counts_the_firings_of_two_years(harness: Harness) -> None:
     low, high = await harness.commands.preview("1d 1pp"), await harness.commands.preview("1d 50pp")
 
-    assert (date(2023, 8, 18), date(2026, 3, 3)) == (low.since, low.until)
+    assert (date(2024, 2, 28), date(2026, 3, 3), 504) == (low.since, low.until, low.sessions)
     assert low.firings > 100
+    assert low.fired_on[0] >= date(2024, 2, 28)
+    assert low.per_year == low.firings / 2
+    assert low.median_length is not None
+    assert low.value == high.value
     assert low.last_firing is not None
     assert abs(low.last_firing.value) >= 0.01
     assert (0, None) == (high.firings, high.last_firing)
+
+
+async def test_a_preview_names_the_firings_that_the_saved_rule_does_not_have(harness: Harness) -> None:
+    saved = parse_rule("1d 3pp")
+    looser = await harness.commands.preview("1d 1pp", saved)
+    before = await harness.commands.preview("1d 3pp", saved)
+    other_pair = await harness.commands.preview("1d 1pp", parse_rule("1d 3pp on MARA/BTC"))
+    without_closes = await harness.commands.preview("1d 1pp", parse_rule("gap 5%"))
+
+    assert looser.against is not None
+    assert saved == looser.against.against
+    assert set(looser.fired_on) - set(before.fired_on) == set(looser.against.added)
+    assert set(before.fired_on) - set(looser.fired_on) == set(looser.against.removed)
+    assert [None, None, None] == [before.against, other_pair.against, without_closes.against]
 
 
 async def test_an_impossible_preview_has_a_reason(harness: Harness) -> None:

@@ -103,7 +103,7 @@ def test_a_history_too_short_for_a_check_has_none() -> None:
 
 
 def test_a_gap_rule_cannot_be_tuned() -> None:
-    with pytest.raises(ReplayError, match="only while the ETF is shut"):
+    with pytest.raises(ReplayError, match="only while the market is closed"):
         tune(MARKET, replace(parse_target("5d 2/month", TEMPLATE), rule=parse_rule("gap 5%")))
 
 
@@ -166,6 +166,9 @@ OTHER_PAIR = parse_rule("1d 8pp on MARA/BTC")
         pytest.param("20D Residual below 1/quarter", Window.D20, RESIDUAL, Direction.BELOW, 4, id="all"),
         pytest.param("0.5/week 1d z", Window.D1, Z, Direction.EITHER, 26, id="in any order"),
         pytest.param("drawdown 1/year", None, DRAWDOWN, Direction.EITHER, 1, id="no window"),
+        pytest.param("5 days, 2 per month.", Window.D5, SPREAD, Direction.EITHER, 24, id="in words"),
+        pytest.param("twice a month 5d", Window.D5, SPREAD, Direction.EITHER, 24, id="a count in words"),
+        pytest.param("5d 2 alerts per mo", Window.D5, SPREAD, Direction.EITHER, 24, id="a noun and a short month"),
         pytest.param("5d drawdown 1/year", None, DRAWDOWN, Direction.EITHER, 1, id="an unused window"),
     ],
 )
@@ -182,13 +185,13 @@ def test_a_target_is_parsed(text: str, window: Window, metric: Metric, direction
         pytest.param("5d 2/fortnight", "2/fortnight", "a window, a metric or a rate", id="invalid rate"),
         pytest.param("5d 0/month", "0/month", "a window, a metric or a rate", id="zero rate"),
         pytest.param("gap 2/month", "gap", "a window, a metric or a rate", id="metric without closes"),
-        pytest.param("5d", "", "how many alerts", id="rate missing"),
+        pytest.param("5d", "", "a number of alerts", id="rate missing"),
         pytest.param(
             "60d correlation either 2/year", "", "“above” or “below”: a correlation", id="both sides of a level"
         ),
         pytest.param("60d z 2/year", "", "a window of z (1d 5d 20d)", id="a window that is no longer offered"),
         pytest.param("2/month", "", "a window (1d 5d 20d 60d 252d ytd)", id="window missing"),
-        pytest.param("", "", "how many alerts", id="empty text"),
+        pytest.param("", "", "a number of alerts", id="empty text"),
     ],
 )
 def test_an_invalid_target_names_the_word(text: str, word: str, expected: str) -> None:

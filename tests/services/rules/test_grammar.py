@@ -24,7 +24,7 @@ from services.market.metrics import (
     Metric,
     Z,
 )
-from services.rules.grammar import parse_rule
+from services.rules.grammar import parse_new_rule, parse_rule, parse_window, suggest_rules
 from services.rules.rule import DEFAULT_HOLD, DEFAULT_RULES, Rule, print_duration, print_rule, with_default_clear
 
 LEVEL = Rule(
@@ -352,3 +352,109 @@ def test_a_duration_is_printed_in_its_largest_whole_unit(seconds: int, expected:
 def test_a_rule_of_more_than_500_characters_is_refused_with_its_length() -> None:
     with pytest.raises(RuleError, match="at most 500 characters, not 501"):
         parse_rule("1d 8pp" + " " * 495)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("1 day, 8 percent.", "1d 8pp", id="words and punctuation"),
+        pytest.param("1d,8pp;above", "1d 8pp above", id="commas without spaces"),
+        pytest.param("1-day 8-pp", "1d 8pp", id="hyphens before units"),
+        pytest.param("1d 8 percentage points", "1d 8pp", id="a unit of two words"),
+        pytest.param("1d > 8pp", "1d 8pp above", id="a comparison"),
+        pytest.param("1d ≥8pp", "1d 8pp above", id="a comparison without a space"),
+        pytest.param("1d > +8pp", "1d 8pp above", id="a comparison and a sign that agree"),
+        pytest.param("1d < -8pp", "1d 8pp below", id="a comparison below zero"),
+        pytest.param("1d - 8pp", "1d 8pp below", id="a sign apart"),
+        pytest.param("60d beta < 0.5", "60d beta 0.5 below", id="a level below"),
+        pytest.param("8pp 1d", "1d 8pp", id="the window last"),
+        pytest.param("residual 20d 10", "20d residual 10pp", id="a named metric needs no unit"),
+        pytest.param("5d 15pp clear 10", "5d 15pp clear 10pp", id="a clear level has the unit of its threshold"),
+        pytest.param("1d 8pp for 10 minutes and at the close", None, id="what excludes each other"),
+        pytest.param("1d 8pp at the close", "1d 8pp at close", id="an article"),
+        pytest.param("1d 8pp behind", "1d 8pp below", id="another word for a side"),
+    ],
+)
+def test_rules_are_read_as_people_type_them(text: str, expected: str | None) -> None:
+    if expected is None:
+        with pytest.raises(RuleError):
+            parse_rule(text)
+    else:
+        assert expected == str(parse_rule(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("1d 8", ["1d 8pp"], id="no unit, and three metrics are possible"),
+        pytest.param("1d 8 bananas above", ["1d 8pp above"], id="a strange unit"),
+        pytest.param("1d 8,5pp", ["1d 8.5pp"], id="a decimal comma"),
+        pytest.param("1d -8,5pp", ["1d 8.5pp below"], id="a decimal comma behind a sign"),
+        pytest.param("1d z3,5", ["1d z3.5"], id="a decimal comma in z"),
+        pytest.param("1d z-3,5", ["1d z3.5"], id="a sign behind z"),
+        pytest.param("1d8pp", ["1d 8pp"], id="no space"),
+        pytest.param("8pp", ["1d 8pp"], id="no window"),
+        pytest.param("z 3.5", ["1d z3.5"], id="a metric without its window"),
+        pytest.param("30d 8pp", ["20d 8pp"], id="a window nearby"),
+        pytest.param("2d 8pp", [], id="a window between two"),
+        pytest.param("0d 8pp", [], id="a window of nothing"),
+        pytest.param("20d beta 0.5", ["60d beta 0.5 below"], id="the only window of a metric"),
+        pytest.param("1d < 8pp", ["1d 8pp below"], id="a comparison that is nearly always true"),
+        pytest.param("1d 8pp abvoe cleer 5", ["1d 8pp above clear 5pp"], id="two slips"),
+        pytest.param("1d hasprice 10%", ["1d hashprice 10%"], id="a slip in a metric"),
+        pytest.param("1d 8pp on MARA", ["1d 8pp on MARA/BTC"], id="half a pair"),
+        pytest.param("1d 8pp on ?", [], id="no pair"),
+        pytest.param("1d 8pp please", ["1d 8pp"], id="a word too many"),
+        pytest.param("a b c d e f", [], id="no rule"),
+        pytest.param("x y", [], id="no rule either"),
+        pytest.param("1d 8pp" + " so" * 40, [], id="a long text"),
+        pytest.param("1d 8pp so far so good so so", [], id="more than three slips"),
+        pytest.param("", [], id="nothing"),
+    ],
+)
+def test_the_rule_that_a_text_probably_means_is_suggested(text: str, expected: list[str]) -> None:
+    with pytest.raises(RuleError) as caught:
+        parse_rule(text)
+
+    assert expected == list(suggest_rules(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "expected"),
+    [
+        pytest.param("5d 15 bps", "15 bps is 0.15 pp.", ["5d 15pp", "5d 0.15pp"], id="a spread"),
+        pytest.param("gap 50bp", "50 bps is 0.5%.", ["gap 50%", "gap 0.5%"], id="a percentage"),
+        pytest.param(
+            "5d 15pp clear 15bp", "15 bps is 0.15 pp.", ["5d 15pp", "5d 15pp clear 0.15pp"], id="a clear level"
+        ),
+    ],
+)
+def test_less_than_a_point_in_basis_points_is_asked_about(text: str, problem: str, expected: list[str]) -> None:
+    with pytest.raises(RuleError) as caught:
+        parse_new_rule(text)
+
+    assert problem == caught.value.problem
+    assert len(expected) == len(suggest_rules(caught.value))
+    assert expected[-1] == suggest_rules(caught.value)[-1]
+    assert text.split(maxsplit=1)[0] in str(parse_rule(text)), "rules that are stored are read as before"
+
+
+def test_a_retired_rule_suggests_its_successor() -> None:
+    with pytest.raises(RuleError) as caught:
+        parse_new_rule("60d z3.5")
+
+    assert ("60d 2sigma",) == suggest_rules(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("20 days", Window.D20, id="words"),
+        pytest.param("YTD", Window.YTD, id="the year to date"),
+        pytest.param("2d", None, id="no window"),
+        pytest.param("1d 8pp", None, id="more than a window"),
+        pytest.param("", None, id="nothing"),
+    ],
+)
+def test_a_window_is_parsed(text: str, expected: Window | None) -> None:
+    assert expected is parse_window(text)

@@ -139,7 +139,7 @@ async def test_half_an_hour_without_a_first_trade_is_no_data(market: MarketServi
         seen.awaiting_trade,
     )
     assert view.measurement(parse_rule("1d 8pp")) is None
-    with pytest.raises(ValueError, match="nothing to look at"):
+    with pytest.raises(ValueError, match="nothing to evaluate"):
         view.price_stamps(parse_rule("1d 8pp"))
 
 
@@ -295,7 +295,7 @@ async def test_no_prices_at_all_raise_with_the_sources_problem(market: MarketSer
     with pytest.raises(NoHistoryError) as error:
         await view_at(market, vendors, NOON)
     assert reason_with(Code.NO_PRICES_YET, symbol="WGMI") == error.value.reason
-    assert "Yahoo on WGMI: knows no symbol" in str(error.value)
+    assert "Yahoo on WGMI: doesn't know the symbol" in str(error.value)
 
 
 @pytest.mark.parametrize(

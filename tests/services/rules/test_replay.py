@@ -97,7 +97,7 @@ def test_a_period_without_common_prices_gives_the_reason() -> None:
 
 
 def test_a_rule_on_another_pair_is_rejected() -> None:
-    with pytest.raises(ReplayError, match="names MARA/ETH, but the prices are of WGMI/BTC"):
+    with pytest.raises(ReplayError, match="is on MARA/ETH, but the prices are for WGMI/BTC"):
         replay(MARKET, [parse_rule("1d 8pp on MARA/ETH")])
 
 
@@ -108,7 +108,7 @@ def test_an_episode_does_not_grow_without_prices() -> None:
 
 
 def test_the_gap_rule_cannot_be_replayed_at_closes() -> None:
-    with pytest.raises(ReplayError, match="only while the ETF is shut"):
+    with pytest.raises(ReplayError, match="only while the market is closed"):
         replay(MARKET, [parse_rule("gap 5%")])
 
 

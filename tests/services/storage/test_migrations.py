@@ -15,7 +15,7 @@ from services.core.errors import DatabaseUnavailableError
 from services.delivery.ports import Delivery, ThreadMessage
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
-from services.storage import SqlStore, migrate, schema_is_current
+from services.storage import SchemaStatus, SqlStore, migrate, read_schema_status
 from services.storage.codec import write_alert, write_entry
 from services.storage.tables import metadata
 from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
@@ -71,10 +71,10 @@ async def test_opening_an_empty_database_creates_the_schema(url: str) -> None:
 
 
 async def test_only_a_migrated_database_is_current(durable_url: str) -> None:
-    before = await schema_is_current(durable_url)
+    before = await read_schema_status(durable_url)
     await migrate(durable_url)
 
-    assert (False, True) == (before, await schema_is_current(durable_url))
+    assert (SchemaStatus.EMPTY, SchemaStatus.CURRENT) == (before, await read_schema_status(durable_url))
 
 
 async def test_migrating_again_changes_nothing(durable_url: str) -> None:
@@ -109,7 +109,7 @@ async def test_rules_of_every_earlier_schema_can_be_used(durable_url: str, revis
 async def test_concurrent_migrations_are_safe(durable_url: str) -> None:
     await asyncio.gather(*(migrate(durable_url) for _ in range(4)))
 
-    assert await schema_is_current(durable_url)
+    assert SchemaStatus.CURRENT is await read_schema_status(durable_url)
     assert [] == await compare(durable_url)
 
 
@@ -125,13 +125,13 @@ async def test_a_migration_waits_for_a_writer_of_a_new_file(tmp_path: Path, monk
         monkeypatch.setattr(asyncio, "sleep", end_write)
         await migrate(f"sqlite:///{path}")
 
-    assert await schema_is_current(f"sqlite:///{path}")
+    assert SchemaStatus.CURRENT is await read_schema_status(f"sqlite:///{path}")
 
 
 async def test_opening_an_older_database_asks_to_migrate(durable_url: str) -> None:
     await execute(durable_url, "CREATE TABLE rules (id INTEGER PRIMARY KEY)")
 
-    with pytest.raises(DatabaseUnavailableError, match="run `minerpulse migrate`"):
+    with pytest.raises(DatabaseUnavailableError, match="Run `minerpulse migrate`"):
         await SqlStore.open(durable_url)
 
 
@@ -143,7 +143,8 @@ async def test_a_newer_database_is_refused_and_unchanged(durable_url: str) -> No
         await SqlStore.open(durable_url)
     with pytest.raises(DatabaseUnavailableError, match="newer than this program"):
         await migrate(durable_url)
-    assert not await schema_is_current(durable_url)
+    with pytest.raises(DatabaseUnavailableError, match="newer than this program"):
+        await read_schema_status(durable_url)
 
 
 async def test_alerts_entries_and_attempts_of_an_earlier_schema_are_migrated(durable_url: str) -> None:

@@ -116,7 +116,7 @@ async def test_an_alert_that_changed_since_it_was_read_is_not_overwritten(store:
     read = await open_alert(store)
     await store.record([], [AlertChange(alert=replace(read.alert, reason="by one"), revision=read.revision)], AT)
 
-    with pytest.raises(ConflictError, match=f"Alert {read.alert.id} has changed"):
+    with pytest.raises(ConflictError, match=f"Alert {read.alert.id} changed after it was read"):
         await store.record([], [AlertChange(alert=replace(read.alert, reason="by two"), revision=read.revision)], AT)
 
     assert ["by one"] == [stored.alert.reason for stored in await store.open_alerts()]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from services.delivery.ports import ThreadMessage
 from services.rules.decide import Side
-from services.storage import SqlStore, schema_is_current
+from services.storage import SchemaStatus, SqlStore, read_schema_status
 from tests.fakes.alerts import AT, CHANNEL
 from tests.services.storage.conftest import in_database, upgrade_to
 from tests.services.storage.test_migrations import compare
@@ -65,5 +65,5 @@ async def test_two_processes_migrate_an_older_database_with_all_its_data(durable
 async def test_processes_can_create_a_new_database_concurrently(durable_url: str) -> None:
     assert [0] * 3 == await asyncio.gather(*(run_migrate(durable_url) for _ in range(3)))
 
-    assert await schema_is_current(durable_url)
+    assert SchemaStatus.CURRENT is await read_schema_status(durable_url)
     assert [] == await compare(durable_url)

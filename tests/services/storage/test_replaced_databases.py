@@ -70,8 +70,18 @@ async def test_a_database_that_loses_its_tables_is_reported_once(
 ) -> None:
     caplog.set_level(logging.INFO, logger="services.storage.engine")
     store = await SqlStore.open(migrated_url)
-    tables = ("votes", "attempts", "deliveries", "timeline_entries", "alerts", "rules", "ticks", "alembic_version")
-    for table in tables:
+    tables = (
+        "votes",
+        "attempts",
+        "deliveries",
+        "timeline_entries",
+        "pages",
+        "alerts",
+        "managed_rules",
+        "rules",
+        "ticks",
+    )
+    for table in (*tables, "alembic_version"):
         await execute(migrated_url, f"DROP TABLE {table}")
 
     for _ in range(3):

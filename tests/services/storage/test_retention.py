@@ -7,7 +7,7 @@ from services.alerting.alert import EntryKind, close
 from services.alerting.channel_settings import ChannelSettings
 from services.alerting.notice import ChannelChange, Notice
 from services.alerting.ports import SettingChange, StoredChannel
-from services.core.identity import ERASED_PERSON, Channel, Mention
+from services.core.identity import ERASED_PERSON, Channel, Mention, Person
 from services.core.reason import Code, Reason
 from services.rules.grammar import parse_rule
 from services.storage import SqlStore
@@ -17,7 +17,7 @@ from tests.services.storage.conftest import post_alert
 DAY = timedelta(days=1)
 LATER = AT + 800 * DAY
 OTHER = Channel(team="T1", id="C2")
-PERSON, NAMESAKE = "U0ANN", "U0ANNE"
+PERSON, NAMESAKE, NAME = "U0ANN", "U0ANNE", "ann"
 
 
 async def closed_alert(store: SqlStore, at: datetime, channel: Channel = CHANNEL) -> None:
@@ -100,7 +100,9 @@ async def test_the_number_of_a_deleted_alert_is_not_used_again(store: SqlStore) 
 async def test_a_persons_data_is_erased_and_nobody_elses(store: SqlStore) -> None:
     typed = Reason.of(Code.ENDED_BY_HAND, note=f"I am on leave, ask <@{PERSON}> or <@{NAMESAKE}>")
     resolved = close(an_alert(), AT, typed, PERSON)
-    await post_alert(store, resolved, an_entry(kind=EntryKind.RESOLVED, by=PERSON, reason=typed))
+    by_them = an_entry(kind=EntryKind.RESOLVED, by=Person(PERSON, NAME), reason=typed)
+    by_another = an_entry(kind=EntryKind.ACKNOWLEDGED, by=Person(NAMESAKE, NAME))
+    await post_alert(store, resolved, by_them, by_another)
     await store.vote(CHANNEL, 1, PERSON, AT, noise=True)
     await store.vote(CHANNEL, 1, NAMESAKE, AT, noise=True)
     await store.add_rules(CHANNEL, [parse_rule("1d 8pp")], PERSON, AT)
@@ -108,7 +110,9 @@ async def test_a_persons_data_is_erased_and_nobody_elses(store: SqlStore) -> Non
     settings = ChannelSettings(editors=tuple(people), mention=people[0], muted_by=PERSON)
     change = SettingChange(by=PERSON, at=AT, summary=Reason.of(Code.SETTING_CHANGED, setting=f"mention <@{PERSON}>"))
     await store.change_channel(StoredChannel(channel=CHANNEL, settings=settings, revision=0), change)
-    await store.add_notices([replace(notice("n", AT, AT), content=ChannelChange(by=PERSON, change="x"))], AT)
+    await store.add_notices(
+        [replace(notice("n", AT, None), content=ChannelChange(by=Person(PERSON, NAME), change="x"))], AT
+    )
 
     erased = await store.erase_person(PERSON)
 
@@ -116,16 +120,19 @@ async def test_a_persons_data_is_erased_and_nobody_elses(store: SqlStore) -> Non
         erased.keys()
     )
     audit = await store.alert_audit(CHANNEL, 1)
-    (entry,), (rule,) = audit.entries, await store.rules(CHANNEL)
+    (entry, other_entry), (rule,) = audit.entries, await store.rules(CHANNEL)
     no_note = Reason.of(Code.ENDED_BY_HAND, note="")
     assert [(ERASED_PERSON, no_note)] * 2 == [(audit.alert.closed_by, audit.alert.reason), (entry.by, entry.reason)]
+    assert ("", NAME) == (entry.by_name, other_entry.by_name)
+    (posted,) = [one.notice.content for one in await store.open_notices(ChannelChange)]
+    assert ChannelChange(by=ERASED_PERSON, change="x") == posted
     assert (1, ERASED_PERSON) == (audit.votes.noise, rule.created_by)
     after = (await store.channel(CHANNEL)).settings
     assert ((people[1],), None, ERASED_PERSON) == (after.editors, after.mention, after.muted_by)
     (changed,) = await store.channel_changes(CHANNEL, 5)
     assert (ERASED_PERSON, "mention @erased") == (changed.by, dict(_params(changed.summary))["setting"])
     assert {} == await store.erase_person(PERSON)
-    assert {"votes", "channels"} == (await store.erase_person(NAMESAKE)).keys()
+    assert {"votes", "channels", "timeline_entries"} == (await store.erase_person(NAMESAKE)).keys()
 
 
 async def test_a_channel_whose_only_editor_is_erased_does_not_open_to_everyone(store: SqlStore) -> None:

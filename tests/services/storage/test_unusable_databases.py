@@ -12,7 +12,7 @@ import pytest
 from services.alerting.tick_log import Claim
 from services.core.errors import DatabaseUnavailableError
 from services.core.prices import WGMI_BTC
-from services.storage import DatabaseMissingError, SqlStore, migrate, schema_is_current
+from services.storage import DatabaseMissingError, SqlStore, migrate, read_schema_status
 from services.storage.url import display_name, parse_url
 from tests.fakes.alerts import AT, CHANNEL
 
@@ -22,7 +22,7 @@ from tests.fakes.alerts import AT, CHANNEL
     [
         pytest.param(SqlStore.open, id="open"),
         pytest.param(migrate, id="migrate"),
-        pytest.param(schema_is_current, id="schema_is_current"),
+        pytest.param(read_schema_status, id="read_schema_status"),
     ],
 )
 async def test_a_missing_folder_is_named(use: Callable[[str], Awaitable[object]], tmp_path: Path) -> None:
@@ -53,9 +53,9 @@ async def test_a_file_that_is_not_a_database_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        pytest.param("store.db", "it has no known form", id="no scheme"),
-        pytest.param("oracle9://desk", "MinerPulse does not work with oracle9", id="a database that nobody knows"),
-        pytest.param("postgresql+asyncpg://me:hush@h/db", "leave +asyncpg out", id="another driver"),
+        pytest.param("store.db", "it isn't in a known form", id="no scheme"),
+        pytest.param("oracle9://desk", "MinerPulse doesn't support oracle9", id="a database that nobody knows"),
+        pytest.param("postgresql+asyncpg://me:hush@h/db", "remove +asyncpg", id="another driver"),
         pytest.param("postgresql://me:hush@h/db?pgbouncer=true", "has no option pgbouncer, and", id="PgBouncer"),
         pytest.param("postgresql://me:hush@h/db?pool_size=5", "has no option pool_size; remove it", id="option"),
         pytest.param("postgresql://me:hush@a:5432,b:5432/db", "it names several hosts", id="several hosts with ports"),
@@ -72,7 +72,7 @@ async def test_a_file_that_is_not_a_database_is_named(tmp_path: Path) -> None:
         pytest.param("sqlite:///hush.db?mode=ro", "SQLite has no option mode", id="option of SQLite"),
     ],
 )
-@pytest.mark.parametrize("use", [SqlStore.open, migrate, schema_is_current])
+@pytest.mark.parametrize("use", [SqlStore.open, migrate, read_schema_status])
 async def test_an_unusable_url_is_explained_in_a_line_without_the_password(
     use: Callable[[str], Awaitable[object]], url: str, problem: str
 ) -> None:

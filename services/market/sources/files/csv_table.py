@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from services.core.errors import PriceFileError
 from services.core.text import quote
+from services.market.sources.files.compressed import unpack
 
-FIRST_ROW = 2  # line number of the first row below a header in line 1
+SQLITE_HEADER = b"SQLite format 3\0"
 UTF8_REMEDY = "Save it as CSV in UTF-8"
 MAX_FILE_BYTES = 64_000_000  # 25 times ten years of hourly bars; a device such as /dev/zero has no end
+MAX_ROWS = 2_000_000  # 22 times ten years of hourly bars; without a limit, 64 MB of line ends would take 10 GB
 QUOTES_REMEDY = "Close every quote on its own line, or remove the quotes"
 
 
@@ -92,12 +94,14 @@ def raise_fault(path: Path, fault: Fault) -> None:
     raise PriceFileError(path, fault.problem, remedy=fault.remedy, line=fault.line)
 
 
-def first_fault(invalid: NDArray[np.bool_], problem: Callable[[int], str], remedy: str) -> Fault | None:
+def first_fault(
+    lines: Sequence[int], invalid: NDArray[np.bool_], problem: Callable[[int], str], remedy: str
+) -> Fault | None:
     """Return the fault of the first True row of a mask, which counts rows from 0; None if all rows are valid."""
     if not invalid.any():
         return None
     row = int(np.argmax(invalid))
-    return Fault(line=row + FIRST_ROW, problem=problem(row), remedy=remedy)
+    return Fault(line=lines[row], problem=problem(row), remedy=remedy)
 
 
 def read_table(path: Path) -> CsvTable:
@@ -106,29 +110,42 @@ def read_table(path: Path) -> CsvTable:
     Raises PriceFileError if it can't be read, isn't UTF-8 (with or without BOM) or has no rows.
     """
     rows, fault = split_rows(read_text(path))
-    while len(rows) > 1 and not any(cell.strip() for cell in rows[-1].cells):
-        rows.pop()
     if not rows and fault is not None:
         raise_fault(path, fault)
-    if not rows or not rows[0].cells:
-        raise PriceFileError(path, "is empty", remedy="Give a file whose first line names its columns", line=1)
-    header, rows = [name.strip().lower() for name in rows[0].cells], rows[1:]
+    header = rows[0].cells if rows else []
+    return build_table(path, header, rows[1:], fault)
+
+
+def build_table(path: Path, header: Sequence[str], rows: list[CsvRow], fault: Fault | None) -> CsvTable:
+    """Return the table of split rows up to the first without a cell for every column; `fault` ends the rows.
+
+    Raises PriceFileError if there is no header or no row.
+    """
+    while rows and not any(cell.strip() for cell in rows[-1].cells):
+        rows.pop()
+    if not header:
+        raise PriceFileError(path, "is empty", remedy="Use a file whose first line names its columns", line=1)
     if not rows and fault is None:
-        raise PriceFileError(path, "has column names but no prices", remedy="Give a file with at least one row")
-    ragged = next((index for index, row in enumerate(rows) if len(row.cells) != len(header)), None)
+        raise PriceFileError(path, "has column names but no prices", remedy="Use a file with at least one row")
+    names = [name.strip().lower() for name in header]
+    ragged = next((index for index, row in enumerate(rows) if len(row.cells) != len(names)), None)
     if ragged is not None:
-        rows, fault = rows[:ragged], _ragged_fault(rows[ragged], len(header))
-    columns = {name: index for index, name in reversed([*enumerate(header)])}  # the first of equal names
-    return CsvTable(path=path, header=header, rows=rows, columns=columns, parse_fault=fault)
+        rows, fault = rows[:ragged], _ragged_fault(rows[ragged], len(names))
+    columns = {name: index for index, name in reversed([*enumerate(names)])}  # the first of equal names
+    return CsvTable(path=path, header=names, rows=rows, columns=columns, parse_fault=fault)
 
 
 def _ragged_fault(row: CsvRow, width: int) -> Fault:
-    problem = f"has {len(row.cells)} columns, but the first line names {width}" if row.cells else "is blank"
+    shown = quote(",".join(row.cells))
+    problem = f"has {len(row.cells)} columns, but the first line names {width}: {shown}" if row.cells else "is blank"
     return Fault(line=row.line, problem=problem, remedy="Fix or delete the line")
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 file, with or without BOM. Raises PriceFileError if it can't be read, is too large or no UTF-8."""
+    """Read a UTF-8 file, with or without BOM, as it is or out of .gz or .zip.
+
+    Raises PriceFileError if it can't be read, is too large or no UTF-8.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
@@ -139,9 +156,13 @@ def read_text(path: Path) -> str:
     except OSError as error:
         reason = error.strerror or "it is not readable"
         raise PriceFileError(path, f"cannot be read ({reason})", remedy="Check its permissions") from error
+    if len(content) <= MAX_FILE_BYTES:
+        content = unpack(path, content, MAX_FILE_BYTES)
     if len(content) > MAX_FILE_BYTES:
-        problem = f"has more than {MAX_FILE_BYTES // 1_000_000} MB"
-        raise PriceFileError(path, problem, remedy="Check the path, or give a file with fewer rows")
+        problem = f"is larger than {MAX_FILE_BYTES // 1_000_000} MB"
+        raise PriceFileError(path, problem, remedy="Check the path, or use a file with fewer rows")
+    if content.startswith(SQLITE_HEADER):
+        raise PriceFileError(path, "is an SQLite database", remedy="Use a CSV file")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -151,12 +172,18 @@ def read_text(path: Path) -> str:
 
 def split_rows(text: str, delimiter: str = ",") -> tuple[list[CsvRow], Fault | None]:
     """Split a text into one-line rows, up to the first malformed or multi-line one."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
+    lines = io.TextIOWrapper(
+        io.BytesIO(text.encode()), encoding="utf-8", newline=""
+    )  # a StringIO takes four times this
+    reader = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
     rows: list[CsvRow] = []
     try:
         for line, cells in enumerate(reader, 1):
             if reader.line_num > line:
                 break
+            if line > MAX_ROWS:
+                problem = f"the file has more than {MAX_ROWS:,} lines"
+                return rows, Fault(line=line, problem=problem, remedy="Use a file with fewer rows")
             rows.append(CsvRow(line, cells))
         else:
             return rows, None

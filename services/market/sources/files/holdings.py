@@ -32,8 +32,8 @@ MIN_PERCENT_TOTAL = 2  # totals in percent are above this, totals of fractions b
 TOTAL_RANGE = 0.9, 1.1
 MAX_TOTAL = 1.5  # as a fraction; above it, a total line was read as a holding, or weights are in basis points
 
-_UNIT_REMEDY = "Put a % behind every weight that is in percent"
-_DUPLICATE_REMEDY = "Keep one line for each share, with its whole weight"
+_UNIT_REMEDY = "Put a % after every weight that is in percent"
+_DUPLICATE_REMEDY = "Keep one line for each share, with its total weight"
 _TOTAL_REMEDY = "Delete totals, and write weights in percent of the fund"
 _GRID_REMEDY = "If columns are tickers, each line must add up to about 100%; otherwise they might be prices"
 
@@ -90,16 +90,14 @@ def _weight_unit(path: Path, rows_by_day: Mapping[date, Sequence[HoldingsRow]]) 
     if weighted and not unmarked:
         return PERCENT
     if len(unmarked) < len(weighted):
-        raise PriceFileError(
-            path, "has a weight without % among weights with it", remedy=_UNIT_REMEDY, line=unmarked[0].line
-        )
+        raise PriceFileError(path, "mixes weights with and without %", remedy=_UNIT_REMEDY, line=unmarked[0].line)
     totals = {day: math.fsum(row.weight.number for row in rows) for day, rows in rows_by_day.items()}
     if all(total > MIN_PERCENT_TOTAL for total in totals.values()):
         return PERCENT
     if all(TOTAL_RANGE[0] <= total <= TOTAL_RANGE[1] for total in totals.values()):
         return FRACTION
     day, lowest = min(totals.items(), key=itemgetter(1))
-    problem = f"the weights of {day} add up to {lowest:.6g}, which may mean percent or fractions"
+    problem = f"the weights of {day} add up to {lowest:.6g}, which may be percent or fractions"
     raise PriceFileError(path, problem, remedy=_UNIT_REMEDY)
 
 
@@ -136,7 +134,7 @@ def _holding(row: HoldingsRow, unit: int) -> Holding:
 
 
 _DATE_REMEDY = "Write the day as in 2026-07-07"
-_AS_OF_REMEDY = "Give the day that the weights are of, as in --as-of 2026-07-07"
+_AS_OF_REMEDY = "Add the date of the weights, as in --as-of 2026-07-07"
 _WEIGHT_REMEDY = "Write weights as in 4.62%, with a point for decimals"
 _NUMBER_REMEDY = "Write it as a plain number, with a point for decimals, or leave it empty"
 _NO_HOLDING_REMEDY = "Name the holding, or delete the line if it is a total"
@@ -162,7 +160,7 @@ def rows_from_list(table: CsvTable, as_of: date | None) -> Iterator[HoldingsRow]
     for row in table.rows:
         ticker, exchange, name = *parse_ticker(table.cell(row, "ticker")), table.cell(row, "name")
         if not ticker and is_empty(name):
-            raise table.error(row, "names no holding", _NO_HOLDING_REMEDY)
+            raise table.error(row, "doesn't name a holding", _NO_HOLDING_REMEDY)
         yield HoldingsRow(
             line=row.line,
             day=_parse_day(table, row, table.cell(row, "date"), as_of),
@@ -209,13 +207,13 @@ def _grid_row(line: int, day: date, name: str, weight: Weight) -> HoldingsRow:
 def _parse_day(table: CsvTable, row: CsvRow, cell: str, as_of: date | None) -> date:
     if not cell:
         if as_of is None:
-            raise table.error(row, "does not say of which day it is", _AS_OF_REMEDY)
+            raise table.error(row, "has no date", _AS_OF_REMEDY)
         return as_of
     day = parse_day(cell)
     if day is None:
         raise table.error(row, f"{quote(cell)} isn't a valid date", _DATE_REMEDY)
     if as_of not in (None, day):
-        raise table.error(row, f"is of {day}, but --as-of says {as_of}", "Leave --as-of out")
+        raise table.error(row, f"is dated {day}, but --as-of says {as_of}", "Omit --as-of")
     return day
 
 

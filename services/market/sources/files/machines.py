@@ -36,7 +36,9 @@ def read_machines(path: Path = DEFAULT_MACHINES) -> tuple[Machine, ...]:
 def _parse_machine(table: CsvTable, row: CsvRow) -> Machine:
     name, released, efficiency, as_of, source = (table.cell(row, column) for column in COLUMNS)
     if not name or not source:
-        raise table.error(row, "the machine or the source is missing", "Name the machine, and who published its figure")
+        raise table.error(
+            row, "the machine or the source is missing", "Add the machine, and who published its efficiency"
+        )
     return Machine(
         name=name,
         released=_parse_day(table, row, released),

@@ -29,7 +29,7 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "date": ("date", "asof", "asofdate", "effectivedate", "holdingsdate", "holdingdate", "reportdate", "tradedate"),
 }
 LAYOUT_REMEDY = (
-    "Give a CSV whose first line names a Ticker and a Weight column, and may name Name, Shares, MarketValue and Date; "
+    "Use a CSV whose first line names a Ticker and a Weight column, and optionally Name, Shares, MarketValue and Date; "
     "or one with a date in its first column and a column of weights for each ticker"
 )
 EMPTY = frozenset({"", "-", "--", "–", "—", "n/a", "na", "nan", "null", "none"})
@@ -61,7 +61,7 @@ def read_sheet(path: Path) -> CsvTable:
         else:
             rows.append(row)
     if not rows:
-        raise PriceFileError(path, "has column names but no holdings", remedy="Give a file with at least one row")
+        raise PriceFileError(path, "has column names but no holdings", remedy="Use a file with at least one row")
     return CsvTable(path=path, header=header, rows=rows, columns=columns, skipped=skipped)
 
 

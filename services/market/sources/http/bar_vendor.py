@@ -46,7 +46,7 @@ class BarVendor(VendorSource, ABC):
         page_size: The most bars of one call.
     """
 
-    unknown_symbol = "trades no {symbol} against the US dollar; check the symbol's spelling"
+    unknown_symbol = "doesn't trade {symbol} against the US dollar; check the spelling"
     history_limit: timedelta | None = None
     intervals: Collection[int]
     page_size: int
@@ -58,7 +58,7 @@ class BarVendor(VendorSource, ABC):
         """
         if interval.total_seconds() not in self.intervals:
             minutes = ", ".join(str(seconds // 60) for seconds in self.intervals)
-            problem = f"has bars of {minutes} minutes only; choose one of them"
+            problem = f"has only bars of {minutes} minutes; choose one of them"
             raise self._vendor.error(symbol, problem, retryable=False)
         bar_range = BarRange.between(start, min(end, self._clock.now()), interval)
         self._check_range(symbol, bar_range)

@@ -18,6 +18,7 @@ import httpx
 import stamina
 
 from services.core.errors import DataError
+from services.market.ports import RequestMeter
 from services.market.sources.http.cache import CachedBody, RevalidationCache, is_cacheable, parse_http_date
 from services.market.sources.http.environment import check_network_environment, environment_proxy
 
@@ -132,8 +133,11 @@ class HttpClient:
     """HTTP client with one connection pool for all vendors; close it with `aclose`.
 
     `deadline` covers one `get` with all its retries and is extended while a slow response arrives. `transport`
-    replaces the network in tests, and `timeout` the timer. VendorClient uses `sleep` for its rate-limit waits.
+    replaces the network in tests, and `timeout` the timer. VendorClient uses `sleep` for its rate-limit waits, and
+    `meter`, if there is one, to count its requests.
     """
+
+    meter: RequestMeter | None = None
 
     def __init__(
         self,
@@ -179,9 +183,9 @@ class HttpClient:
                     _is_transient, self._attempt, url, params, headers or {}, before_attempt, deadline
                 )
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise RequestTimeoutError("gave no answer in time; check this machine's network and proxy") from error
+            raise RequestTimeoutError("didn't answer in time; check this machine's network and proxy") from error
         except zlib.error as error:
-            raise ConnectionFailedError("sent an answer that cannot be unpacked; it will be asked again") from error
+            raise ConnectionFailedError("sent an answer that cannot be unpacked; MinerPulse retries") from error
         except (httpx.RequestError, httpx.InvalidURL) as error:
             raise ConnectionFailedError(
                 "could not be reached; check its address, and this machine's network and proxy"
@@ -229,7 +233,7 @@ class HttpClient:
         """
         encoding = response.headers.get("Content-Encoding", IDENTITY).strip().lower()
         if encoding not in {GZIP, IDENTITY}:
-            raise ConnectionFailedError("sent an answer in an encoding that was not requested; it will be asked again")
+            raise ConnectionFailedError("sent an answer in an encoding that was not requested; MinerPulse retries")
         decoder = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding == GZIP else None
         body, received = bytearray(), 0
         async for chunk in cast("httpx.AsyncByteStream", response.stream):

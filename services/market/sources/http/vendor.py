@@ -1,6 +1,7 @@
 """Client for one vendor: rate limits, backoff, circuit breaker, error texts, and one log line per outage."""
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,12 +11,14 @@ from decimal import Decimal
 from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter, ValidationError
 
 from services.core.clock import Clock, SteadyClock
 from services.core.errors import DataError, SourceError, SourceFault
 from services.core.prices import Quote, Symbol
+from services.market.ports import RequestOutcome
 from services.market.sources.http.cache import parse_retry_after
 from services.market.sources.http.client import (
     SERVER_ERROR,
@@ -42,6 +45,7 @@ MIN_QUOTA_WINDOW = timedelta(minutes=1)  # shorter limits only pace the calls
 AD_HOC_SHARE = 4  # questions about symbols that nothing watches get one call in four
 MAX_WAIT = timedelta(seconds=10)  # a longer wait is raised as an error instead
 NEVER = datetime.min.replace(tzinfo=UTC)
+NEW_YORK = ZoneInfo("America/New_York")
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _ERROR_BODY = TypeAdapter(dict[str, object])
 
@@ -119,6 +123,18 @@ class ThrottledError(DataError):
         super().__init__("too many calls")
 
 
+class Stopwatch:
+    """Measures one request from the first try on."""
+
+    def __init__(self) -> None:
+        self.started_s: float | None = None  # of time.perf_counter
+
+    def start(self) -> None:
+        """Start, unless it runs."""
+        if self.started_s is None:
+            self.started_s = time.perf_counter()
+
+
 class VendorClient:
     """Client for one vendor's API, between the vendor module and HttpClient.
 
@@ -183,9 +199,10 @@ class VendorClient:
             droppable: The values that the answer can do without; see `odd_values`.
         """
         other_symbols = tuple(other_symbols)
-        url, before_attempt = self._base_url + path, partial(self._wait_for_slot, symbol, *other_symbols)
+        url, stopwatch = self._base_url + path, Stopwatch()
+        before_attempt = partial(self._wait_for_slot, stopwatch, symbol, *other_symbols)
         asked_at = self._clock.now()
-        with self._log_outage(symbol, *other_symbols), self._circuit(symbol):
+        with self._log_outage(symbol, *other_symbols), self._circuit(symbol), self._count(stopwatch):
             try:
                 body, sent_at = await self._client.get(url, params, self._headers, before_attempt)
                 self.answered_at = asked_at if sent_at is None else min(asked_at, sent_at)
@@ -196,7 +213,7 @@ class VendorClient:
             except HttpStatusError as error:
                 raise self._status_error(symbol, error, explain) from error
             except ThrottledError as error:
-                raise self._start_backoff(symbol, "says that it was asked too often", None) from error
+                raise self._start_backoff(symbol, "reports too many requests", None) from error
             except ValidationError as error:
                 raise self.error(symbol, _parse_problem(error), retryable=True) from error
         self.record_odd(symbol, path, odd)
@@ -246,8 +263,33 @@ class VendorClient:
             self._client.invalidate(url, params, self._headers)
             raise
 
-    async def _wait_for_slot(self, symbol: Symbol, *other_symbols: Symbol) -> None:
-        """Wait for a slot within the rate limits. Raises SourceError if the wait exceeds MAX_WAIT.
+    @contextmanager
+    def _count(self, stopwatch: Stopwatch) -> Iterator[None]:
+        """Count a request with its retries, from its first slot to its end; one that got no slot was not sent."""
+        try:
+            yield
+        except SourceError as error:
+            self._count_request(stopwatch, self._outcome(error))
+            raise
+        self._count_request(stopwatch, RequestOutcome.OK)
+
+    def _count_request(self, stopwatch: Stopwatch, outcome: RequestOutcome) -> None:
+        if self._client.meter is not None and stopwatch.started_s is not None:
+            self._client.meter.count_request(self.source, outcome, time.perf_counter() - stopwatch.started_s)
+
+    def _outcome(self, error: SourceError) -> RequestOutcome:
+        match error.__cause__:
+            case RequestTimeoutError():
+                return RequestOutcome.TIMEOUT
+            case ThrottledError():
+                return RequestOutcome.RATE_LIMITED
+            case HttpStatusError(status=status) if status in self._throttle_statuses:
+                return RequestOutcome.RATE_LIMITED
+            case _:
+                return RequestOutcome.ERROR
+
+    async def _wait_for_slot(self, stopwatch: Stopwatch, symbol: Symbol, *other_symbols: Symbol) -> None:
+        """Wait for a slot within the rate limits, then start the stopwatch. Raises SourceError after MAX_WAIT.
 
         If symbols are watched, calls about others use at most a quarter of each quota.
         """
@@ -255,17 +297,15 @@ class VendorClient:
         if self.watched and self.watched.isdisjoint((symbol, *other_symbols)):
             wait = self._ad_hoc_limit.reserve(now)
             if wait > MAX_WAIT:
-                problem = (
-                    "has no calls left for questions about symbols without a rule; "
-                    f"it will be asked again at {now + wait:%H:%M:%S} UTC"
-                )
+                problem = f"has no requests left for symbols without a rule; {_next_try(now + wait)}"
                 raise self.error(symbol, problem, retryable=True, retry_after=wait)
         wait = self._rate_limit.reserve(self._steady.now())
         if wait > MAX_WAIT:
-            problem = f"was asked as often as it allows; it will be asked again at {now + wait:%H:%M:%S} UTC"
+            problem = f"reached its request limit; {_next_try(now + wait)}"
             raise self.error(symbol, problem, retryable=True, retry_after=wait)
         if wait > timedelta(0):
             await self._client.sleep(wait.total_seconds())
+        stopwatch.start()
 
     def _status_error(self, symbol: Symbol, error: HttpStatusError, explain: Explain) -> SourceError:
         wait = parse_retry_after(error.retry_after, self._clock.now())
@@ -287,7 +327,7 @@ class VendorClient:
     def _backoff_error(self, symbol: Symbol) -> SourceError:
         wait = self._backoff_until - self._steady.now()
         again_at = self._clock.now() + wait
-        problem = f"throttled: {self._throttle_reason}; it will be asked again at {again_at:%H:%M:%S} UTC"
+        problem = f"throttled: {self._throttle_reason}; {_next_try(again_at)}"
         return self.error(symbol, problem, retryable=True, retry_after=wait)
 
     @contextmanager
@@ -351,7 +391,7 @@ class VendorSource:
     throttle_statuses = frozenset({TOO_MANY_REQUESTS})
     headers: Mapping[str, str] = NO_HEADERS
     unknown_symbol_statuses: Collection[int] = ()
-    unknown_symbol = "knows no symbol {symbol}; check its spelling, and whether it was renamed"
+    unknown_symbol = "doesn't know the symbol {symbol}; check the spelling, and whether it was renamed"
     message_field = ""
     min_interval = timedelta(0)
 
@@ -422,7 +462,7 @@ class VendorSource:
     def _check_symbol(self, symbol: Symbol, answered: str) -> None:
         """Raise SourceError if a response is about another symbol."""
         if answered.upper() != symbol.upper():
-            raise self._vendor.error(symbol, f"answered about {answered[:20]} instead", retryable=True)
+            raise self._vendor.error(symbol, f"sent data on {answered[:20]} instead", retryable=True)
 
     def _last_trade(self, symbol: Symbol, price: float | Decimal, at: datetime) -> Quote:
         return Quote(symbol=symbol, price=float(price), at=at.astimezone(UTC), source=self.name)
@@ -442,12 +482,16 @@ def refusal(message: str) -> str:
     return f"refused the request: “{message[:200]}”"
 
 
+def _next_try(at: datetime) -> str:
+    return f"next try at {at.astimezone(NEW_YORK):%-I:%M:%S %p} ET"
+
+
 def _status_hint(status: int) -> str:
     if status >= SERVER_ERROR:
-        return "the fault is on its side, and it will be asked again"
+        return "a problem on its side; MinerPulse retries"
     if status in ACCESS_DENIED or status in REDIRECTS:
-        return "it turns this machine away: choose another source, or try another network"
-    return "it does not understand the request: update MinerPulse, or choose another source"
+        return "it refuses this machine: choose another source, or try another network"
+    return "it rejects the request: update MinerPulse, or choose another source"
 
 
 def _parse_problem(error: ValidationError) -> str:
@@ -455,7 +499,7 @@ def _parse_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     if first["type"] != "json_invalid":
         where = ".".join(str(part) for part in first["loc"])
-        return f"sent an unusable answer ({where}: {first['msg']}); it will be asked again"
+        return f"sent an unusable answer ({where}: {first['msg']}); MinerPulse retries"
     if bytes(first["input"]).lstrip().startswith(b"<"):
-        return "sent a web page instead of prices, as when it is down or wants a consent; it will be asked again"
-    return "sent something that is not JSON; it will be asked again"
+        return "sent a web page instead of prices (it may be down, or ask for consent); MinerPulse retries"
+    return "sent something that is not JSON; MinerPulse retries"

@@ -156,9 +156,7 @@ class Alpaca(BarVendor):
             if not page.next_page_token:
                 return bars
             params["page_token"] = page.next_page_token
-        raise self._vendor.error(
-            next(iter(tickers.values())), f"did not come to an end in {max_pages} pages", retryable=True
-        )
+        raise self._vendor.error(next(iter(tickers.values())), f"sent more than {max_pages} pages", retryable=True)
 
     async def _fetch_last_trades(
         self, path: str, tickers: Mapping[str, Symbol], params: Params, droppable: Droppable = NOTHING

@@ -64,7 +64,7 @@ class Bitstamp(BarVendor):
     def _parse(self, body: bytes, symbol: Symbol) -> _BitstampData:
         data = _BitstampCandles.model_validate_json(body).data
         if data.pair != f"{symbol}/USD":
-            raise self._vendor.error(symbol, f"answered about {data.pair[:20]} instead", retryable=True)
+            raise self._vendor.error(symbol, f"sent data on {data.pair[:20]} instead", retryable=True)
         return data
 
 

@@ -49,6 +49,6 @@ class BlockchainInfo(VendorSource):
         if "TH/s" not in chart.unit:
             raise self._vendor.error(NETWORK, f"counts in “{chart.unit[:30]}” and not in TH/s", retryable=True)
         if not chart.values:
-            raise self._vendor.error(NETWORK, "sent a chart without a point; it will be asked again", retryable=True)
+            raise self._vendor.error(NETWORK, "sent a chart without data points; MinerPulse retries", retryable=True)
         last = max(chart.values, key=lambda point: epoch_time(point.x))
         return Network(at=epoch_time(last.x), source=self.name, hashrate=last.y * HASHES_PER_TERAHASH, lag=LAG)

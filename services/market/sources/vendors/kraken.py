@@ -71,7 +71,7 @@ class Kraken(BarVendor):
         """Raise SourceError if the range starts before Kraken's oldest bar: missing bars would look like gaps."""
         newest_stop = math.floor(self._clock.now().timestamp() / bar_range.step) * bar_range.step
         if bar_range.first < newest_stop - USABLE_BARS * bar_range.step:
-            problem = f"keeps only its newest {MAX_BARS} bars; ask for a later start or longer bars"
+            problem = f"has only its newest {MAX_BARS} bars; use a later start or longer bars"
             raise self._vendor.error(symbol, problem, retryable=False)
 
     async def _fetch_page(self, symbol: Symbol, page: BarRange) -> Mapping[int, float]:
@@ -99,7 +99,7 @@ class Kraken(BarVendor):
         self._raise_first(_KrakenErrors.model_validate_json(body).error, symbol)
         pairs = model.model_validate_json(body).result.__pydantic_extra__
         if pairs.keys() - {pair, f"X{pair.removesuffix('USD')}ZUSD"} or len(pairs) != 1:
-            raise self._vendor.error(symbol, "answered about another pair; it will be asked again", retryable=True)
+            raise self._vendor.error(symbol, "sent data on another pair; MinerPulse retries", retryable=True)
         return next(iter(pairs.values()))
 
     def _raise_first(self, errors: tuple[str, ...], symbol: Symbol) -> None:

@@ -49,7 +49,7 @@ class _MempoolHistory(Payload):
     def _check_order(self) -> Self:
         for times in ([point.timestamp for point in self.hashrates], [point.time for point in self.difficulty]):
             if times != sorted(times):
-                raise ValueError("not in the order of time")
+                raise ValueError("not in time order")
         return self
 
 

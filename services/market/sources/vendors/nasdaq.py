@@ -181,9 +181,9 @@ class Nasdaq(VendorSource):
             except ValueError:
                 odd.append(f"{row.date} {row.close}")
         if len(odd) > max(len(bars), MAX_ODD):
-            raise self._vendor.error(symbol, f"sent {len(odd)} unusable rows; it will be asked again", retryable=True)
+            raise self._vendor.error(symbol, f"sent {len(odd)} unusable rows; MinerPulse retries", retryable=True)
         if odd and not bars:
-            raise self._vendor.error(symbol, f"sent an unusable row: {odd[0]}; it will be asked again", retryable=True)
+            raise self._vendor.error(symbol, f"sent an unusable row: {odd[0]}; MinerPulse retries", retryable=True)
         self._vendor.record_odd(symbol, "rows", tuple(odd[:MAX_ODD]))
         return bars
 
@@ -209,7 +209,7 @@ class Nasdaq(VendorSource):
         answer = _NasdaqHoldingsBody.model_validate_json(body)
         status, data = answer.status, answer.data
         if status is not None and status.is_unknown_symbol:
-            raise self._vendor.error(fund, f"knows no ETF {fund}; check its spelling", retryable=False)
+            raise self._vendor.error(fund, f"doesn't know the ETF {fund}; check the spelling", retryable=False)
         if status is not None and status.r_code != RCODE_OK:
             retryable = status.r_code >= RCODE_SERVER_ERROR
             raise self._vendor.error(fund, refusal(status.error_text), retryable=retryable)
@@ -236,7 +236,7 @@ class Nasdaq(VendorSource):
         day = _find_date(text)
         if day is None or day > self._answered_on() + ONE_DAY:
             problem = (
-                f"names “{text}” as the day of its holdings, which is impossible; import the issuer's file instead"
+                f"names “{text}” as the date of its holdings, which can't be right; import the issuer's file instead"
             )
             raise self._vendor.error(fund, problem, retryable=True)
         return day
@@ -253,7 +253,7 @@ def _parse_dollars(text: str | None) -> float:
     """Parse a price as in `$1,185.92`."""
     price = float((text or "").replace("$", "").replace(",", ""))
     if not MIN_PRICE <= price < MAX_PRICE:
-        raise ValueError(f"{price} is no price")
+        raise ValueError(f"{price} isn't a price")
     return price
 
 

@@ -107,7 +107,7 @@ class Tiingo(VendorSource):
             closes[day.date.astimezone(UTC).date()] = bar._replace(opening=bar.opening and bar.opening / factor)
             factor *= day.split_factor or 1.0
             if not (MIN_PRICE <= bar.close < MAX_PRICE and 1 / MAX_SPLIT_PRODUCT < factor < MAX_SPLIT_PRODUCT):
-                raise self._vendor.error(symbol, "sent splits beyond all measure", retryable=True)
+                raise self._vendor.error(symbol, "sent implausible splits", retryable=True)
         return closes
 
     def _quote(self, last_trades: list[_TiingoLastTrade], symbol: Symbol) -> Quote | None:

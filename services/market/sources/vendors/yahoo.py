@@ -88,7 +88,9 @@ class Yahoo(VendorSource):
     base_url = "https://query2.finance.yahoo.com"
     backoff = timedelta(minutes=15)
     unknown_symbol_statuses = (400, 404, 422)
-    unknown_symbol = "knows no symbol {symbol}, or has no prices of it; check its spelling, and whether it was renamed"
+    unknown_symbol = (
+        "doesn't know the symbol {symbol}, or has no prices for it; check the spelling, and whether it was renamed"
+    )
 
     async def prices(self, symbol: Symbol, since: date) -> EquityPrices:
         """Fetch closes, dividends, distributions of capital gains and splits from `since` on, and the last trade.
@@ -121,7 +123,7 @@ class Yahoo(VendorSource):
     def _result(self, chart: _YahooChart, symbol: Symbol) -> _YahooResult:
         """Return the single result. Raises SourceError unless it is of this symbol, in US dollars and New York time."""
         if chart.error is not None and chart.error.code != "Not Found":
-            raise self._vendor.error(symbol, "answered with an error; it will be asked again", retryable=True)
+            raise self._vendor.error(symbol, "answered with an error; MinerPulse retries", retryable=True)
         if chart.error is not None or chart.result is None:
             raise self._unknown_symbol(symbol)
         meta = chart.result[0].meta
@@ -138,7 +140,7 @@ class Yahoo(VendorSource):
             return
         newest = _new_york_date(max(stamps))
         if newest < today:
-            problem = f"sent a trade of today, but its newest bar is from {newest}; it will be asked again"
+            problem = f"sent a trade of today, but its newest bar is from {newest}; MinerPulse retries"
             raise self._vendor.error(symbol, problem, retryable=True)
 
     def _daily_bars(self, result: _YahooResult, symbol: Symbol) -> dict[date, DailyBar]:
@@ -149,7 +151,7 @@ class Yahoo(VendorSource):
         """
         stamps, columns = result.timestamp, result.indicators.quote[0]
         if len(stamps) != len(columns.close):
-            problem = f"sent {len(stamps)} times but {len(columns.close)} closes; it will be asked again"
+            problem = f"sent {len(stamps)} times but {len(columns.close)} closes; MinerPulse retries"
             raise self._vendor.error(symbol, problem, retryable=True)
         missing = (None,) * len(stamps)
         volumes = columns.volume if len(columns.volume) == len(stamps) else missing
@@ -213,7 +215,7 @@ class YahooEvents(Payload):
         """Reject extreme splits, alone or combined, that would make dividend conversion meaningless."""
         ratios = [split.ratio or 1.0 for split in self.splits.values()]
         if not prod(max(ratio, 1 / ratio) for ratio in ratios) < MAX_SPLIT_PRODUCT:
-            raise ValueError("splits beyond all measure")
+            raise ValueError("implausible splits")
         return self
 
     def actions(self, since: date) -> tuple[Action, ...]:

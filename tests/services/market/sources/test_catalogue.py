@@ -85,8 +85,8 @@ def test_an_unknown_name_lists_the_choices(client: HttpClient, clock: SetClock) 
 @pytest.mark.parametrize(
     ("key", "message"),
     [
-        pytest.param("", "Tiingo wants a key: set tiingo_key, or choose another source", id="none"),
-        pytest.param("  ", "Tiingo wants a key", id="blank"),
+        pytest.param("", "Tiingo needs a key: set tiingo_key, or choose another source", id="none"),
+        pytest.param("  ", "Tiingo needs a key", id="blank"),
         pytest.param("hush\nhush", "tiingo_key does not look like a key of Tiingo: copy it again", id="two-lines"),
         pytest.param("hush hush", "does not look like a key", id="two-words"),
         pytest.param("hüsh", "does not look like a key", id="a-letter-no-key-has"),

@@ -113,7 +113,7 @@ class Call:
         return [(RESPONSES / f"{name}.json").read_bytes() for name in self.files]
 
 
-UNKNOWN_COIN = "trades no BTC against the US dollar; check the symbol's spelling"
+UNKNOWN_COIN = "doesn't trade BTC against the US dollar; check the spelling"
 CALLS = (
     Call(
         vendor="yahoo",
@@ -144,10 +144,10 @@ CALLS = (
         },
         errors=(
             *(
-                (status, b"{}", "knows no symbol WGMI, or has no prices of it; check its spelling", False)
+                (status, b"{}", "doesn't know the symbol WGMI, or has no prices for it; check the spelling", False)
                 for status in (400, 404, 422)
             ),
-            (401, b"{}", "answered 401 Unauthorized; it turns this machine away", False),
+            (401, b"{}", "answered 401 Unauthorized; it refuses this machine", False),
         ),
     ),
     Call(
@@ -212,7 +212,7 @@ CALLS = (
         errors=(
             (400, b'{"message":"invalid symbol: WGMI"}', "refused the request: “invalid symbol: WGMI”", False),
             (403, b'{"message":"hush-alpaca_secret_key"}', "refused the request: “…”", False),
-            (401, b"<html>", "answered 401 Unauthorized; it turns this machine away", False),
+            (401, b"<html>", "answered 401 Unauthorized; it refuses this machine", False),
         ),
     ),
     Call(
@@ -234,10 +234,15 @@ CALLS = (
             (0, "splitFactor"): ("", ("2", 0, -1, float("inf"))),
         },
         errors=(
-            (404, b'{"detail":"Not found."}', "knows no symbol WGMI; check its spelling, and whether", False),
-            (403, b'{"detail":"Bad token"}', "answered 403 Forbidden; it turns this machine away", False),
+            (404, b'{"detail":"Not found."}', "doesn't know the symbol WGMI; check the spelling, and whether", False),
+            (403, b'{"detail":"Bad token"}', "answered 403 Forbidden; it refuses this machine", False),
             (200, b'{"detail":"hush-tiingo_key is bad"}', "refused the request: “… is bad”", False),
-            (200, b'{"detail":"You have run over your hourly request allocation."}', "throttled: says that", True),
+            (
+                200,
+                b'{"detail":"You have run over your hourly request allocation."}',
+                "throttled: reports too many",
+                True,
+            ),
         ),
     ),
     Call(
@@ -265,7 +270,7 @@ CALLS = (
             ),
             (404, b"<html>", "answered 404 Not Found", False),
             (200, b'{"status":"error","code":500,"message":""}', "refused the request: “”", True),
-            (200, b'{"status":"error","code":429}', "throttled: says that it was asked too often", True),
+            (200, b'{"status":"error","code":429}', "throttled: reports too many requests", True),
             (200, b'{"status":"ok"}', "sent an unusable answer (meta: ", True),
         ),
     ),
@@ -316,7 +321,7 @@ CALLS = (
             (200, b'{"error":["EQuery:Unknown asset pair"]}', UNKNOWN_COIN, False),
             (200, b'{"error":["EGeneral:Invalid arguments"]}', "answered “EGeneral:Invalid arguments”", False),
             (200, b'{"error":["EService:Unavailable"]}', "answered “EService:Unavailable”", True),
-            (200, b'{"error":["EAPI:Rate limit exceeded"]}', "throttled: says that it was asked too often", True),
+            (200, b'{"error":["EAPI:Rate limit exceeded"]}', "throttled: reports too many requests", True),
         ),
     ),
     Call(
@@ -437,7 +442,7 @@ CALLS = (
         ),
         errors=(
             (500, b'{"error":"Failed"}', "answered 500 Internal Server Error: “Failed”", True),
-            (502, b"<html>", "answered 502 Bad Gateway; the fault is on its side", True),
+            (502, b"<html>", "answered 502 Bad Gateway; a problem on its side", True),
         ),
     ),
     Call(
@@ -650,7 +655,7 @@ BAR_CALLS = [call for call in CALLS if call.ask is bars]
 async def test_an_unsupported_interval_is_rejected_without_a_call(
     call: Call, server: FakeServer, client: HttpClient
 ) -> None:
-    with pytest.raises(SourceError, match=r"has bars of 1, .*5, 15, .* minutes only; choose one of them") as caught:
+    with pytest.raises(SourceError, match=r"has only bars of 1, .*5, 15, .* minutes; choose one of them") as caught:
         await bars(call, client, step=timedelta(minutes=7))
 
     assert not caught.value.retryable
@@ -671,7 +676,7 @@ async def test_a_quota_is_respected(vendor: str, quota: int, minutes: int, serve
     source = build_source(EQUITY, vendor, client, SetClock(EVENING), keys=KEYS)
     for _call in range(quota // len(call.requests)):
         await source.prices(Symbol("WGMI"), LONG_AGO)
-    with pytest.raises(SourceError, match="was asked as often as it allows") as caught:
+    with pytest.raises(SourceError, match="reached its request limit") as caught:
         await source.prices(Symbol("WGMI"), LONG_AGO)
 
     assert timedelta(minutes=minutes) == caught.value.retry_after
@@ -788,9 +793,9 @@ THROTTLED, UNUSABLE = "throttled: ", "sent an unusable answer ("
 @pytest.mark.parametrize(
     ("vendor", "name", "status", "problem", "retryable"),
     [
-        ("yahoo", "yahoo_error_404.json", 404, "knows no symbol WGMI", False),
-        ("yahoo", "yahoo_error_404.json", 200, "knows no symbol WGMI", False),
-        ("yahoo", "yahoo_error_401_crumb.json", 401, "answered 401 Unauthorized; it turns this machine away", False),
+        ("yahoo", "yahoo_error_404.json", 404, "doesn't know the symbol WGMI", False),
+        ("yahoo", "yahoo_error_404.json", 200, "doesn't know the symbol WGMI", False),
+        ("yahoo", "yahoo_error_401_crumb.json", 401, "answered 401 Unauthorized; it refuses this machine", False),
         ("yahoo", "yahoo_error_401_crumb.json", 200, UNUSABLE, True),
         ("yahoo", "yahoo_429.txt", 429, THROTTLED, True),
         ("yahoo", "yahoo_429_edge.txt", 429, THROTTLED, True),

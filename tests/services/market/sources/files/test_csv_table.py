@@ -57,7 +57,7 @@ def test_columns_are_read_by_name(tmp_path: Path, content: str) -> None:
         pytest.param('a,b\n1,"2"x\n', 2, "a quote is not closed, or has text after it", id="text-after-a-quote"),
         pytest.param('"a,b\n1,2\n', 1, "a quote is not closed", id="quote-in-the-first-line"),
         pytest.param(f"a,b\n1,{'2' * 200_000}\n", 2, "a cell has more than 131,072 characters", id="cell-too-long"),
-        pytest.param(b"\xff" * 64_000_001, None, "has more than 64 MB", id="file-too-large"),
+        pytest.param(b"\xff" * 64_000_001, None, "is larger than 64 MB", id="file-too-large"),
         pytest.param(b"a,b\n1,2\n3,\xff\n", 3, "is not UTF-8 text", id="latin-1"),
         pytest.param("Date,Close\n2026-01-02,5\n".encode("utf-16"), 1, "is not UTF-8 text", id="utf-16"),
     ],
@@ -104,15 +104,17 @@ def test_the_first_bad_line_is_reported_for_any_fault(tmp_path: Path) -> None:
 
 
 def test_a_false_mask_has_no_fault() -> None:
-    assert first_fault(np.array([False, False]), str, "") is None
+    assert first_fault([2, 3], np.array([False, False]), str, "") is None
 
 
 def test_the_first_true_row_of_a_mask_is_its_fault() -> None:
-    assert Fault(line=3, problem="1", remedy="Mend") == first_fault(np.array([False, True, True]), str, "Mend")
+    assert Fault(line=3, problem="1", remedy="Mend") == first_fault(
+        [2, 3, 4], np.array([False, True, True]), str, "Mend"
+    )
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero, a device without an end")
 def test_a_device_without_an_end_is_refused() -> None:
     assert str(read_error(Path("/dev/zero"))) == (
-        "/dev/zero: has more than 64 MB. Check the path, or give a file with fewer rows."
+        "/dev/zero: is larger than 64 MB. Check the path, or use a file with fewer rows."
     )

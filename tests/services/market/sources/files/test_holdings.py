@@ -192,7 +192,7 @@ LIST = "Ticker,Weight,Shares,Date"
 @pytest.mark.parametrize(
     ("lines", "line", "message"),
     [
-        pytest.param(["Name,Price", "IREN,60"], 1, "names no columns of tickers and weights. Give a CSV", id="columns"),
+        pytest.param(["Name,Price", "IREN,60"], 1, "names no columns of tickers and weights. Use a CSV", id="columns"),
         pytest.param([""], 1, "names no columns", id="empty"),
         pytest.param(["Date,Close", "2026-07-07,x"], 2, "the weight “x” is not a number", id="prices, it seems"),
         pytest.param(["Date,IREN", "2026-07-07,60"], None, "the line of 2026-07-07 adds up to 60.0%", id="prices"),
@@ -200,7 +200,7 @@ LIST = "Ticker,Weight,Shares,Date"
         pytest.param(["Ticker,Symbol,Weight", "A,B,1"], 1, "“Ticker” and “Symbol” both name the ticker", id="twice"),
         pytest.param([LIST, "IREN,15%,1,000,2026-07-07"], 2, "has 5 columns, but line 1 names 4", id="bare thousands"),
         pytest.param([LIST, "IREN,15%"], 2, "has 2 columns, but line 1 names 4. Fix it", id="cut off"),
-        pytest.param([LIST, "IREN,,,"], 2, "does not say of which day it is. Give the day", id="no day"),
+        pytest.param([LIST, "IREN,,,"], 2, "has no date. Add the date", id="no day"),
         pytest.param([LIST, "IREN,15%,,28/02/2026"], 2, "“28/02/2026” isn't a valid date", id="day first"),
         pytest.param([LIST, "IREN,15%,,0202-07-07"], 2, "isn't a valid date", id="a mistyped year"),
         pytest.param(
@@ -209,7 +209,7 @@ LIST = "Ticker,Weight,Shares,Date"
         pytest.param([LIST, 'IREN,"15,5",,2026-07-07'], 2, "the weight “15,5” is not a number", id="decimal comma"),
         pytest.param([LIST, "IREN,1e999,,2026-07-07"], 2, "the weight “1e999” is not a number", id="beyond measure"),
         pytest.param([LIST, "IREN,15%,many,2026-07-07"], 2, "the shares “many” is not a number", id="shares"),
-        pytest.param([LIST, ",15%,,2026-07-07"], 2, "names no holding. Name the holding, or delete", id="no name"),
+        pytest.param([LIST, ",15%,,2026-07-07"], 2, "doesn't name a holding. Name the holding, or", id="no name"),
         pytest.param(
             [LIST, "IREN,15%,,2026-07-07", "IREN US,15%,,2026-07-07"],
             3,
@@ -219,16 +219,16 @@ LIST = "Ticker,Weight,Shares,Date"
         pytest.param(
             [LIST, "IREN,15%,,2026-07-07", "HUT,8,,2026-07-07"],
             3,
-            "has a weight without % among weights with it. Put a % behind",
+            "mixes weights with and without %. Put a % after",
             id="signs here and there",
         ),
         pytest.param(
             [LIST, "IREN,0.4,,2026-07-07", "HUT,0.2,,2026-07-07"],
             None,
-            "the weights of 2026-07-07 add up to 0.6, which may mean percent or fractions",
+            "the weights of 2026-07-07 add up to 0.6, which may be percent or fractions",
             id="percent or fractions",
         ),
-        pytest.param([LIST, "IREN,0,,2026-07-07"], None, "add up to 0, which may mean", id="no weights at all"),
+        pytest.param([LIST, "IREN,0,,2026-07-07"], None, "add up to 0, which may be", id="no weights at all"),
         pytest.param(
             [LIST, "IREN,15%,,2026-07-07", "HUT,800%,,2026-07-07"],
             3,
@@ -267,7 +267,7 @@ def test_a_long_cell_is_cut_where_it_is_quoted(tmp_path: Path) -> None:
 
 
 def test_an_as_of_date_that_contradicts_the_file_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(PriceFileError, match=r"line 2: is of 2026-07-07, but --as-of says 2026-07-08\. Leave"):
+    with pytest.raises(PriceFileError, match=r"line 2: is dated 2026-07-07, but --as-of says 2026-07-08\. Omit"):
         read(tmp_path, *ISSUER, as_of=date(2026, 7, 8))
 
 

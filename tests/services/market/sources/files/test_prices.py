@@ -64,7 +64,7 @@ def test_openings_are_read_if_present(tmp_path: Path) -> None:
 
 async def test_a_file_source_has_open_to_close_returns(tmp_path: Path) -> None:
     path = save(tmp_path, "Date,Open,Close", "2026-01-05,20,21", "2026-01-06,25,20")
-    prices = await FileEquity(path, WGMI).prices(WGMI, date(2026, 1, 6))
+    prices = await FileEquity(read_etf_csv(path, WGMI)).prices(WGMI, date(2026, 1, 6))
 
     np.testing.assert_allclose(prices.closes.known_open_to_close, [-0.2])
 
@@ -127,7 +127,7 @@ COLUMNS = "Name the columns date and close in the first line"
         (["Date,Close", "2026-01-05,1", "2026-01-02,4"], 3, f"“2026-01-02” comes before “2026-01-05” {ORDER}"),
         (["Date,Adj Close", "1,1"], 1, f"has no close column; its first line reads “date, adj close”. {COLUMNS}"),
         (["Day,Close", "1,1"], 1, f"has no date column; its first line reads “day, close”. {COLUMNS}"),
-        (["Date;Close", "1"], 1, f"has no date column; its first line reads “date;close”. {COLUMNS}"),
+        (["Day;Close", "1"], 1, f"has no date column; its first line reads “day;close”. {COLUMNS}"),
         pytest.param(
             ["Date,Close", "2026-01-02,1", "2026-01-05,0", "soon,1", "2026-01-05,1,1"], 3, "", id="the first of several"
         ),
@@ -154,7 +154,7 @@ def test_a_short_first_row_is_reported(tmp_path: Path, read: Callable[[Path, Sym
     [
         pytest.param("Date,Adj Close", "has no close column; its first line reads “date, adj close”", id="adjusted"),
         pytest.param("Day,Close", "has no date column; its first line reads “day, close”", id="no-date"),
-        pytest.param("Date;Close", "has no date column; its first line reads “date;close”", id="semicolons"),
+        pytest.param("Day;Close", "has no date column; its first line reads “day;close”", id="semicolons"),
     ],
 )
 def test_missing_columns_are_reported_with_the_existing_ones(tmp_path: Path, header: str, message: str) -> None:
@@ -264,7 +264,7 @@ def test_the_most_common_spacing_is_the_bar_length(tmp_path: Path, hours: list[f
 def test_mixed_bar_lengths_report_the_line(tmp_path: Path, minutes: list[int], line: int) -> None:
     rows = [f"{january(1) + minute * MINUTE:%Y-%m-%d %H:%M},1" for minute in minutes]
 
-    with pytest.raises(PriceFileError, match=r"and no mere gap\. Keep bars of one length in the file") as caught:
+    with pytest.raises(PriceFileError, match=r"not a gap of whole bars\. Keep bars of one length in the") as caught:
         read_crypto_csv(save(tmp_path, "date,close", *rows), BTC)
 
     assert line == caught.value.line
@@ -280,7 +280,7 @@ def test_repeated_gaps_are_not_mixed_lengths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        pytest.param(["2026-01-01 00:00,1"], "has one bar only, so its length is unknown", id="one-bar"),
+        pytest.param(["2026-01-01 00:00,1"], "has only one bar, so the bar length is unknown", id="one-bar"),
         pytest.param(["2026-01-01 00:00,1", "2026-01-01 04:00,1"], "has bars of 4:00:00", id="four-hours"),
         pytest.param(["2026-01-01,1", "2026-01-08,1"], "has bars of 7 days", id="weekly"),
     ],
@@ -305,7 +305,9 @@ def test_hourly_bitcoin_bars_give_no_warning(tmp_path: Path) -> None:
 
 
 async def test_a_file_of_closes_is_an_equity_source(tmp_path: Path) -> None:
-    source = FileEquity(save(tmp_path, "Date,Close", "2026-01-02,1", "2026-01-05,2", "2026-01-06,3"), WGMI)
+    source = FileEquity(
+        read_etf_csv(save(tmp_path, "Date,Close", "2026-01-02,1", "2026-01-05,2", "2026-01-06,3"), WGMI)
+    )
 
     prices = await source.prices(WGMI, date(2026, 1, 5))
 
@@ -315,7 +317,7 @@ async def test_a_file_of_closes_is_an_equity_source(tmp_path: Path) -> None:
 
 
 async def test_a_file_of_closes_serves_only_its_own_symbol(tmp_path: Path) -> None:
-    source = FileEquity(save(tmp_path, "Date,Close", "2026-01-02,1"), WGMI)
+    source = FileEquity(read_etf_csv(save(tmp_path, "Date,Close", "2026-01-02,1"), WGMI))
 
     with pytest.raises(SourceError, match=r"prices.csv on MARA: holds prices of WGMI only"):
         await source.prices(Symbol("MARA"), date(2026, 1, 2))
@@ -325,7 +327,7 @@ async def test_a_file_of_closes_serves_only_its_own_symbol(tmp_path: Path) -> No
 def quarters(tmp_path: Path) -> FileCrypto:
     """Bars of 15 minutes from 00:00, each closing at its number; those from 01:15 to 01:45 are missing."""
     rows = [f"{january(1) + quarter * 15 * MINUTE:%Y-%m-%d %H:%M},{quarter + 1}" for quarter in range(15)]
-    return FileCrypto(save(tmp_path, "date,close", *rows[:5], *rows[8:]), BTC)
+    return FileCrypto(read_crypto_csv(save(tmp_path, "date,close", *rows[:5], *rows[8:]), BTC))
 
 
 async def test_a_file_of_bars_is_a_crypto_source(quarters: FileCrypto) -> None:
@@ -361,7 +363,7 @@ async def test_resampled_bars_do_not_look_past_the_end(quarters: FileCrypto) -> 
 
 
 async def test_coarser_bars_are_unchanged(tmp_path: Path) -> None:
-    daily = FileCrypto(save(tmp_path, "date,close", "2026-01-01,1", "2026-01-02,2"), BTC)
+    daily = FileCrypto(read_crypto_csv(save(tmp_path, "date,close", "2026-01-01,1", "2026-01-02,2"), BTC))
 
     bars = await daily.bars(BTC, HOUR, january(1), january(3))
 

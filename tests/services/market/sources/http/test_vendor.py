@@ -59,14 +59,14 @@ async def test_a_response_is_parsed(vendor: VendorClient, server: FakeServer) ->
 @pytest.mark.parametrize(
     ("reply", "message", "retryable"),
     [
-        pytest.param(Reply(302), "answered 302 Found; it turns this machine away", False, id="redirect"),
-        pytest.param(Reply(401), "answered 401 Unauthorized; it turns this machine away", False, id="401"),
-        pytest.param(Reply(403), "answered 403 Forbidden; it turns this machine away", False, id="403"),
-        pytest.param(Reply(418), "answered 418 I'm a teapot; it does not understand", False, id="418"),
-        pytest.param(Reply(500), "answered 500 Internal Server Error; the fault is on its side", True, id="500"),
-        pytest.param(Reply(999), "answered 999; the fault is on its side", True, id="a-status-without-a-name"),
+        pytest.param(Reply(302), "answered 302 Found; it refuses this machine", False, id="redirect"),
+        pytest.param(Reply(401), "answered 401 Unauthorized; it refuses this machine", False, id="401"),
+        pytest.param(Reply(403), "answered 403 Forbidden; it refuses this machine", False, id="403"),
+        pytest.param(Reply(418), "answered 418 I'm a teapot; it rejects the request", False, id="418"),
+        pytest.param(Reply(500), "answered 500 Internal Server Error; a problem on its side", True, id="500"),
+        pytest.param(Reply(999), "answered 999; a problem on its side", True, id="a-status-without-a-name"),
         pytest.param(httpx.ConnectError("no"), "could not be reached; check its address", True, id="unreachable"),
-        pytest.param(httpx.ReadTimeout("no"), "gave no answer in time", True, id="timeout"),
+        pytest.param(httpx.ReadTimeout("no"), "didn't answer in time", True, id="timeout"),
         pytest.param(Reply(200, b"<html>consent</html>"), "sent a web page instead of prices", True, id="html"),
         pytest.param(Reply(200, b"\n <!DOCTYPE html>"), "sent a web page instead of prices", True, id="doctype"),
         pytest.param(Reply(200, b"Too Many Requests"), "sent something that is not JSON", True, id="text"),
@@ -118,9 +118,8 @@ async def test_a_429_starts_a_backoff(
 
     assert (True, backoff) == (first.retryable, first.retry_after)
     assert (first.problem, timedelta(seconds=1)) == (second.problem, second.retry_after)
-    assert f"throttled: answered 429 Too Many Requests; it will be asked again at {NOW + backoff:%H:%M:%S} UTC" == (
-        first.problem
-    )
+    next_try = f"{NOW + backoff - timedelta(hours=5):%-I:%M:%S %p} ET"
+    assert f"throttled: answered 429 Too Many Requests; next try at {next_try}" == first.problem
     assert len(server.requests) == 1
 
 
@@ -205,7 +204,7 @@ async def test_an_exhausted_daily_limit_is_reported_with_its_end_and_makes_no_ca
 
     error = await failure(vendor)
 
-    assert "was asked as often as it allows; it will be asked again at 18:00:00 UTC" == error.problem
+    assert "reached its request limit; next try at 1:00:00 PM ET" == error.problem
     assert (True, timedelta(days=1) - timedelta(seconds=1)) == (error.retryable, error.retry_after)
     assert len(server.requests) == 2
     clock.advance(timedelta(days=1))
@@ -349,7 +348,7 @@ async def test_a_throttle_with_status_200_starts_the_backoff(
     def read(_body: bytes) -> int:
         raise ThrottledError
 
-    with pytest.raises(SourceError, match="throttled: says that it was asked too often; it will be asked") as caught:
+    with pytest.raises(SourceError, match="throttled: reports too many requests; next try") as caught:
         await vendor.get("/", {}, symbol=WGMI, parse=read)
 
     assert BACKOFF == caught.value.retry_after

@@ -52,7 +52,7 @@ async def test_pages_are_fetched_until_there_is_no_next_token(alpaca: Alpaca, se
 async def test_endless_pages_are_an_error(alpaca: Alpaca, server: FakeServer) -> None:
     server.respond_with(json_reply(json.loads(STOCK_BARS) | {"next_page_token": "on"}))
 
-    assert "did not come to an end in 20 pages" == (await failure_of(alpaca.prices(WGMI, LONG_AGO))).problem
+    assert "sent more than 20 pages" == (await failure_of(alpaca.prices(WGMI, LONG_AGO))).problem
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ async def test_rejected_shares_each_fail_with_their_own_reason(alpaca: Alpaca, s
         pytest.param(
             Reply(403, b'{"message":"forbidden."}'), "refused the request: “forbidden.”", False, id="wrong-keys"
         ),
-        pytest.param(Reply(200, b"?"), "sent something that is not JSON; it will be asked again", True, id="garbled"),
+        pytest.param(Reply(200, b"?"), "sent something that is not JSON; MinerPulse retries", True, id="garbled"),
         pytest.param(
             httpx.ConnectError("no"),
             "could not be reached; check its address, and this machine's network and proxy",

@@ -49,6 +49,6 @@ async def test_recorded_bars_against_tether_are_refused_and_against_the_dollar_r
     start = datetime(2024, 3, 13, 11, tzinfo=UTC)
     server.respond_with(Reply(200, body), Reply(200, body.replace(b"BTC/USDT", b"BTC/USD")))
 
-    with pytest.raises(SourceError, match="answered about BTC/USDT instead"):
+    with pytest.raises(SourceError, match="sent data on BTC/USDT instead"):
         await bitstamp.bars(BTC, HOUR, start, start + HOUR)
     assert {"2024-03-13T11:00:00": 73285.0} == by_opening(await bitstamp.bars(BTC, HOUR, start, start + HOUR))

@@ -46,7 +46,7 @@ async def test_a_range_before_krakens_history_is_rejected_without_a_call(
     if reaches:
         await kraken.bars(BTC, HOUR, start, clock.at)
     else:
-        with pytest.raises(SourceError, match="keeps only its newest 720 bars; ask for a later start") as caught:
+        with pytest.raises(SourceError, match="has only its newest 720 bars; use a later start") as caught:
             await kraken.bars(BTC, HOUR, start, clock.at)
         assert not caught.value.retryable
 

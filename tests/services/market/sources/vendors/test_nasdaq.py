@@ -51,7 +51,7 @@ async def test_an_unknown_symbol_is_reported(nasdaq: Nasdaq, server: FakeServer)
 
     error = await failure_of(nasdaq.prices(WGMI, LONG_AGO))
 
-    assert error.problem.startswith("knows no symbol WGMI; check its spelling")
+    assert error.problem.startswith("doesn't know the symbol WGMI; check the spelling")
     assert not error.retryable
 
 
@@ -158,9 +158,9 @@ async def test_an_odd_holding_costs_its_row_and_an_odd_ticker_the_ticker(nasdaq:
         pytest.param(body(rows=[ROW, ROW]), "lists IREN twice", id="one twice"),
         pytest.param(body(rows=[ROW | {"weighting": "151%"}]), "sent weights that add up to 151%", id="too much"),
         pytest.param(body(rows=[ROW | {"weighting": "0%"}]), "sent weights that add up to 0%", id="nothing at all"),
-        pytest.param(body(asOf="last week"), "names “last week” as the day", id="a day that cannot be read"),
-        pytest.param(body(asOf="02/30/2026"), "names “02/30/2026” as the day", id="a day that is none"),
-        pytest.param(body(asOf="11/22/2026"), "names “11/22/2026” as the day", id="a day to come"),
+        pytest.param(body(asOf="last week"), "names “last week” as the date", id="a day that cannot be read"),
+        pytest.param(body(asOf="02/30/2026"), "names “02/30/2026” as the date", id="a day that is none"),
+        pytest.param(body(asOf="11/22/2026"), "names “11/22/2026” as the date", id="a day to come"),
         pytest.param(b"<html>", "sent a web page instead", id="a web page"),
     ],
 )
@@ -178,7 +178,7 @@ async def test_impossible_weights_are_rejected(
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        pytest.param(UNKNOWN, "knows no ETF WGMI; check its spelling", id="an unknown symbol"),
+        pytest.param(UNKNOWN, "doesn't know the ETF WGMI; check the spelling", id="an unknown symbol"),
         pytest.param(
             b'{"data": null, "status": {"rCode": 400, "bCodeMessage": [{"errorMessage": "Bad asset class"}]}}',
             "refused the request: “Bad asset class”",

@@ -1,0 +1,66 @@
+"""`minerpulse backup`, `restore` and `move`: copies of the whole database."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from bot.clock import SystemClock
+from bot.commands.base import command
+from bot.settings import load_settings
+from bot.streams import echo, note
+from services.storage import SchemaStatus, back_up, move, restore
+
+DUMP = "Back up PostgreSQL with `pg_dump --format=custom --file=minerpulse.dump URL`."
+LOAD = "Restore PostgreSQL with `pg_restore --clean --if-exists --dbname=URL minerpulse.dump`."
+KEYS = "Store MINERPULSE_TOKEN_KEYS separately: together, they give access to the workspaces."
+
+
+@command("minerpulse backup", "minerpulse backup -o /backups/minerpulse.db")
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write, replaced if it exists.  [default: minerpulse-DATE-TIME.db]",
+)
+def backup_command(*, path: Path | None) -> None:
+    """Copy the SQLite database to a file, also while MinerPulse runs.
+
+    The copy is checked, then appears at once; only its owner can read it. For PostgreSQL, the command to use instead is
+    printed.
+    """
+    target = path or Path(f"minerpulse-{datetime.now(UTC):%Y%m%d-%H%M%S}.db")
+    size = back_up(load_settings().database_url, target, DUMP)
+    echo(f"Wrote {target} ({size:,} bytes). Its integrity was checked.")
+    note(KEYS)
+
+
+@command("minerpulse restore minerpulse-20261130-060000.db")
+@click.argument("backup", type=click.Path(dir_okay=False, path_type=Path))
+def restore_command(*, backup: Path) -> None:
+    """Replace the SQLite database by a backup, while no process runs.
+
+    The database that was there gets another name. A damaged backup and one of a newer release are refused.
+    """
+    restored = restore(load_settings().database_url, backup, LOAD, SystemClock().now())
+    echo(f"Restored {restored.file} from {backup}.")
+    if restored.previous is not None:
+        echo(f"The database that was there is now {restored.previous}.")
+    if restored.status is SchemaStatus.BEHIND:
+        echo("The backup is of an older release. Run `minerpulse migrate` before the start.")
+
+
+@command("minerpulse move --to postgresql://minerpulse:PASSWORD@localhost/minerpulse")
+@click.option(
+    "--to", "target", metavar="URL", required=True, help="Empty database, such as postgresql://USER:PASSWORD@HOST/NAME."
+)
+def move_command(*, target: str) -> None:
+    """Copy all data to another, empty database, while no process runs.
+
+    One transaction writes everything, and the rows of each table are counted. The old database isn't changed.
+    """
+    moved = asyncio.run(move(load_settings().database_url, target, SystemClock().now()))
+    echo(f"Copied {sum(moved.rows.values()):,} rows of {len(moved.rows)} tables from {moved.source} to {moved.target}.")
+    echo("The number of rows agrees in every table. Set MINERPULSE_DATABASE_URL to the new database, and start again.")

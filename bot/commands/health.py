@@ -1,0 +1,172 @@
+"""`minerpulse health`: the state of a running installation on one screen, judged as /readyz judges it."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.metadata import version
+
+from rich.markup import escape
+from rich.table import Table
+
+from bot.app import App, build
+from bot.commands.base import command
+from bot.commands.doctor import STYLES
+from bot.commands.options import json_option, print_document
+from bot.documents.health import HealthDocument, health_document
+from bot.documents.operations import CheckResult
+from bot.health import HealthReport, Vitals, find_slack_problem, judge, read_outbox, stored_vitals
+from bot.settings import Settings, load_settings
+from bot.terminal import SafeConsole
+from handlers.render import fmt
+from handlers.render.reasons import sentence
+from services.alerting.tick_log import PairStatus
+from services.delivery.ports import Backlog
+from services.storage import database_path
+from services.storage.exports import SLACK
+
+NAMES = {"ticks": "Ticks", "prices": "Prices", "database": "Database", "slack": "Slack"}
+NOT_CONNECTED = "not connected to Slack: no tokens are set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What one look at an installation finds.
+
+    Attributes:
+        queues: What waits for Slack and for each sink that is paged.
+        pairs: The last tick of each watched pair.
+        checked: The categories of `report` that were checked.
+        database: The file of the database, or its URL without the password.
+        database_bytes: The size of an SQLite file.
+    """
+
+    at: datetime
+    version: str
+    settings: Settings
+    report: HealthReport
+    vitals: Vitals
+    queues: dict[str, Backlog]
+    pairs: tuple[PairStatus, ...]
+    checked: frozenset[str]
+    database: str
+    database_bytes: int | None
+
+
+@command("minerpulse health", "minerpulse health --json | jq .ready")
+@json_option
+def health_command(*, as_json: bool) -> int:
+    """Show the state of the running app: ticks, prices, sources, queues, Slack, and the database.
+
+    It checks the database and Slack by the same criteria as /readyz. The exit code is 1 if the app isn't ready.
+    """
+    condition = asyncio.run(_examine(load_settings()))
+    if as_json:
+        print_document(_document(condition))
+    else:
+        SafeConsole().print(_table(condition))
+    return 0 if condition.report.ready else 1
+
+
+async def _examine(settings: Settings) -> Condition:
+    async with build(settings, create_database=False) as app:
+        return await examine(app)
+
+
+async def examine(app: App) -> Condition:
+    """Return what the database and Slack say about the processes that run."""
+    settings, now = app.settings, app.clock.now()
+    pairs = await app.monitor.watch_pairs()
+    statuses = await app.store.pair_statuses()
+    vitals = stored_vitals(pairs, await app.store.last_ticks(pairs), statuses, app.monitor.every)
+    outbox = await read_outbox(app.store, app.oauth.overdue_tokens if app.oauth else None, now)
+    slack_problem = await find_slack_problem(app.client) if settings.has_slack else None
+    path = database_path(settings.database_url)
+    return Condition(
+        at=now,
+        version=version("minerpulse"),
+        settings=settings,
+        report=judge(now, vitals, outbox, slack_problem),
+        vitals=vitals,
+        queues={SLACK: outbox.backlog, **await app.store.page_backlogs(now)} if outbox.backlog else {},
+        pairs=tuple(status for status in statuses if status.pair in pairs),
+        checked=frozenset(NAMES) if settings.has_slack else frozenset(NAMES) - {"slack"},
+        database=app.store.name,
+        database_bytes=path.stat().st_size if path else None,
+    )
+
+
+def _document(condition: Condition) -> HealthDocument:
+    report, settings = condition.report, condition.settings
+    return health_document(
+        at=condition.at,
+        version=condition.version,
+        results={name: _result(condition, name) for name in NAMES},
+        problems=dict(zip(report.categories, report.problems, strict=True)),
+        database=(condition.database, condition.database_bytes),
+        vitals=condition.vitals,
+        pairs=condition.pairs,
+        sources={
+            "etf": settings.etf_sources,
+            "crypto": settings.crypto_sources,
+            "network": settings.network_source_names,
+        },
+        queues=condition.queues,
+        needs_a_person=report.action_needed,
+    )
+
+
+def _result(condition: Condition, category: str) -> CheckResult:
+    if category not in condition.checked:
+        return CheckResult.SKIP
+    return CheckResult.FAIL if category in condition.report.categories else CheckResult.OK
+
+
+def _table(condition: Condition) -> Table:
+    report, settings = condition.report, condition.settings
+    state = "ready" if report.ready else f"not ready: {', '.join(report.categories)}"
+    table = Table(box=None, pad_edge=False, show_header=False, title_justify="left")
+    table.title = f"MinerPulse {condition.version}, {state}"
+    problems = dict(zip(report.categories, report.problems, strict=True))
+    found = {
+        "ticks": _ticks(condition),
+        "prices": "\n".join(_prices(status, condition.at) for status in condition.pairs) or "none yet",
+        "database": f"{condition.database}{_size(condition.database_bytes)}",
+        "slack": "answers and accepts the token" if settings.has_slack else NOT_CONNECTED,
+    }
+    for name, title in NAMES.items():
+        result = _result(condition, name)
+        lines = [found[name]] if name not in problems else [problems[name], *([found[name]] if name != "slack" else [])]
+        table.add_row(title, f"[{STYLES[result]}]{result.value}[/]", escape("\n".join(lines)))
+    legs = (settings.pair.etf, settings.etf_sources), (settings.pair.crypto, settings.crypto_sources)
+    sources = [*legs, ("bitcoin network", settings.network_source_names)]
+    table.add_row("Sources", "", escape("\n".join(f"{what}: {', '.join(names)}" for what, names in sources)))
+    queues = (f"{sink}: {_queue(backlog)}" for sink, backlog in condition.queues.items())
+    table.add_row("Queues", "", escape("\n".join(queues)))
+    if report.action_needed:
+        table.add_row("Needs a person", "", escape("\n".join(report.action_needed)))
+    return table
+
+
+def _ticks(condition: Condition) -> str:
+    last, every = condition.vitals.last_good_at, fmt.duration(condition.vitals.every)
+    return f"every {every}" if last is None else f"last {fmt.plain_instant(last)}, every {every}"
+
+
+def _prices(status: PairStatus, now: datetime) -> str:
+    """Return a pair's prices with their sources, or why they can't be used."""
+    if not status.prices:
+        return f"{status.pair}: {sentence(status.reason)}" if status.reason else f"{status.pair}: none yet"
+    stamps = ", ".join(f"{one.symbol} from {one.source}" for one in status.prices)
+    if status.reason is not None and status.usable_at is not None:
+        return f"{status.pair}: {sentence(status.reason)} Last used {fmt.plain_instant(status.usable_at)}: {stamps}"
+    return f"{status.pair}: {stamps}, {fmt.age(now - status.at)}"
+
+
+def _size(size: int | None) -> str:
+    return "" if size is None else f", {size / 1_000_000:,.1f} MB"
+
+
+def _queue(backlog: Backlog) -> str:
+    oldest = f", the oldest for {fmt.duration(backlog.oldest_age or timedelta(0))}" if backlog.waiting else ""
+    held = f"; {backlog.withheld:,} held by quiet hours" if backlog.withheld else ""
+    return f"{backlog.waiting:,} waiting{oldest}; {backlog.dead_lettered:,} dead-lettered{held}"

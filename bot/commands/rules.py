@@ -1,0 +1,291 @@
+"""`minerpulse rules`: rules and settings of channels as a file that is kept in Git."""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar, assert_never
+
+import click
+
+from bot.app import App, build
+from bot.commands.base import group
+from bot.commands.options import STDOUT, json_option, print_document, write_output
+from bot.documents.rules_plan import alert_count, rules_document
+from bot.rules_files import RulesFileReader, address_name, write_rules_file
+from bot.settings import load_settings
+from bot.sinks import read_sinks_file
+from bot.streams import echo, note
+from handlers.commands.channel import parse_addressee
+from services.channels.rules_file import Action, ChannelPlan, Drift, Plan, RulePlan, RulesFile, RulesFileError
+from services.channels.rules_file_commands import Options, RulesFiles
+from services.core.rows import complete
+from services.core.text import counted
+from services.research.service import RulePreview
+from services.rules.rule import Rule
+
+DIFFERENCES = 3  # exit code of `diff --exit-code`
+MARKS = complete(
+    "MARKS",
+    Action,
+    {
+        Action.ADD: "+",
+        Action.CHANGE: "~",
+        Action.REMOVE: "-",
+        Action.PAUSE: "~",
+        Action.RESUME: "~",
+        Action.TAKE: "~",
+        Action.RELEASE: "~",
+    },
+)
+DRIFTS = complete(
+    "DRIFTS",
+    Drift,
+    {
+        Drift.EDITED: "edited by other means: {made} → {found}",
+        Drift.REMOVED: "removed by other means: {made}",
+        Drift.PAUSED: "{made} is paused in Slack. --unpause resumes it",
+        Drift.RESUMED: "{made} was resumed in Slack",
+    },
+)
+KEY_WIDTH = 14
+FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+TEAM = click.option("--team", default="", metavar="TEAM", help="The workspace's ID, if the file doesn't name it.")
+OFFLINE = click.option("--offline", is_flag=True, help="Fetch no prices: no backtests, no check of new symbols.")
+UNPAUSE = click.option("--unpause", is_flag=True, help="Resume rules that were paused in Slack.")
+TAKE_OVER = click.option("--take-over", is_flag=True, help="Change rules that another file manages.")
+Previews = Mapping[Rule, RulePreview]
+Result = TypeVar("Result")
+
+
+@group("minerpulse rules export -o rules.yaml", "minerpulse rules diff rules.yaml")
+def rules_command() -> None:
+    """Keep the rules and settings of channels in a file.
+
+    Rules that a file made can't be edited or removed in Slack. A file is YAML or JSON; docs/schemas has its schema.
+    """
+
+
+@rules_command.command(
+    name="export",
+    examples=("minerpulse rules export > rules.yaml", "minerpulse rules export --channel C0123ABCD --json"),
+)
+@click.option("--channel", metavar="CHANNEL", help="Only this channel's ID.")
+@click.option("--team", default="", metavar="TEAM", help="The workspace's ID, if the database has several.")
+@click.option(
+    "-o",
+    "--output",
+    "path",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    default=STDOUT,
+    help="File to write, replaced if it exists; - is the standard output.  [default: -]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON instead of YAML.")
+def export_rules(*, channel: str | None, team: str, path: Path, as_json: bool) -> None:
+    """Write the rules and settings of all channels, or one, as a rules file."""
+
+    async def describe(app: App) -> RulesFile:
+        owner = await _team(app, team)
+        return await _service(app).describe(owner, channel, address_name)
+
+    file = asyncio.run(_with_app(describe))
+    write_output(path, write_rules_file(file, as_json=as_json).encode())
+
+
+@rules_command.command(name="check", examples=("minerpulse rules check rules.yaml",))
+@FILE
+def check_rules(*, file: Path) -> None:
+    """Check FILE without a database: its keys, rules, settings and, if MINERPULSE_SINKS_FILE is set, its sinks."""
+    rules_file, _ = RulesFileReader(file).read()
+    settings = load_settings()
+    if settings.sinks_file is not None and not settings.token_keys:  # else a workspace can have sinks of its own
+        known = read_sinks_file(settings.sinks_file)
+        used = {route.sink for channel in rules_file.channels for route in channel.routes or ()}
+        if unknown := sorted(used - known.keys()):
+            raise RulesFileError(f"{file.name}: {settings.sinks_file} has no sink “{unknown[0]}”. Define it first.")
+    count = sum(len(channel.rules) for channel in rules_file.channels)
+    echo(f"{file.name} is valid: {counted(count, 'rule')} in {counted(len(rules_file.channels), 'channel')}.")
+
+
+@rules_command.command(
+    name="diff", examples=("minerpulse rules diff rules.yaml", "minerpulse rules diff rules.yaml --exit-code --json")
+)
+@FILE
+@TEAM
+@click.option("--exit-code", is_flag=True, help=f"Exit with {DIFFERENCES} if anything differs.")
+@UNPAUSE
+@TAKE_OVER
+@OFFLINE
+@json_option
+def diff_rules(
+    *, file: Path, team: str, exit_code: bool, unpause: bool, take_over: bool, offline: bool, as_json: bool
+) -> int:
+    """Show what FILE would change, and what was changed by other means since it was applied.
+
+    Each changed rule has its alerts of the last two years, before and after.
+    """
+    options = Options(unpause=unpause, take_over=take_over, is_offline=offline)
+    plan, previews = asyncio.run(_with_app(lambda app: _plan(app, file, team, options)))
+    _print(plan, previews, as_json=as_json, applied=False)
+    if not as_json and plan.has_changes:
+        note(f"`minerpulse rules apply {file} --revision {plan.revision}` applies exactly this plan.")
+    return DIFFERENCES if exit_code and plan.has_differences else 0
+
+
+@rules_command.command(
+    name="apply", examples=("minerpulse rules apply rules.yaml", "minerpulse rules apply rules.yaml --yes --as ci")
+)
+@FILE
+@TEAM
+@click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@click.option("-y", "--yes", is_flag=True, help="Don't ask. Needed without a terminal.")
+@click.option("--revision", default="", metavar="REVISION", help="Apply only if this plan of `diff` still holds.")
+@click.option("--as", "operator", default="", metavar="NAME", help="Who applies it, for the audit log.")
+@UNPAUSE
+@TAKE_OVER
+@OFFLINE
+@json_option
+def apply_rules(
+    *,
+    file: Path,
+    team: str,
+    dry_run: bool,
+    yes: bool,
+    revision: str,
+    operator: str,
+    unpause: bool,
+    take_over: bool,
+    offline: bool,
+    as_json: bool,
+) -> None:
+    """Change the channels to what FILE says, all at once or nothing.
+
+    Each channel gets a message about its changes.
+    """
+    if not (dry_run or yes or sys.stdin.isatty()):
+        raise click.UsageError("There is no terminal to ask on. Use --yes, or --dry-run to only look.")
+    options = Options(unpause=unpause, take_over=take_over, is_offline=offline)
+
+    async def apply(app: App) -> None:
+        plan, previews = await _plan(app, file, team, options)
+        is_asking = not (dry_run or yes)
+        if not as_json or is_asking:
+            _print(plan, previews, as_json=False, applied=False, err=as_json)
+        applies = not dry_run
+        if is_asking and plan.has_changes:
+            click.confirm("Apply this?", abort=True, err=True)
+        if applies:
+            await _service(app).apply(plan.file, revision or plan.revision, operator, options)
+        if as_json:
+            print_document(rules_document(plan, previews, applied=applies))
+        elif applies and plan.has_changes:
+            echo(f"{file.name} is applied.")
+
+    asyncio.run(_with_app(apply))
+
+
+async def _with_app(work: Callable[[App], Awaitable[Result]]) -> Result:
+    async with build(load_settings(), create_database=False) as app:
+        return await work(app)
+
+
+def _service(app: App) -> RulesFiles:
+    return RulesFiles(store=app.store, commands=app.commands, resolve=parse_addressee)
+
+
+async def _plan(app: App, path: Path, team: str, options: Options) -> tuple[Plan, Previews]:
+    """Return what a file changes, and what its rules would have fired unless prices may not be fetched."""
+    file, owner = RulesFileReader(path).read()
+    if owner and team and owner != team:
+        raise RulesFileError(f"{path.name} is for the workspace {owner}, not {team}.")
+    service, owner = _service(app), owner or await _team(app, team)
+    plan = await service.plan(replace(file, team=owner), options)
+    if options.is_offline or not plan.has_changes:
+        return plan, {}
+    previews = await service.previews(plan)
+    if previews and app.history.wanted_older(app.clock.now()):
+        note("Loading older prices. This happens once …")
+        await app.backfill.complete()
+        previews = await service.previews(plan)
+    return plan, previews
+
+
+async def _team(app: App, team: str) -> str:
+    """Return the workspace; without one, the only one in the database. Raises RulesFileError."""
+    if team:
+        return team
+    teams = await app.store.teams()
+    if len(teams) != 1:
+        found = f"The database has {len(teams)} workspaces" if teams else "The database has no workspace yet"
+        raise RulesFileError(f"{found}. Name one with --team, or as `workspace` in the file.")
+    return teams[0]
+
+
+def _print(plan: Plan, previews: Previews, *, as_json: bool, applied: bool, err: bool = False) -> None:
+    if as_json:
+        print_document(rules_document(plan, previews, applied=applied))
+        return
+    for channel in plan.channels:
+        lines = _channel_lines(channel, previews)
+        if lines:
+            name = f" ({channel.wanted.name})" if channel.wanted.name else ""
+            echo("\n".join([f"{channel.wanted.id}{name}", *lines]), err=err)
+    echo(_summary(plan), err=err)
+
+
+def _channel_lines(channel: ChannelPlan, previews: Previews) -> list[str]:
+    paused = {one.key for one in channel.wanted.rules if one.paused}
+    rules = [
+        f"  {MARKS[one.action]} {one.key:<{KEY_WIDTH}} {_rule_text(one, previews, starts_paused=one.key in paused)}"
+        for one in channel.rules
+    ]
+    drifts = [
+        f"  ! {one.key:<{KEY_WIDTH}} rule {one.rule_id}: {DRIFTS[one.drift].format(made=one.made, found=one.found)}"
+        for one in channel.drifts
+    ]
+    settings = [f"  ~ {one.word:<{KEY_WIDTH}} {one.before} → {one.after}" for one in channel.setting_plans]
+    return [*drifts, *rules, *settings]
+
+
+def _rule_text(one: RulePlan, previews: Previews, *, starts_paused: bool) -> str:
+    match one.action:
+        case Action.ADD:
+            what = f"{one.after}{', paused' if starts_paused else ''}"
+        case Action.CHANGE:
+            what = f"rule {one.rule_id}: {one.before} → {one.after}"
+        case Action.REMOVE:
+            what = f"rule {one.rule_id}: {one.before}"
+        case Action.PAUSE | Action.RESUME:
+            what = f"rule {one.rule_id}: {one.action.value} {one.after}"
+        case Action.TAKE:
+            what = f"rule {one.rule_id}: {one.after}, managed by this file from now on"
+        case Action.RELEASE:
+            what = f"rule {one.rule_id}: {one.before}, no longer managed by this file"
+        case _:
+            assert_never(one.action)
+    alert = {True: "its open alert stays open", False: "it leaves its open alert", None: ""}[one.keeps_alert]
+    return "; ".join(filter(None, [what, _record(one, previews), alert]))
+
+
+def _record(one: RulePlan, previews: Previews) -> str:
+    """Return the alerts of two years before and after, as far as they are known."""
+    counts = [alert_count(rule, previews) for rule in (one.before, one.after) if isinstance(rule, Rule)]
+    known = ["–" if count is None else str(count) for count in counts]
+    if not any(count is not None for count in counts):
+        return ""
+    return f"{' → '.join(known)} alert{'' if known == ['1'] else 's'} in 2 years"
+
+
+def _summary(plan: Plan) -> str:
+    rules = [one.action for channel in plan.channels for one in channel.rules]
+    drifts = sum(len(channel.drifts) for channel in plan.channels)
+    settings = sum(len(channel.setting_plans) for channel in plan.channels)
+    counts = {
+        "to add": rules.count(Action.ADD),
+        "to change": len(rules) - rules.count(Action.ADD) - rules.count(Action.REMOVE) + settings,
+        "to remove": rules.count(Action.REMOVE),
+        "changed by other means": drifts,
+    }
+    parts = [f"{count} {what}" for what, count in counts.items() if count]
+    return f"{', '.join(parts) or 'No changes'}. Revision {plan.revision}."

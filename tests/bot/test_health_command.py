@@ -1,0 +1,117 @@
+"""`minerpulse health` shows what the database and Slack say, and agrees with /readyz."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from bot.app import build
+from bot.health import HealthReport, find_slack_problem, judge, read_outbox, stored_vitals
+from bot.settings import load_settings
+from tests.bot.conftest import RunCli
+from tests.bot.documents.test_schemas import validator
+from tests.bot.test_health import HealthHarness, open_health
+from tests.fakes.slack import Fault
+
+
+@pytest.fixture
+async def harness() -> AsyncIterator[HealthHarness]:
+    async with open_health() as harness:
+        yield harness
+
+
+async def seen_from_outside(harness: HealthHarness) -> HealthReport:
+    """Return the health as another process finds it in the database."""
+    app, store = harness.harness, harness.harness.store
+    now, pairs = app.clock.now(), await app.monitor.watch_pairs()
+    vitals = stored_vitals(pairs, await store.last_ticks(pairs), await store.pair_statuses(), app.monitor.every)
+    return judge(now, vitals, await read_outbox(store, None, now), await find_slack_problem(harness.health.client))
+
+
+async def test_it_agrees_with_readyz_before_and_after_the_first_tick(harness: HealthHarness) -> None:
+    before = (await harness.health.report(), await seen_from_outside(harness))
+    await harness.run_after()
+    after = (await harness.health.report(), await seen_from_outside(harness))
+
+    assert [("the first tick hasn't finished yet",)] * 2 == [report.problems for report in before]
+    assert [()] * 2 == [report.problems for report in after]
+
+
+async def test_it_agrees_with_readyz_while_prices_fail_and_when_they_return(harness: HealthHarness) -> None:
+    await harness.run_after()
+    harness.harness.vendors.faults["yahoo"] = [httpx.Response(500)] * 10_000
+    for _ in range(18):
+        await harness.run_after(5, None)
+    failing = await harness.health.report(), await seen_from_outside(harness)
+    harness.harness.vendors.faults.clear()
+    for _ in range(20):
+        await harness.run_after()
+    recovered = await harness.health.report(), await seen_from_outside(harness)
+
+    assert [("prices",), ("prices",)] == [report.categories for report in failing]
+    assert [(), ()] == [report.categories for report in recovered]
+
+
+async def test_it_agrees_with_readyz_when_ticks_stop_and_slack_fails(harness: HealthHarness) -> None:
+    await harness.run_after()
+    harness.harness.clock.at += timedelta(minutes=6)
+    harness.slack.fail("auth.test", Fault(status=503, body="down"))
+    harness.health.slack_problem = await find_slack_problem(harness.health.client)
+    inside = await harness.health.report()
+    harness.slack.fail("auth.test", Fault(status=503, body="down"))
+
+    assert ("the last good tick was 6\N{NO-BREAK SPACE}min ago", "Slack doesn't answer") == inside.problems
+    assert inside == await seen_from_outside(harness)
+
+
+def test_without_a_database_it_says_how_one_is_created(minerpulse: RunCli, clean: Path) -> None:
+    result = minerpulse("health")
+
+    assert (1, "") == (result.code, result.out)
+    assert "`minerpulse run` creates it" in result.err
+    assert [] == list(clean.iterdir())
+
+
+@pytest.mark.usefixtures("simulated")
+def test_an_installation_that_never_ticked_is_not_ready(minerpulse: RunCli, clean: Path) -> None:
+    minerpulse("migrate")
+    result, document = minerpulse("health"), json.loads(minerpulse("health", "--json").out)
+
+    validator("health").validate(document)
+    assert (1, "") == (result.code, result.err)
+    assert "not ready: ticks" in result.out
+    assert "the first tick hasn't finished yet" in result.out
+    assert str(clean / "minerpulse.db") == document["database"]["name"]
+    assert {"ticks": "FAIL", "prices": "OK", "database": "OK", "slack": "SKIP"} == {
+        check["category"]: check["result"] for check in document["checks"]
+    }
+
+
+@pytest.mark.usefixtures("simulated")
+def test_after_a_tick_it_shows_ticks_sources_queue_and_database_on_one_screen(minerpulse: RunCli, clean: Path) -> None:
+    async def tick_once() -> None:
+        async with build(load_settings()) as app:
+            await app.monitor.tick(app.clock.now())
+
+    asyncio.run(tick_once())
+    result, document = minerpulse("health"), json.loads(minerpulse("health", "--json").out)
+
+    validator("health").validate(document)
+    assert (0, True) == (result.code, document["ready"])
+    assert [("slack", 0, 0)] == [(one["sink"], one["waiting"], one["dead_lettered"]) for one in document["queues"]]
+    for text in (
+        "ready",
+        "Ticks",
+        "WGMI/BTC",
+        "Sources",
+        "simulated",
+        "Queues",
+        "slack: 0 waiting",
+        str(clean / "minerpulse.db"),
+    ):
+        assert text in result.out
+    assert len(result.out.splitlines()) <= 24
