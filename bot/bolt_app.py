@@ -39,7 +39,7 @@ BOLT_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET")
 JSON: dict[str, str | Sequence[str]] = {"content-type": "application/json;charset=utf-8"}
 NOT_INSTALLED = "MinerPulse isn't installed in this workspace. Ask your MinerPulse administrator for the install link."
 TEAM_UNKNOWN = (
-    "MinerPulse cannot ask Slack which workspace it is installed in, so nothing was changed. Try again in a minute."
+    "MinerPulse can't find out from Slack which workspace this is, so nothing was changed. Try again in a minute."
 )
 REFUSED = (
     "workspace %s sends requests, but MinerPulse is not installed there. Home tabs and shortcuts cannot be answered "

@@ -67,7 +67,7 @@ COMMANDS = {
     "backtest": Row(Task.RULES, "Show how often a rule fired, and what followed."),
     "tune": Row(Task.RULES, "Find the threshold for a target rate of alerts."),
     "rules": Row(Task.RULES, "Keep rules and settings of channels in a file."),
-    "run": Row(Task.SLACK, "Connect to Slack and monitor the rules."),
+    "run": Row(Task.SLACK, "Connect to Slack and evaluate the rules."),
     "manifest": Row(Task.SLACK, "Print the manifest that creates the Slack app.", "setup"),
     "doctor": Row(Task.SLACK, "Check settings, database, sources, Slack and clock."),
     "health": Row(Task.OPERATE, "Show whether the app is ready: ticks, prices, queues, database."),
@@ -136,7 +136,7 @@ class Commands(ExampleGroup):
         if args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
             suggestions = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean “{suggestions[0]}”?" if suggestions else ""
-            ctx.fail(f"There is no command “{args[0]}”.{hint}")
+            ctx.fail(f"Unknown command “{args[0]}”.{hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's

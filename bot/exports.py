@@ -91,7 +91,7 @@ DELIVERIES: Sequence[Column[ExportedDelivery]] = (
     Column("first_attempt_at", "UTC; empty for a page", lambda row: row.first_attempt_at),
     Column("last_attempt_at", "UTC; empty for a page", lambda row: row.last_attempt_at),
     Column("attempts", "attempts on record; of a page, failures in a row", lambda row: row.attempts),
-    Column("dead_at", "UTC: when it was given up", lambda row: row.dead_at),
+    Column("dead_at", "UTC: when it was dead-lettered", lambda row: row.dead_at),
     Column("message_id", "ID of the message in its sink", lambda row: row.message_id),
     Column("problem", "sentence; empty if there is none", lambda row: row.problem),
 )

@@ -215,7 +215,7 @@ def serve_metrics(metrics: Metrics, host: str, port: int) -> Iterator[int]:
         server, thread = prometheus_client.start_http_server(port, host.strip("[]"), metrics.registry)
     except OSError as error:
         raise InvalidSettingsError(
-            f"Cannot listen at {host}:{port} for metrics ({bind_failure(error)}). Stop the other program, or set "
+            f"Cannot listen on {host}:{port} for metrics ({bind_failure(error)}). Stop the other program, or set "
             "MINERPULSE_METRICS_PORT or MINERPULSE_METRICS_HOST to another address."
         ) from error
     try:

@@ -180,7 +180,7 @@ async def _serve_requests(app: App, role: Role, health: Health, listener: socket
     async with AsyncExitStack() as stack:
         if settings.socket_mode and role is not Role.WORKER:
             health.socket_problem = (await stack.enter_async_context(socket_mode(app))).problem
-        log.info("listening at http://%s:%d", _url_host(settings.host), settings.port)
+        log.info("listening on http://%s:%d", _url_host(settings.host), settings.port)
         await server.serve(sockets=[listener])
 
 
@@ -199,7 +199,7 @@ def _open_listener(settings: Settings) -> socket.socket:
         return _create_server(settings.host, settings.port)
     except OSError as error:
         raise InvalidSettingsError(
-            f"Cannot listen at {_url_host(settings.host)}:{settings.port} ({bind_failure(error)}). "
+            f"Cannot listen on {_url_host(settings.host)}:{settings.port} ({bind_failure(error)}). "
             "Stop the other program, or set PORT or MINERPULSE_HOST to another address."
         ) from error
 

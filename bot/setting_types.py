@@ -189,7 +189,7 @@ def _parse_source_urls(text: object) -> object:
 def _check_member_ids(member_ids: tuple[str, ...]) -> tuple[str, ...]:
     invalid = [member_id for member_id in member_ids if not re.fullmatch(r"[UW][A-Z0-9]{4,}", member_id)]
     if invalid:
-        raise ValueError("it isn't a list of member IDs; copy each from a profile in Slack, as in U012AB3CD")
+        raise ValueError("it isn't a list of member IDs, such as U012AB3CD; copy each from the person's Slack profile")
     return member_ids
 
 

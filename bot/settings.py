@@ -148,7 +148,7 @@ class Settings(BaseSettings):
     network_sources: NetworkSources = Field(
         default=("mempool", "blockchain"),
         description="Sources of difficulty and hash rate, in order: "
-        f"any of {', '.join(vendor_names(NETWORK))}. Simulated if prices are.",
+        f"any of {', '.join(vendor_names(NETWORK))}. By default simulated if prices are simulated.",
     )
     electricity_usd_kwh: DecimalNumber = Field(
         default=0.05,
@@ -203,9 +203,9 @@ class Settings(BaseSettings):
         "attempts and records of changes are deleted; at least 730. If it is empty, all are kept.",
     )
     host: Host = Field(
-        default="127.0.0.1", description="Address to listen at. 0.0.0.0 is every IPv4 address, :: also IPv6."
+        default="127.0.0.1", description="Address to listen on. 0.0.0.0 is every IPv4 address, :: also IPv6."
     )
-    port: WholeNumber = Field(default=3000, ge=0, le=65535, validation_alias="PORT", description="Port to listen at.")
+    port: WholeNumber = Field(default=3000, ge=0, le=65535, validation_alias="PORT", description="Port to listen on.")
     status_token: SecretStr | None = Field(
         default=None,
         min_length=MIN_STATUS_TOKEN,
@@ -340,7 +340,7 @@ MESSAGES = {  # by pydantic's type of error, where its own message is for progra
     "int_parsing": "it should be a whole number",
     "too_short": "it is too short; use at least 8 characters",
 }
-INCOMPLETE_HINT = "Set it, or unset the others to run without Slack."
+INCOMPLETE_HINT = "Set what is missing, or unset all Slack variables to run without Slack."
 
 
 def load_settings() -> Settings:
@@ -508,6 +508,5 @@ def _describe_error(problem: ErrorDetails, lines: Mapping[str, int]) -> str:
         else next(n for n in Settings.model_fields if variable_name(n) == location)
     )
     variable = _located(variable_name(name), lines)
-    if problem["type"] == "value_error":
-        return f"{variable}: {message}."
-    return f"{variable}: {message}. {Settings.model_fields[name].description}"
+    line = f"{variable} {message[3:]}." if message.startswith("it ") else f"{variable}: {message}."
+    return line if problem["type"] == "value_error" else f"{line} {Settings.model_fields[name].description}"

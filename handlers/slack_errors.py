@@ -128,7 +128,9 @@ def _delivery_error(response: Any) -> DeliveryError:  # noqa: ANN401 -- of slack
     code = str(data.get("error", "")) if isinstance(data, dict) else ""
     if status == HTTPStatus.TOO_MANY_REQUESTS or code in RATE_LIMITED:
         wait = _parse_retry_after(response.headers.get("Retry-After", ""))
-        return DeliveryError("Slack asks to wait.", permanent=False, surely_not_posted=True, retry_after=wait)
+        return DeliveryError(
+            "Slack is rate-limiting MinerPulse.", permanent=False, surely_not_posted=True, retry_after=wait
+        )
     if not code or code in SERVER_ERRORS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return unclear_answer(code or f"HTTP {status}")
     return _error_for_code(code)

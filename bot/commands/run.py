@@ -29,7 +29,7 @@ NO_TOKENS = (
 @click.option("--check", is_flag=True, help="Only check the settings: exit with 0 if tokens are set, 3 if none are.")
 @click.pass_context
 def run_command(ctx: click.Context, *, role: str, check: bool) -> int:
-    """Connect to Slack and monitor the rules until stopped.
+    """Connect to Slack and evaluate the rules until stopped.
 
     Tokens come from the environment or from .env. Without tokens, it exits with code 2, and neither simulates
     prices nor downloads anything.

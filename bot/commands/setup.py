@@ -99,7 +99,7 @@ async def _erase_person(url: str, member_id: str) -> dict[str, int]:
 
 
 @command("minerpulse migrate --dry-run", "minerpulse migrate")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done; change and create nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, without changing or creating anything.")
 @json_option
 def migrate_command(*, dry_run: bool, as_json: bool) -> None:
     """Upgrade the database to this version's schema.

@@ -25,7 +25,7 @@ class AlertFields(TypedDict):
 
     id: int
     version: Annotated[int, About("rises with every change; ignore a body with an older one")]
-    status: Annotated[str, About("open, acknowledged or ended")]
+    status: Annotated[str, About("`open`, `acknowledged` or `ended`: resolved or retracted")]
     retracted: Annotated[bool, About("whether a corrected price would not have fired it")]
     pair: str
     subject: str

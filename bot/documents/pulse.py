@@ -91,7 +91,7 @@ class Drawdowns(TypedDict):
 
 
 class PulseDocument(Document, DataQuality):
-    """The board: prices, every window, drawdowns, and the implied gap while the ETF is shut."""
+    """The board: prices, every window, drawdowns, and the implied gap while the market is closed."""
 
     pair: Annotated[str, About("such as WGMI/BTC")]
     simulated: bool

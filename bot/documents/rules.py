@@ -49,7 +49,7 @@ class Transition(TypedDict):
 
 
 class ValueTransition(Transition):
-    """A rule on another metric than the spread fired or resolved at a session's close."""
+    """A rule on a metric other than the spread fired or resolved at a session's close."""
 
     value: RuleValue
 

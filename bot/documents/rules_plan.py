@@ -21,8 +21,10 @@ class RuleChangeFields(TypedDict):
     before: RuleText | None
     after: RuleText | None
     keeps_alert: Annotated[bool | None, About("whether its open alert stays open; null without one")]
-    alerts_before: Annotated[Count | None, About("alerts of the rule before in two years; null if unknown")]
-    alerts_after: Annotated[Count | None, About("alerts of the rule after in two years; null if unknown")]
+    alerts_before: Annotated[
+        Count | None, About("alerts in two years under the rule before the change; null if unknown")
+    ]
+    alerts_after: Annotated[Count | None, About("alerts in two years under the rule after the change; null if unknown")]
 
 
 class DriftFields(TypedDict):

@@ -30,7 +30,7 @@ STATE_COOKIE = "__Host-minerpulse_state"  # browsers accept this prefix only ove
 STATE_PREFIX = b"install:"
 STATE_RANDOM_BYTES = 24  # with the prefix, encrypts to base64 without "=", which cookies would quote
 LINK_INVALID = "This link has expired, was used already, or belongs to another browser."
-NOT_INSTALLED = "MinerPulse is not installed"
+NOT_INSTALLED = "MinerPulse isn't installed"
 RETRY_HINT = f"Start again at {INSTALL_PATH}."
 PAGE_HEADERS = {
     "Cache-Control": "no-store",

@@ -71,7 +71,7 @@ class ClockPrompt:
     def _suggest(self, name: str) -> None:
         matches = difflib.get_close_matches(name, [*self.commands, QUIT], n=1)
         hint = f"Did you mean “{matches[0]}”?" if matches else "“help” lists the commands."
-        self.screen.print_line(f"There is no command “{name}”. {hint}")
+        self.screen.print_line(f"Unknown command “{name}”. {hint}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,8 +89,8 @@ def audit_message(audit: AlertAudit, now: datetime) -> Message:
             header(title),
             section(*inputs),
             *sections(*decisions),
-            section(*messages),
-            section(*pages),
+            *sections(*messages),
+            *(sections(*pages) if pages else []),
             section(*votes),
             context(f"Full record: {code(f'minerpulse why {alert.id} --json')}"),
         ],
@@ -99,8 +99,8 @@ def audit_message(audit: AlertAudit, now: datetime) -> Message:
 
 
 def _page_line(page: PageStatus) -> str:
-    """Return what a sink was told: ``desk`: shows it as open`."""
-    told = f"shows it as {page.stage}" if page.stage else "not told"
+    """Return what a sink shows: ``desk`: shows it as open`."""
+    told = f"shows it as {page.stage}" if page.stage else "has no incident"
     why = f" ({escape(page.problem)})" if page.problem else ""
     if page.given_up_at is not None:
         return f"{code(page.sink)}: {told}; delivery failed {fmt.instant(page.given_up_at)}{why}"

@@ -291,7 +291,7 @@ def _checks_text(day: PairCoverage) -> str:
 
 def _data_line(day: PairCoverage) -> str:
     if day.unusable_reason is not None:
-        return f":warning: {day.pair} can't be used now: {reason(day.unusable_reason)}"
+        return f":warning: No usable {day.pair} prices now: {reason(day.unusable_reason)}"
     sources = f"Sources: {', '.join(map(escape, day.sources)) or 'none'}"
     return f"{sources} · {'; '.join(map(reason, day.problems)) or 'no problems'}"
 
@@ -300,7 +300,7 @@ def _nearest_miss_line(report: CoverageReport) -> str:
     if not report.rules:
         return "No rules here, so nothing is monitored."
     if report.nearest_miss is None:
-        return "No other rule came close." if report.alerts else "No rule had a value to compare."
+        return f"No {'other ' if report.alerts else ''}rule had a value to compare."
     return f"Closest rule: {_miss_text(report.nearest_miss)}."
 
 

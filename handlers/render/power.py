@@ -33,9 +33,10 @@ def power_assumptions(estimate: PowerEstimate | None) -> list[str]:
         f"Lower bound: {escape(lower.machine)}, {_assumption(lower)}, the most efficient of {count} on the market."
     ]
     if best and upper:
-        mix = f"an equal mix of the {estimate.profitable} that earn more than their electricity"
+        mix = f"an equal mix of the {estimate.profitable} that earn more than their electricity costs"
         bounds.append(f"Best estimate: {mix}, {_assumption(best)}.")
-        bounds.append(f"Upper bound: {escape(upper.machine)}, {_assumption(upper)}, the least efficient of them.")
+        least = f"the least efficient of those {estimate.profitable}"
+        bounds.append(f"Upper bound: {escape(upper.machine)}, {_assumption(upper)}, {least}.")
     if estimate.hashprice is not None and estimate.break_even is not None:
         hashprice = f"14-day mean hashprice {fmt.price(estimate.hashprice)}/PH/s/day without fees"
         bounds.append(f"Break-even: {hashprice} ÷ (24 h × electricity at {fmt.electricity(estimate.electricity)}).")
@@ -106,9 +107,10 @@ def _break_even_line(estimate: PowerEstimate) -> str:
         return "*Break-even* unknown: it needs the hashprice"
     line = f"*Break-even* {fmt.efficiency(estimate.break_even)}"
     if estimate.profitable:
-        return f"{line}; {estimate.profitable} of {estimate.machines} machines earn more than their electricity"
+        return f"{line}; {estimate.profitable} of {estimate.machines} machines earn more than their electricity costs"
     return (
-        f"{line}; no machine earns more than its electricity. The most efficient, {escape(estimate.lower.machine)}, "
+        f"{line}; no machine earns more than its electricity costs. "
+        f"The most efficient, {escape(estimate.lower.machine)}, "
         f"breaks even at {fmt.electricity(estimate.break_even_electricity)}"
     )
 

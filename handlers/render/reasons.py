@@ -34,7 +34,7 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.LAST_TRADE_AT: "the last {symbol} trade is from {at:instant}",
     Code.NO_QUOTE: "no {symbol} quote",
     Code.NO_TRADE_IN_SESSION: "no {symbol} trade yet in the session of {session:date}",
-    Code.TRADE_TOO_OLD: "the last {symbol} trade at {source} is {age_min} min old",
+    Code.TRADE_TOO_OLD: "the last {symbol} trade from {source} is {age_min} min old",
     Code.NO_PRICE_AT: "no {symbol} price at {at:clock}, the time of the last {other} trade",
     Code.QUOTE_LAGS: "the {symbol} quote is {lag_s} s older than {other}'s",
     # Missing prices and measurements
@@ -52,7 +52,7 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
         "moved {moved:percent} at one venue, while {fund}, which holds it, moved {fund_moved:percent}"
     ),
     Code.EX_DIVIDEND: (
-        "{symbol} went ex-dividend on {session:date}: {amount_usd:.6g} USD a share, included in its returns"
+        "{symbol} went ex-dividend on {session:date}: ${amount_usd:.6g} a share, included in its returns"
     ),
     Code.ACTION_AMOUNT_UNKNOWN: "the amount of {symbol}'s {kind} on {session:date} is unknown",
     Code.TRADE_OF_OUTVOTED_SOURCE: (
@@ -81,7 +81,7 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
         "that no source declares; new closes are converted, its last trade isn't used. To resolve this, an "
         "administrator adds a second source to `MINERPULSE_ETF_SOURCES`"
     ),
-    Code.VALUES_DROPPED: "{source} on {symbol}: ignored values that it sent in an unusable form: {values:commas}",
+    Code.VALUES_DROPPED: "{source} on {symbol}: unusable values ignored ({values:commas})",
     # Trust in the bitcoin network
     Code.DIFFICULTY_UNKNOWN: "{source} has no difficulty",
     Code.NO_PAST_DIFFICULTIES: "no source has earlier difficulties",
@@ -131,7 +131,7 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
         "so their effects can't be separated"
     ),
     Code.NO_TRADE_NEAR: "{symbol} has no trade within five minutes of {at:clock}",
-    Code.NO_INTRADAY_BETAS: "the prior close has no price, or the history is too short for betas",
+    Code.NO_INTRADAY_BETAS: "no price for the prior close, or too little history for betas",
     Code.WEIGHTS_TOO_OLD: "the newest weights are from {as_of:date}, {age_days:days} old",
     Code.WEIGHTS_BACKFILLED: "weights before {first:date} are estimated from later weights and prices",
     Code.HOLDINGS_PARTIAL: "only the ten largest holdings are known",
@@ -470,7 +470,7 @@ def _past(value: float, threshold: float, unit: str) -> str:
 
 def _cleared(value: float, clear: float, unit: str) -> str:
     if unit_named(unit).is_level:
-        return f"{_against(value, clear, unit)}, past the clear level of {_level(clear, unit)}"
+        return f"{_against(value, clear, unit)}, back past the clear level of {_level(clear, unit)}"
     if abs(value) >= clear:
         return f"{_against(value, clear, unit)}, now on the other side"
     return f"{_against(value, clear, unit)}, under {_level(clear, unit)}"
@@ -495,7 +495,7 @@ def _date(session: str) -> str:
 
 
 def _dollars(price: float) -> str:
-    return f"{price:,.0f}" if price >= CENTS_MATTER_BELOW else f"{price:,.2f}"
+    return f"${price:,.0f}" if price >= CENTS_MATTER_BELOW else f"${price:,.2f}"
 
 
 def _last_bar(at: str | None) -> str:
@@ -508,13 +508,12 @@ def _move(moved: float, steps: int, step: str) -> str:
 
 
 def _action(symbol: str, session: str, kind: str, declared: tuple[tuple[str, float], ...]) -> str:
-    amounts = " and ".join(f"{_amount(kind, amount)} at {source}" for source, amount in declared)
-    return f"the {kind} of {symbol} on {_date(session)} is {amounts}"
+    amounts = " and ".join(f"{_amount(kind, amount)} from {source}" for source, amount in declared)
+    return f"{symbol}'s {kind} on {_date(session)} is {amounts}"
 
 
 def _amount(kind: str, amount: float) -> str:
-    unit = "USD" if kind == ActionKind.DIVIDEND.value else "for 1"
-    return f"{float(amount):.6g} {unit}"
+    return f"${float(amount):.6g}" if kind == ActionKind.DIVIDEND.value else f"{float(amount):.6g} for 1"
 
 
 FORMATS: dict[str, Callable[[Any], str]] = {

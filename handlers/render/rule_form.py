@@ -122,7 +122,7 @@ def _difference(diff: RuleDiff) -> str:
     more, fewer, saved = len(diff.added), len(diff.removed), code(str(diff.against))
     if not more and not fewer:
         return f"the same alerts as the saved rule {saved}"
-    return f"against the saved rule {saved}: {more or 'no'} more, {fewer or 'none'} lost"
+    return f"alerts against the saved rule {saved}: {more or 'none'} added, {fewer or 'none'} dropped"
 
 
 def _fields(form: RuleForm, pair: Pair) -> list[dict[str, Any]]:

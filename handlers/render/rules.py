@@ -277,7 +277,7 @@ def record_lines(preview: RulePreview) -> list[str]:
     times = {0: "never", 1: "once"}.get(preview.firings, f"{preview.firings} times")
     per_year = preview.per_year
     rate = f" ({_rate(per_year)} a year)" if per_year and preview.firings > 1 else ""
-    median = f", median {fmt.sessions(preview.median_length)}" if preview.median_length is not None else ""
+    median = f", median {fmt.sessions(preview.median_length)} to clear" if preview.median_length is not None else ""
     loading = f" ({LOADING})" if preview.loading else ""
     never = f"Would *{times}* have fired" if preview.firings == 0 else f"Would have fired *{times}*"
     lines = [mark_simulated(f"{never} in {_span(preview)}{rate}{median}{loading}.", when=preview.simulated)]
@@ -371,7 +371,8 @@ def rule_paused_message(result: PauseResult) -> Message:
     one = result.channel_rule
     if not result.changed:
         return text_message(f"Rule {one.id} {code(str(one.rule))} is already paused. Nothing was changed.")
-    line = f"Rule {one.id} {code(str(one.rule))} paused. Its open alert resolves unless another rule keeps it open."
+    ends = "Its open alert, if any, resolves unless another rule keeps it open."
+    line = f"Rule {one.id} {code(str(one.rule))} paused. {ends}"
     return _changed([line], [line], undo=_run_undo(f"rule resume {one.id}", one.id))
 
 
@@ -412,7 +413,7 @@ def confirm_remove_message(channel_rule: ChannelRule, alert: Alert | None) -> Me
 def rule_removed_message(channel_rule: ChannelRule | UnreadableRule) -> Message:
     """Return that the rule was removed, with a button that adds it again."""
     number, text = channel_rule.id, str(channel_rule.rule)
-    line = f"Rule {number} {code(text)} removed. Its open alert resolves unless another rule keeps it open."
+    line = f"Rule {number} {code(text)} removed. Its open alert, if any, resolves unless another rule keeps it open."
     undo = _undo(UNDO_REMOVE, number, text) if isinstance(channel_rule, ChannelRule) else None
     return _changed([line], [line], undo=undo)
 

@@ -176,7 +176,7 @@ def _evenness(tuned: TunedRule) -> str:
 
 
 def _comparison_lines(diff: RuleDiff) -> list[str]:
-    lines = [_dates("more", diff.added), _dates("fewer", diff.removed)]
+    lines = [_dates("added", diff.added), _dates("dropped", diff.removed)]
     return [f"Compared with {code(str(diff.against))}: {', '.join(lines)}."]
 
 

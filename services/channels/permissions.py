@@ -23,8 +23,8 @@ class Permission(Enum):
     """Who may do something. People from another organization (Slack Connect) count only if they are editors by name."""
 
     ANYONE = "everyone who sees the channel"
-    MEMBER = "people of the workspace, and listed editors"
-    EDITOR = "editors; without a list, people of the workspace"
+    MEMBER = "workspace members and listed editors"
+    EDITOR = "editors, or workspace members if there is no list"
 
 
 class Act(Enum):
@@ -36,8 +36,8 @@ class Act(Enum):
     ACKNOWLEDGE = "acknowledge an alert, or remove the acknowledgement"
     SNOOZE = "snooze an alert for up to 24 hours, or end a snooze"
     SNOOZE_LONG = "snooze an alert for more than 24 hours"
-    RESOLVE = "resolve an alert that is inside its clear level"
-    RESOLVE_EARLY = "resolve an alert that is still past its clear level"
+    RESOLVE = "resolve an alert that has cleared"
+    RESOLVE_EARLY = "resolve an alert that hasn't cleared"
     CHANGE_RULES = "add, edit, pause, resume or remove rules"
     CHANGE_SETTINGS = "change the settings, mentions and list of editors"
     MUTE = "mute or unmute the channel"

@@ -180,7 +180,7 @@ class NotAllowedError(UserInputError):
         """Return what was refused and who can do it; `name` formats a person."""
         people = ", ".join(map(name, self.editors))
         if not self.is_outsider:
-            return f"Nothing was changed. Only {people} can {self.act} here; ask one of them."
+            return f"Nothing was changed. Only {people} can {self.act} here."
         refusal = f"Nothing was changed. People from another organization can't {self.act} here"
         return f"{refusal} unless they are editors. Ask {people or 'someone from this workspace'}."
 

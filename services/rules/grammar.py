@@ -230,11 +230,8 @@ class _Parser:
         threshold, clear = print_value(rule.threshold, rule.unit), print_value(rule.clear, rule.unit)
         below = rule.direction is Direction.BELOW
         if rule.clear == rule.threshold or (rule.clear > rule.threshold) is not below:
-            side, example = ("above", "below") if below else ("below", "above")
-            raise self.error(
-                f"a clear level {side} {threshold}, where a rule that fires {example} it ends, not {clear}",
-                "clear level",
-            )
+            side = "above" if below else "below"
+            raise self.error(f"a clear level {side} {threshold}, not {clear}", "clear level")
         if rule.clear <= 0:
             expected = f"a clear level above 0, as in “clear {print_value(rule.threshold / 2, rule.unit)}”"
             raise self.error(expected, "clear level")
@@ -317,7 +314,7 @@ class _Parser:
                 f"no “below”: a {metric.name} is a {magnitude.noun}, and fires when it is {magnitude.comparative}"
             )
         if word == "either" and metric.unit.is_level:
-            raise self.error(f"“above” or “below”: a {metric.name} is a level, with one side")
+            raise self.error(f"“above” or “below”: a {metric.name} rule has one side")
 
     def sign(self, metric: Metric) -> Direction | None:
         """Remove the sign from a threshold: minus means below, plus above; None without one."""

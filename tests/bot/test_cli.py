@@ -26,7 +26,7 @@ def test_the_version_is_that_of_the_package(minerpulse: RunCli) -> None:
     ("typed", "expected"),
     [
         pytest.param("repaly", "Did you mean “replay”?", id="a-slip"),
-        pytest.param("dance", "There is no command “dance”.", id="nothing-like-it"),
+        pytest.param("dance", "Unknown command “dance”.", id="nothing-like-it"),
     ],
 )
 def test_an_unknown_command_names_the_nearest(minerpulse: RunCli, typed: str, expected: str) -> None:

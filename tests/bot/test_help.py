@@ -82,7 +82,7 @@ def test_help_alone_lists_the_commands(minerpulse: RunCli) -> None:
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        pytest.param("repaly", "There is no command “repaly”. Did you mean “replay”?", id="a-slip"),
+        pytest.param("repaly", "Unknown command “repaly”. Did you mean “replay”?", id="a-slip"),
         pytest.param("holdings sell", "No such command 'sell'", id="a-subcommand"),
         pytest.param("replay now", "`minerpulse replay` has no subcommand “now”.", id="no-group"),
     ],

@@ -146,7 +146,7 @@ async def test_a_port_in_use_is_an_error(slack: FakeSlack, tmp_path: Path) -> No
         port = listener.getsockname()[1]
         with pytest.raises(
             InvalidSettingsError,
-            match=f"Cannot listen at 127.0.0.1:{port} \\(Address already in use\\)\\. Stop the other program",
+            match=f"Cannot listen on 127.0.0.1:{port} \\(Address already in use\\)\\. Stop the other program",
         ):
             await serve(settings_for(slack, tmp_path, port=port))
 

@@ -93,7 +93,7 @@ async def test_buttons_require_the_same_permission(person: Person, slack: FakeSl
     for press in ("start", "begin", "add_rule"):
         await outsider.presses(press, "board")
         assert slack.responses[-1]["text"] == (
-            "Nothing was changed. Only <@U1> can add, edit, pause, resume or remove rules here; ask one of them."
+            "Nothing was changed. Only <@U1> can add, edit, pause, resume or remove rules here."
         )
     assert [] == slack.views()
     assert [] == await harness.commands.rules(CHANNEL)

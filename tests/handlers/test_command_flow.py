@@ -133,7 +133,7 @@ async def test_a_rule_is_edited_paused_and_resumed_and_the_list_shows_by_whom(pe
     assert [
         "Rule 1 changed: 1d 9pp repeat 1h, was 1d 8pp.",
         "Not changed: rule 1 is already 1d 9pp repeat 1h.",
-        "Rule 1 1d 9pp repeat 1h paused. Its open alert resolves unless another rule keeps it open.",
+        "Rule 1 1d 9pp repeat 1h paused. Its open alert, if any, resolves unless another rule keeps it open.",
         "Rule 1 1d 9pp repeat 1h is already paused. Nothing was changed.",
         "Rule 1 1d 9pp repeat 1h resumed.",
         "Rule 1 1d 9pp repeat 1h isn't paused. Nothing was changed.",
@@ -147,7 +147,7 @@ async def test_a_rule_is_edited_paused_and_resumed_and_the_list_shows_by_whom(pe
 
 async def test_a_rule_is_removed_by_its_number(person: Person, harness: Harness) -> None:
     await person.types("rule add 1d 8pp")
-    expected = "Rule 1 `1d 8pp` removed. Its open alert resolves unless another rule keeps it open."
+    expected = "Rule 1 `1d 8pp` removed. Its open alert, if any, resolves unless another rule keeps it open."
     assert expected in await reply_to(person, "rule remove #1")
     assert [] == await harness.commands.rules(CHANNEL)
 

@@ -286,7 +286,7 @@ def test_every_act_has_a_permission_and_a_use() -> None:
 async def test_snoozes_of_more_than_a_day_need_an_editor(
     person: Person, alert: int, harness: Harness, outbox: Outbox, slack: FakeSlack, typed: str, length: str
 ) -> None:
-    refused = f"{ONLY_EDITORS}snooze an alert for more than 24 hours here; ask one of them."
+    refused = f"{ONLY_EDITORS}snooze an alert for more than 24 hours here."
     text = await reply_to(replace(person, user="U3"), typed)
 
     assert (f"Snoozed until Mar 5, 10:05 AM ET: alert #{alert}, WGMI" in text) == bool(length)
@@ -302,7 +302,7 @@ async def test_an_alert_past_its_clear_level_is_resolved_by_editors_only(
 ) -> None:
     await harness.tick(LATER + timedelta(minutes=10), 0.06)
     member = replace(person, user="U3")
-    refusal = f"{ONLY_EDITORS}resolve an alert that is still past its clear level here; ask one of them."
+    refusal = f"{ONLY_EDITORS}resolve an alert that hasn't cleared here."
 
     assert refusal in (await reply_to(member, f"resolve {alert}")).splitlines()
     await member.presses("resolve", f"{alert}")

@@ -106,7 +106,7 @@ async def test_unusable_values_of_a_network_source_are_named(
     await person.types("network")
     await person.types("sources")
 
-    named = "mempool.space on network: ignored values that it sent in an unusable form: fastestFee."
+    named = "mempool.space on network: unusable values ignored (fastestFee)."
     assert [True, True] == [f"Problem: {named}" in answer["shown"] for answer in slack.responses]
 
 

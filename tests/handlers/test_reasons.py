@@ -78,7 +78,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
         of(Code.NO_TRADE_IN_SESSION, symbol="WGMI", session="2026-03-02"),
         "no WGMI trade yet in the session of Mar 2, 2026",
     ),
-    (of(Code.TRADE_TOO_OLD, symbol="WGMI", source="Yahoo", age_min=21), "the last WGMI trade at Yahoo is 21 min old"),
+    (of(Code.TRADE_TOO_OLD, symbol="WGMI", source="Yahoo", age_min=21), "the last WGMI trade from Yahoo is 21 min old"),
     (
         of(Code.NO_PRICE_AT, symbol="BTC", at=AT, other="WGMI"),
         "no BTC price at 10:04 AM ET, the time of the last WGMI trade",
@@ -144,7 +144,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.EX_DIVIDEND, symbol="WGMI", session="2026-03-02", amount_usd=0.125),
-        "WGMI went ex-dividend on Mar 2, 2026: 0.125 USD a share, included in its returns",
+        "WGMI went ex-dividend on Mar 2, 2026: $0.125 a share, included in its returns",
     ),
     (
         of(
@@ -154,7 +154,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
             kind="dividend",
             declared=[("Yahoo", float("nan"))],
         ),
-        "the dividend of WGMI on Mar 2, 2026 is nan USD at Yahoo, which can't be right; it's ignored",
+        "WGMI's dividend on Mar 2, 2026 is $nan from Yahoo, which can't be right; it's ignored",
     ),
     (
         of(
@@ -164,14 +164,11 @@ EXAMPLES: list[tuple[Reason, str]] = [
             kind="split",
             declared=[("Yahoo", 2.0), ("Nasdaq", 0.25)],
         ),
-        "the split of WGMI on Mar 2, 2026 is 2 for 1 at Yahoo and 0.25 for 1 at Nasdaq; it's ignored until they agree",
+        "WGMI's split on Mar 2, 2026 is 2 for 1 from Yahoo and 0.25 for 1 from Nasdaq; it's ignored until they agree",
     ),
     (
         of(Code.ACTION_UNCONFIRMED, symbol="WGMI", session="2026-03-02", kind="dividend", declared=[("Yahoo", 12.5)]),
-        (
-            "the dividend of WGMI on Mar 2, 2026 is 12.5 USD at Yahoo only; it's ignored until a second "
-            "source confirms it"
-        ),
+        ("WGMI's dividend on Mar 2, 2026 is $12.5 from Yahoo only; it's ignored until a second source confirms it"),
     ),
     (
         of(Code.ACTION_UNUSABLE, symbol="WGMI", session="2026-03-02", kind="split", source="Yahoo"),
@@ -219,7 +216,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.VALUES_DROPPED, source="Yahoo", symbol="WGMI", values=["chart.result.0.meta.regularMarketPrice", "…"]),
-        "Yahoo on WGMI: ignored values that it sent in an unusable form: chart.result.0.meta.regularMarketPrice, …",
+        "Yahoo on WGMI: unusable values ignored (chart.result.0.meta.regularMarketPrice, …)",
     ),
     (of(Code.NO_TRADE_ANYWHERE, symbol="WGMI"), "no WGMI trade from any source; the exchange may have been closed"),
     (
@@ -243,14 +240,14 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (of(Code.TRADE_FROM_ONE_SOURCE, symbol="WGMI", source="Yahoo"), "WGMI's last trade is from Yahoo only"),
     (of(Code.TRADES_APART, low_source="Yahoo", high_source="IEX", apart=0.0149), "Yahoo and IEX are 1.5% apart"),
     (of(Code.NO_VOLUME), "no volume: no trades"),
-    (of(Code.PRICE_OUTLIER, source="Yahoo", price=12.5, off=0.031), "Yahoo has 12.50, 3.1% off the others"),
+    (of(Code.PRICE_OUTLIER, source="Yahoo", price=12.5, off=0.031), "Yahoo has $12.50, 3.1% off the others"),
     (
         of(Code.PRICES_DISPUTED, prices=[("Kraken", 50_000.0), ("Coinbase", 55_000.0)]),
-        "Kraken has 50,000 and Coinbase 55,000, 10.0% apart",
+        "Kraken has $50,000 and Coinbase $55,000, 10.0% apart",
     ),
     (
         of(Code.PRICES_DISPUTED, prices=[("Kraken", 999.5), ("Bitstamp", 1_000.0), ("Coinbase", 1_100.0)]),
-        "Kraken has 999.50, Bitstamp 1,000 and Coinbase 1,100, up to 10.1% apart",
+        "Kraken has $999.50, Bitstamp $1,000 and Coinbase $1,100, up to 10.1% apart",
     ),
     (
         of(Code.HOLDINGS_CLOSES_DEGRADED, holdings=20, degraded=2, worst="stale"),
@@ -399,7 +396,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
         "BTC and SMH moved alike in the 126 sessions up to Mar 2, 2026, so their effects can't be separated",
     ),
     (of(Code.NO_TRADE_NEAR, symbol="SMH", at=AT), "SMH has no trade within five minutes of 10:04 AM ET"),
-    (of(Code.NO_INTRADAY_BETAS), "the prior close has no price, or the history is too short for betas"),
+    (of(Code.NO_INTRADAY_BETAS), "no price for the prior close, or too little history for betas"),
     (of(Code.WEIGHTS_TOO_OLD, as_of="2026-01-02", age_days=59), "the newest weights are from Jan 2, 2026, 59 days old"),
     (
         of(Code.WEIGHTS_BACKFILLED, first="2026-01-02"),

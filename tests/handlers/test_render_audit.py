@@ -13,7 +13,7 @@ MINUTE = timedelta(minutes=1)
 PAST = Reason.of(Code.RULE_PAST_THRESHOLD, value=0.083, threshold=0.08, unit="pp", held_s=0.0, at_close=False)
 FIRED = TimelineEntry(kind=EntryKind.FIRED, at=AT, reason=PAST, silent=True)
 ACKNOWLEDGED = TimelineEntry(kind=EntryKind.ACKNOWLEDGED, at=AT + MINUTE, reason=Reason.of(Code.SEEN), by="U1")
-RATE_LIMITED = Attempt(at=AT, version=1, outcome="failed", problem="Slack asks to wait.")
+RATE_LIMITED = Attempt(at=AT, version=1, outcome="failed", problem="Slack is rate-limiting MinerPulse.")
 UNKNOWN = Attempt(at=AT + MINUTE, version=1, outcome=None, problem=None)
 SENT = Attempt(at=AT + 2 * MINUTE, version=1, outcome="sent", problem=None)
 ALERT_POSTING = Posting(
@@ -45,8 +45,8 @@ def test_an_audit_log_shows_inputs_decisions_and_every_attempt() -> None:
     assert f"{at(0)} – Fired: +8.3 pp crossed the 8 pp threshold (not posted in the thread)\n" in said
     assert f"{at(1)} – Acknowledged by <@U1>\n" in said
     assert (
-        f"Alert message: failed 2 times, last {at(0.5)} (Slack asks to wait); no answer from Slack {at(1)}; "
-        f"posted {at(2)}.\n"
+        f"Alert message: failed 2 times, last {at(0.5)} (Slack is rate-limiting MinerPulse); "
+        f"no answer from Slack {at(1)}; posted {at(2)}.\n"
     ) in said
     assert "`minerpulse why 12 --json`" in said
 

@@ -73,7 +73,7 @@ def test_a_board_without_a_live_spread_says_why_and_falls_back_to_the_close() ->
         open_view(), live=None, live_reason=Reason.of(Code.TRADE_TOO_OLD, symbol="WGMI", source="yahoo", age_min=31)
     )
     message = board_text(a_board(view))
-    assert "no live spread (the last WGMI trade at yahoo is 31 min old) · table at the Nov 16 close · " in message
+    assert "no live spread (the last WGMI trade from yahoo is 31 min old) · table at the Nov 16 close · " in message
     assert message.startswith("WGMI closed 3.0 pp ahead of BTC, Nov 16.")
 
 
@@ -246,4 +246,4 @@ def test_a_disputed_bitcoin_price_implies_no_gap_and_shows_the_dispute() -> None
 
     lines = gap_lines(replace(shut_view(), gap=None, crypto_trust=disputed))
 
-    assert ["No implied gap: Coinbase has 50,000 and Kraken 60,000, 20.0% apart."] == lines
+    assert ["No implied gap: Coinbase has $50,000 and Kraken $60,000, 20.0% apart."] == lines

@@ -81,7 +81,7 @@ def test_power_and_energy_are_a_range_with_assumptions() -> None:
     assert [
         "*Energy* 195 TWh a year at this power, range 85 TWh to 426 TWh",
         f"*Percentiles* lower bound 99th, best estimate 83rd, upper bound lowest ({span})",
-        "*Break-even* 40.4 J/TH; 69 of 88 machines earn more than their electricity",
+        "*Break-even* 40.4 J/TH; 69 of 88 machines earn more than their electricity costs",
     ] == lines[row + 1 : row + 4]
     basis = "Break-even: 14-day mean hashprice $48.44/PH/s/day without fees ÷ (24 h × electricity at $0.05/kWh)."
     assert basis in lines[row + 4]
@@ -92,7 +92,8 @@ def test_without_a_profitable_machine_the_message_says_what_is_known() -> None:
     message = text(replace(RESULT, power=unprofitable))
     assert "*Power draw* at least 9.7 GW (85 TWh a year); best estimate and upper bound unknown" in message
     assert (
-        "no machine earns more than its electricity. The most efficient, Antminer S23 Hyd, breaks even at $0.048/kWh"
+        "no machine earns more than its electricity costs. "
+        "The most efficient, Antminer S23 Hyd, breaks even at $0.048/kWh"
     ) in message
 
 

@@ -38,7 +38,7 @@ def test_a_tuned_rule_with_an_offer_to_use_it(golden: Golden) -> None:
 def test_only_rules_on_the_same_metric_and_window_are_compared() -> None:
     text = shown(tune_message(a_result()))
     assert ["5d 15pp", "5d 8pp"] == [str(diff.against) for diff in a_result().diffs]
-    assert "Compared with `5d 15pp`: 62 more (latest Dec 4, 2025; Nov 14, 2025; Oct 30, 2025), none fewer." in text
+    assert "Compared with `5d 15pp`: 62 added (latest Dec 4, 2025; Nov 14, 2025; Oct 30, 2025), none dropped." in text
     assert "Compared with `1d 8pp`" not in text
 
 

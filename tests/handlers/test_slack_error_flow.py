@@ -80,7 +80,7 @@ async def test_a_failed_share_is_reported(person: Person, slack: FakeSlack) -> N
             error_response("expired_trigger_id"), "Slack opens a form only within three seconds", id="too late"
         ),
         pytest.param(error_response("exchanged_trigger_id"), "Slack opens a form only within three seconds", id="used"),
-        pytest.param(LIMITED, "Slack asks to wait. Try again in a minute.", id="429"),
+        pytest.param(LIMITED, "Slack is rate-limiting MinerPulse. Try again in a minute.", id="429"),
         pytest.param(BROKEN, "HTTP 503. Try again in a minute.", id="503"),
         pytest.param(REVOKED, "reinstall MinerPulse", id="a revoked token"),
         pytest.param(error_response("invalid_arguments"), "Slack rejected this message", id="its layout"),
@@ -108,7 +108,8 @@ async def test_a_form_that_does_not_open_shows_the_command_to_type(
         pytest.param(REVOKED, "reinstall MinerPulse", id="token_revoked"),
         pytest.param(
             LIMITED,
-            "The rule is saved, but the channel wasn't notified: Slack asks to wait. You don't need to do anything.",
+            "The rule is saved, but the channel wasn't notified: Slack is rate-limiting MinerPulse. "
+            "You don't need to do anything.",
             id="429",
         ),
         pytest.param(
@@ -138,7 +139,7 @@ async def test_a_rule_is_kept_if_its_announcement_fails(
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        pytest.param(LIMITED, "Slack asks to wait. Try again in a minute.", id="429"),
+        pytest.param(LIMITED, "Slack is rate-limiting MinerPulse. Try again in a minute.", id="429"),
         pytest.param(BROKEN, "HTTP 503. Try again in a minute.", id="503"),
         pytest.param(REVOKED, "reinstall MinerPulse", id="token_revoked"),
     ],
@@ -194,7 +195,7 @@ async def test_a_failed_welcome_is_logged_with_its_remedy(
         pytest.param(
             error_response("expired_trigger_id"), "Slack opens a form only within three seconds", id="too late"
         ),
-        pytest.param(LIMITED, "Slack asks to wait. Try again in a minute.", id="429"),
+        pytest.param(LIMITED, "Slack is rate-limiting MinerPulse. Try again in a minute.", id="429"),
         pytest.param(BROKEN, "HTTP 503. Try again in a minute.", id="503"),
     ],
 )

@@ -222,5 +222,5 @@ SAMPLES: dict[DocumentName, Callable[[], object]] = {
     "rules": _rules,
     "sinks": lambda: sinks_document({"desk": "pagerduty", "bus": "webhook"}),
     "webhook": _webhook,
-    "error": lambda: error_document("usage", "There is no command “plse”. Did you mean “pulse”?", 2),
+    "error": lambda: error_document("usage", "Unknown command “plse”. Did you mean “pulse”?", 2),
 }

@@ -589,7 +589,7 @@ async def test_what_a_source_sent_in_an_unusable_form_is_named_and_its_closes_ar
 
     assert "Nasdaq" == leg.history.prices.source
     [problem] = leg.problems
-    assert "Yahoo on WGMI: ignored values that it sent in an unusable form: 2026-03-04 0.0" == sentence(problem)
+    assert "Yahoo on WGMI: unusable values ignored (2026-03-04 0.0)" == sentence(problem)
 
 
 async def test_one_zero_candle_costs_one_candle(history: PriceHistory, vendors: Vendors) -> None:
