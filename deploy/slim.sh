@@ -7,8 +7,8 @@ rm -rf "$packages"/matplotlib/mpl-data/sample_data "$packages"/matplotlib/backen
 # What matplotlib needs for PDF and PostScript only; MinerPulse draws PNG.
 rm -rf "$packages"/matplotlib/mpl-data/fonts/afm "$packages"/matplotlib/mpl-data/fonts/pdfcorefonts
 find "$packages"/fontTools -mindepth 1 -maxdepth 1 -type d ! -name misc -exec rm -rf {} + # it imports fontTools.agl alone
-# Fonts for formulas and serifs; MinerPulse draws with its own font, and matplotlib falls back to DejaVu Sans.
-find "$packages"/matplotlib/mpl-data/fonts/ttf -name '*.ttf' ! -name 'DejaVuSans.ttf' ! -name 'DejaVuSans-*' -delete
+# Fonts for formulas and serifs; MinerPulse draws with its own font, and matplotlib falls back to the two that stay.
+find "$packages"/matplotlib/mpl-data/fonts/ttf -name '*.ttf' ! -name 'DejaVuSans.ttf' ! -name 'DejaVuSans-*' ! -name 'LastResort*' -delete
 # Databases, languages and build files that MinerPulse doesn't use.
 rm -rf "$packages"/sqlalchemy/dialects/mysql "$packages"/sqlalchemy/dialects/mssql "$packages"/sqlalchemy/dialects/oracle
 find "$packages"/pygments/lexers -type f ! -name '_*' ! -name 'special.py' ! -name 'text.py' ! -name 'python.py' -delete
