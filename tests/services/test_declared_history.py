@@ -134,7 +134,7 @@ async def test_after_the_close_of_an_ex_date_the_return_is_the_same(history: Pri
 
 async def test_the_view_of_an_ex_date_has_a_note(history: PriceHistory, vendors: Vendors) -> None:
     vendors.dividends[TODAY] = 0.11
-    note = "WGMI went ex-dividend on Mar 4, 2026: 0.11 USD a share, included in its returns"
+    note = "WGMI went ex-dividend on Mar 4, 2026: $0.11 a share, included in its returns"
 
     morning = await read_view(history, vendors, MORNING)
     noon = await read_view(history, vendors, NOON, 19.9)
@@ -162,7 +162,7 @@ async def test_an_impossible_dividend_is_excluded_logged_once_and_reported(
 
     views = [await read_view(history, vendors, NOON, 20.0), await read_view(history, vendors, EVENING)]
 
-    problem = "the dividend of WGMI on Mar 3, 2026 is 9 USD at Yahoo, which can't be right; it's ignored"
+    problem = "WGMI's dividend on Mar 3, 2026 is $9 from Yahoo, which can't be right; it's ignored"
     assert [[problem]] * 2 == [sentences(view.problems) for view in views]
     assert 1 == sum("action_invalid" in message for message in caplog.messages)
     assert logging.WARNING == max(record.levelno for record in caplog.records)

@@ -142,7 +142,7 @@ async def test_without_another_source_of_last_trades_nothing_fires_or_resolves(
 
     assert [[Side.ABOVE]] * 4 == sides
     assert (None, RuleStatus.NODATA) == (nodata.live, state)
-    assert "the last WGMI trade at Yahoo is 54 min old" == sentence(nodata.live_reason)
+    assert "the last WGMI trade from Yahoo is 54 min old" == sentence(nodata.live_reason)
     assert any(message.split(" at ", maxsplit=1)[0] in problem for problem in sentences(first.problems))
     assert [] == await firing_sides(servers)
     failure, recovery = log_lines(caplog, yahoo)
@@ -302,7 +302,7 @@ async def test_yesterdays_etf_prices_with_todays_timestamp_are_rejected(
     assert (problem, problem) == (sentence(early.problems[0]), sentence(later.problems[0]))
     assert early.etf is not None
     assert 21.8 == pytest.approx(early.etf.price)
-    assert (None, "the last WGMI trade at Yahoo is 22 min old") == (later.live, sentence(later.live_reason))
+    assert (None, "the last WGMI trade from Yahoo is 22 min old") == (later.live, sentence(later.live_reason))
     assert ([Side.ABOVE], []) == (sides, await firing_sides(servers))
     assert [f"WARNING {problem}", "INFO Yahoo on WGMI: recovered"] == log_lines(caplog, servers.yahoo)
 
@@ -317,7 +317,7 @@ async def test_yesterdays_bitcoin_price_with_todays_timestamp_is_disputed(server
     assert [] == await firing_sides(servers)
     assert seen.live is not None
     assert Verdict.SUSPECT is seen.live.trust.verdict
-    assert "Bitstamp has 50,000 and Coinbase 55,000, 10.0% apart" in sentences(seen.live.trust.reasons)
+    assert "Bitstamp has $50,000 and Coinbase $55,000, 10.0% apart" in sentences(seen.live.trust.reasons)
 
 
 async def test_a_jump_at_the_only_remaining_venue_fires_only_after_confirmation(servers: VendorServers) -> None:
@@ -360,7 +360,7 @@ async def test_a_source_that_is_a_week_late_is_reported(
     late = "Yahoo on WGMI: is late: its newest close is from Feb 24, 2026, 5 sessions behind"
     coin = "Coinbase on BTC: is late: its last trade is from Feb 25, 10:04 AM ET"
     assert [late, coin] == sentences(early.problems)
-    assert (None, "the last WGMI trade at Yahoo is 36 min old") == (later.live, sentence(later.live_reason))
+    assert (None, "the last WGMI trade from Yahoo is 36 min old") == (later.live, sentence(later.live_reason))
     assert later.crypto is not None
     assert "Bitstamp" == later.crypto.source
     assert (Verdict.OK, [Side.ABOVE], []) == (later.close.trust.verdict, sides, await firing_sides(servers))
@@ -408,7 +408,7 @@ async def test_prices_of_another_symbol_are_dropped_and_the_history_is_kept(
     assert [problem] == sentences(seen.problems)
     assert seen.live is not None
     assert Verdict.SUSPECT is seen.live.trust.verdict
-    assert any("Coinbase has 3,000 and Bitstamp 50,000" in one for one in sentences(seen.live.trust.reasons))
+    assert any("Coinbase has $3,000 and Bitstamp $50,000" in one for one in sentences(seen.live.trust.reasons))
     assert ([], ()) == (alerts, (await view(servers)).problems)
     assert before == (await harness.store.load_closes(WGMI, "Yahoo", YESTERDAY - timedelta(days=60))).prices.tolist()
     assert ["WARNING Yahoo on WGMI: closes_unrelated", "INFO Yahoo on WGMI: recovered"] == log_lines(
