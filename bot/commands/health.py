@@ -125,6 +125,8 @@ def _table(condition: Condition) -> Table:
     report, settings = condition.report, condition.settings
     state = "ready" if report.ready else f"not ready: {', '.join(report.categories)}"
     table = Table(box=None, pad_edge=False, show_header=False, title_justify="left")
+    for _ in range(3):
+        table.add_column(overflow="fold")  # a path that is cut can't be copied
     table.title = f"MinerPulse {condition.version}, {state}"
     problems = dict(zip(report.categories, report.problems, strict=True))
     found = {

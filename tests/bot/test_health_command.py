@@ -113,5 +113,5 @@ def test_after_a_tick_it_shows_ticks_sources_queue_and_database_on_one_screen(mi
         "slack: 0 waiting",
     ):
         assert text in result.out
-    assert str(clean / "minerpulse.db") in "".join(result.out.split())  # a long path is wrapped
+    assert str(clean / "minerpulse.db") in "".join(result.out.split())  # a long path is wrapped, never cut
     assert len(result.out.splitlines()) <= 24
