@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import aiohttp
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
@@ -391,7 +391,8 @@ def _run_checks() -> list[Finding]:
 
 
 def _table(findings: list[Finding]) -> Table:
-    table = Table("Check", "Result", "Found", box=None, pad_edge=False, title="MinerPulse", title_justify="left")
+    column = Column("Found", overflow="fold")  # a path that is cut can't be copied
+    table = Table("Check", "Result", column, box=None, pad_edge=False, title="MinerPulse", title_justify="left")
     for finding in findings:
         found = as_typed(f"{finding.found}\n→ {finding.next_step}" if finding.next_step else finding.found)
         table.add_row(finding.check, f"[{STYLES[finding.result]}]{finding.result.value}[/]", escape(found))
