@@ -1,90 +1,54 @@
-"""Outbox: the loop that delivers due messages, and its schedule."""
+"""Outbox: delivery of due messages, and its schedule."""
 
 import asyncio
-import logging
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 
-from services.core.clock import Clock
-from services.core.errors import DatabaseUnavailableError
 from services.core.identity import Channel
 from services.delivery.dispatcher import Dispatcher
+from services.delivery.loop import DeliveryLoop
 from services.delivery.ports import Delivery, DeliveryMeter, Notifier, OutboxStore
 
 MAX_CONCURRENT = 25  # concurrent sends in one process: more would only wait for each other in the database
-MAX_SLEEP = timedelta(seconds=30)  # longest sleep, in case a nudge gets lost
-log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Outbox:
+@dataclass(slots=True, kw_only=True)
+class Outbox(DeliveryLoop):
     """Level-triggered delivery: only the newest version of a message is ever sent.
 
     An attempt is recorded before the call, and its outcome after it. A message whose response was lost is looked up
     before it is sent again: once, or at least once if the app may not read the channel. The same applies to an attempt
     that a crash cut off, after its lease of up to a minute: until then another process might still be sending.
-    Messages saved by other processes are found by polling every `max_sleep`, as those can't nudge this one.
     """
+
+    what = "delivery"
 
     store: OutboxStore
     notifier: Notifier
-    clock: Clock
-    max_sleep: timedelta = MAX_SLEEP
     meter: DeliveryMeter | None = None
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _stopping: bool = False
     _random: Random = field(default_factory=Random)
     _dispatcher: Dispatcher = field(init=False)
 
     def __post_init__(self) -> None:
         self._dispatcher = Dispatcher(store=self.store, notifier=self.notifier, clock=self.clock, meter=self.meter)
 
-    def nudge(self) -> None:
-        """Wake the loop, as a message may be due."""
-        self._wake.set()
-
-    def stop(self) -> None:
-        """Start no more attempts; `run` returns once the current ones have ended and are recorded."""
-        self._stopping = True
-        self._wake.set()
-
-    async def run(self) -> None:
-        """Deliver messages as they become due, until stopped. Our own failures are logged once and retried."""
-        failing = False
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                await self.deliver(self.clock.now())
-                wait = await self.time_until_due()
-            except Exception as error:
-                wait = self.max_sleep
-                if not failing and not (isinstance(error, DatabaseUnavailableError) and error.is_logged):
-                    log.exception("delivery failed; retrying every %s", self.max_sleep)
-                    failing = True
-            else:
-                if failing:
-                    log.info("delivery has recovered")
-                failing = False
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait.total_seconds())
-
     async def time_until_due(self) -> timedelta:
         """Return the time until a message is due, at most `max_sleep`."""
         now = self.clock.now()
-        due_at = await self.store.next_due_at(now)
-        return self.max_sleep if due_at is None else min(self.max_sleep, max(due_at - now, timedelta(0)))
+        return self.until(await self.store.next_due_at(now), now)
+
+    async def _start_round(self) -> None:
+        await self.deliver(self.clock.now())
 
     async def deliver(self, now: datetime) -> int:
         """Deliver everything due, channels side by side and each in order; return how many messages were sent.
 
         Only one delivery runs at a time, in rounds of one message per channel. So a queue in one channel delays the
-        others
-        by one response at most, and a channel that becomes silent meanwhile gets nothing more. If our own error stops a
-        channel, the others are finished before the error is raised.
+        others by one response at most, and a channel that becomes silent meanwhile gets nothing more. If our own error
+        stops a channel, the others are finished before the error is raised.
         """
         sent = 0
         failures: dict[Channel, BaseException] = {}

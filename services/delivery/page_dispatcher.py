@@ -1,29 +1,27 @@
-"""Delivery of pages: the loop, one attempt, and the handling of its outcome."""
+"""Delivery of pages: what is due, one attempt, and the handling of its outcome."""
 
 import asyncio
 import logging
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from services.alerting.notice import Notice, PageFailed
 from services.alerting.paging import Stage
-from services.core.clock import Clock
-from services.core.errors import DatabaseUnavailableError, DeliveryError, MessageRefusedError
+from services.core.errors import DeliveryError, MessageRefusedError
 from services.delivery.dispatcher import backoff
+from services.delivery.loop import DeliveryLoop
 from services.delivery.pages import PageDelivery, PageStore, Sink, SinkDirectory
 from services.delivery.ports import AttemptOutcome, DeliveryMeter
 
 ATTEMPT_TIMEOUT = timedelta(seconds=30)  # of one call; a lease is longer
 HOLD = timedelta(minutes=1)  # of a sink that accepts nothing until a person acts
-MAX_SLEEP = timedelta(seconds=30)
 SINK_GONE = "The sink is no longer defined, so the alert can't be resolved there. Resolve it there by hand."
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class PageDispatcher:
+@dataclass(slots=True, kw_only=True)
+class PageDispatcher(DeliveryLoop):
     """Makes each sink show what the store says about an alert.
 
     A page is one row per alert and sink for its whole life, so the sink gets the newest state and no event is lost.
@@ -31,42 +29,12 @@ class PageDispatcher:
     opened within 6 hours is dead-lettered, and so is an end after 24 hours; the channel gets a notice.
     """
 
+    what = "delivery of pages"
+
     store: PageStore
     sinks: SinkDirectory
-    clock: Clock
-    max_sleep: timedelta = MAX_SLEEP
     meter: DeliveryMeter | None = None
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _running: dict[int, asyncio.Task[None]] = field(default_factory=dict)
-    _stopping: bool = False
-
-    def nudge(self) -> None:
-        """Wake the loop, as a page may be due."""
-        self._wake.set()
-
-    def stop(self) -> None:
-        """Start no more attempts; `run` returns once the current ones have ended and are recorded."""
-        self._stopping = True
-        self._wake.set()
-
-    async def run(self) -> None:
-        """Deliver pages as they become due, until stopped. A lane that hangs delays no other."""
-        failing = False
-        while not self._stopping:
-            self._wake.clear()
-            try:
-                await self._start_due()
-                wait = await self._time_until_due()
-            except Exception as error:
-                wait = self.max_sleep
-                if not failing and not (isinstance(error, DatabaseUnavailableError) and error.is_logged):
-                    log.exception("delivery of pages failed; retrying every %s", self.max_sleep)
-                failing = True
-            else:
-                failing = False
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait.total_seconds())
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def deliver(self) -> int:
         """Deliver everything that is due now; return how many attempts were made."""
@@ -76,7 +44,8 @@ class PageDispatcher:
             made += len(due)
         return made
 
-    async def _start_due(self) -> None:
+    async def _start_round(self) -> None:
+        # A lane that hangs delays no other, so a round doesn't wait for its attempts.
         for delivery in await self.store.due_pages(self.clock.now(), tuple(self._running)):
             task = asyncio.create_task(self._run_one(delivery), name=f"page {delivery.id}")
             self._running[delivery.id] = task
@@ -90,11 +59,15 @@ class PageDispatcher:
             del self._running[delivery.id]
             self.nudge()
 
-    async def _time_until_due(self) -> timedelta:
-        due_at = await self.store.next_page_due_at()
-        if due_at is None or self._running:
-            return self.max_sleep
-        return min(self.max_sleep, max(due_at - self.clock.now(), timedelta(0)))
+    async def run(self) -> None:
+        """Deliver pages as they become due, until stopped, and wait for the last attempts."""
+        await DeliveryLoop.run(self)  # super() fails in a class with slots
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+
+    async def time_until_due(self) -> timedelta:
+        """Return the time until a page is due, at most `max_sleep`; what runs wakes the loop when it ends."""
+        due_at = None if self._running else await self.store.next_page_due_at()
+        return self.until(due_at, self.clock.now())
 
     async def deliver_one(self, delivery: PageDelivery) -> None:
         """Try to make the sink show a page; record the attempt before it, and its outcome after it."""

@@ -19,7 +19,8 @@ from services.core.errors import DatabaseUnavailableError
 from services.core.identity import Channel
 from services.core.prices import WGMI_BTC
 from services.delivery.dispatcher import MAX_ATTEMPTS, MAX_BACKOFF, SEND_BUDGET, SETTLE_TIME, Dispatcher, backoff
-from services.delivery.outbox import MAX_CONCURRENT, MAX_SLEEP, Outbox
+from services.delivery.loop import MAX_SLEEP
+from services.delivery.outbox import MAX_CONCURRENT, Outbox
 from services.delivery.ports import Delivery
 from services.rules.decide import Side
 from services.storage import SqlStore
@@ -945,7 +946,7 @@ async def test_the_loop_delivers_when_nudged(harness: OutboxHarness) -> None:
 async def test_the_loop_survives_a_failing_store_and_logs_it_once(
     harness: OutboxHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="services.delivery.outbox")
+    caplog.set_level(logging.INFO, logger="services.delivery.loop")
     store, harness.outbox.store = harness.store, UnreachableStore(failures=3)  # type: ignore[assignment]
     loop = asyncio.create_task(harness.outbox.run())
     await eventually(lambda: nudged(harness.outbox) and harness.outbox.store.failures == 0)  # type: ignore[attr-defined]
