@@ -140,8 +140,8 @@ def change_verdict(betas: RollingBetas) -> str:
         verdict = "The betas have changed" if betas.have_changed else "No change beyond estimation error"
         return f"{verdict} ({fmt.p_value(betas.test.p)})."
     if betas.shared_sessions:
-        return f"Can't tell if the betas changed: the two estimates share {fmt.sessions(betas.shared_sessions)}."
-    return "Can't tell if the betas changed: their errors are unknown."
+        return f"It's unclear whether the betas changed: the two estimates share {fmt.sessions(betas.shared_sessions)}."
+    return "It's unclear whether the betas changed: their errors are unknown."
 
 
 def _beta_summary(explanation: Explanation) -> list[str]:

@@ -100,11 +100,11 @@ def audit_message(audit: AlertAudit, now: datetime) -> Message:
 
 def _page_line(page: PageStatus) -> str:
     """Return what a sink shows: ``desk`: shows it as open`."""
-    told = f"shows it as {page.stage}" if page.stage else "has no incident"
+    state = f"shows it as {page.stage}" if page.stage else "nothing delivered"
     why = f" ({escape(page.problem)})" if page.problem else ""
     if page.given_up_at is not None:
-        return f"{code(page.sink)}: {told}; delivery failed {fmt.instant(page.given_up_at)}{why}"
-    return f"{code(page.sink)}: {told}{'' if page.is_current else '; an update is pending'}{why}"
+        return f"{code(page.sink)}: {state}; delivery failed {fmt.instant(page.given_up_at)}{why}"
+    return f"{code(page.sink)}: {state}{'' if page.is_current else '; an update is pending'}{why}"
 
 
 def newest_decisions(audit: AlertAudit) -> list[str]:

@@ -178,7 +178,7 @@ class RetiredRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageFailed:
-    """A page that was given up: somebody outside Slack was not told that an alert opened, or that it `ended`."""
+    """A dead-lettered page: a sink doesn't show that an alert opened, or that it `ended`."""
 
     alert: Alert
     sink: str

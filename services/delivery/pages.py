@@ -178,7 +178,7 @@ class PageStore(Protocol):
     async def page_dead(
         self, delivery: PageDelivery, problem: str, at: datetime, notice: Notice | None, *, maybe_sent: bool
     ) -> None:
-        """Dead-letter a page and, in the same transaction, tell its channel."""
+        """Dead-letter a page and, in the same transaction, notify its channel."""
         ...
 
     async def hold_sink(self, team: str, sink: str, until: datetime, problem: str) -> None:

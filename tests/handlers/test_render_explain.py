@@ -162,7 +162,7 @@ def test_one_test_decides_whether_the_betas_have_changed(p: float, expected: str
 def test_estimates_that_share_sessions_have_no_verdict() -> None:
     betas = RollingBetas(first=BEFORE, last=AFTER, path=(BEFORE, AFTER), shared_sessions=40)
     message = text(replace(EXPLANATION, betas=betas))
-    assert "*Rolling betas:* Can't tell if the betas changed: the two estimates share 40 sessions." in message
+    assert "*Rolling betas:* It's unclear whether the betas changed: the two estimates share 40 sessions." in message
     assert "was 1.33 ± 0.11 in Jun 2024" in message
 
 
@@ -171,7 +171,7 @@ def test_an_unknown_error_is_left_out_and_gives_no_verdict() -> None:
     betas = RollingBetas(first=BEFORE, last=unknown, path=(BEFORE, unknown))
     parts = replace(ATTRIBUTION, crypto=Part(amount=-0.387, error=None))
     message = text(replace(EXPLANATION, betas=betas, attribution=parts))
-    assert "*Rolling betas:* Can't tell if the betas changed: their errors are unknown." in message
+    assert "*Rolling betas:* It's unclear whether the betas changed: their errors are unknown." in message
     assert "BTC β *0.55*, was 1.33 ± 0.11 in Jun 2024." in message
     assert "BTC | −38.7 | – | −28.4" in message
 
