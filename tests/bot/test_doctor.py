@@ -403,6 +403,15 @@ def test_each_invalid_setting_is_a_finding(minerpulse: RunCli, monkeypatch: pyte
     assert [(row["check"], row["result"]) for row in document["checks"]] == [("settings", "FAIL")] * 2
 
 
+def test_a_long_path_is_wrapped_and_never_cut(minerpulse: RunCli, clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = clean / ("a" * 120) / "minerpulse.db"
+    monkeypatch.setenv("MINERPULSE_DATABASE_URL", f"sqlite:///{database}")
+
+    shown = minerpulse("doctor").out
+
+    assert str(database) in "".join(shown.split())
+
+
 async def test_the_command_prints_json_without_secrets(healthy: Settings, clean: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         MINERPULSE,
