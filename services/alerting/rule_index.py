@@ -41,7 +41,7 @@ class PairRules:
         """
         observations = [view.observe(rule) for rule in self.distinct_rules]
         values = np.array([np.nan if one.value is None else one.value for one in observations])
-        rows = self.prefilter.may_change(values).tolist()
+        rows = self.prefilter.may_change(values, view.now).tolist()
         included = {self.rows[rule_id] for rule_id in include if rule_id in self.rows}
         found = [(self.rules[row], observations[self.prefilter.column[row]]) for row in [*included, *rows]]
         return list(
@@ -55,7 +55,7 @@ class PairRules:
     def observe_no_data(self, now: datetime, reason: Reason | str) -> list[tuple[ChannelRule, Observation]]:
         """Return the rules whose state changes because there is no data."""
         no_data = Observation(at=now, value=None, reason=reason, pair_unavailable=True)
-        rows = self.prefilter.may_change(np.full(len(self.distinct_rules), np.nan), pair_unavailable=True)
+        rows = self.prefilter.may_change(np.full(len(self.distinct_rules), np.nan), now, pair_unavailable=True)
         return [(self.rules[row], no_data) for row in rows.tolist()]
 
     @property

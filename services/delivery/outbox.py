@@ -1,17 +1,22 @@
 """Outbox: delivery of due messages, and its schedule."""
 
 import asyncio
-from collections.abc import Collection
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from random import Random
 
 from services.core.identity import Channel
 from services.delivery.dispatcher import Dispatcher
 from services.delivery.loop import DeliveryLoop
-from services.delivery.ports import Delivery, DeliveryMeter, Notifier, OutboxStore
+from services.delivery.ports import Delivery, DeliveryMeter, DueKey, Notifier, OutboxStore
 
-MAX_CONCURRENT = 25  # concurrent sends in one process: more would only wait for each other in the database
+MAX_CONCURRENT = 100  # concurrent sends in one process
+REFILL = 33  # free places that are waited for, so that messages are loaded and marked together
+REFILL_WAIT_S = 0.05  # longest wait for them
+POLL_S = 1.0  # how often due messages are looked for while others are in flight
+KEYS = 500  # due messages that are looked up at once
+KEYS_VALID_S = 1.0  # after that they are looked up again, as a more urgent one may have come
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,11 +34,18 @@ class Outbox(DeliveryLoop):
     notifier: Notifier
     meter: DeliveryMeter | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _random: Random = field(default_factory=Random)
     _dispatcher: Dispatcher = field(init=False)
+    _keys: deque[DueKey] = field(default_factory=deque)
+    _keys_valid_until: float = 0.0  # on the event loop's clock
+    _failures: dict[Channel, BaseException] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._dispatcher = Dispatcher(store=self.store, notifier=self.notifier, clock=self.clock, meter=self.meter)
+
+    def nudge(self) -> None:
+        """Wake the loop, as something may be due that is more urgent than what is known."""
+        self._keys_valid_until = 0.0
+        self._wake.set()
 
     async def time_until_due(self) -> timedelta:
         """Return the time until a message is due, at most `max_sleep`."""
@@ -46,25 +58,84 @@ class Outbox(DeliveryLoop):
     async def deliver(self, now: datetime) -> int:
         """Deliver everything due, channels side by side and each in order; return how many messages were sent.
 
-        Only one delivery runs at a time, in rounds of one message per channel. So a queue in one channel delays the
-        others by one response at most, and a channel that becomes silent meanwhile gets nothing more. If our own error
-        stops a channel, the others are finished before the error is raised.
+        Only one delivery runs at a time, with up to 100 messages in flight and one per channel. As soon as places are
+        free, the next messages are started, so a slow channel doesn't delay the others. If our own error stops a
+        channel, the others are finished before the error is raised.
         """
-        sent = 0
-        failures: dict[Channel, BaseException] = {}
         async with self._lock:
-            while not self._stopping and (due := await self._due(max(now, self.clock.now()), failures)):
-                done = await asyncio.gather(
-                    *(self._dispatcher.deliver_one(one, now) for one in due), return_exceptions=True
-                )
-                sent += done.count(True)
-                outcomes = zip(due, done, strict=True)
-                failures |= {one.channel: error for one, error in outcomes if isinstance(error, BaseException)}
-        for error in failures.values():
-            raise error
-        return sent
+            self._keys_valid_until, self._failures = 0.0, {}
+            running: dict[asyncio.Task[bool], Delivery] = {}
+            try:
+                sent = await self._deliver_window(now, running)
+            except BaseException:
+                for task in running:
+                    task.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
+                raise
+            for error in self._failures.values():
+                raise error
+            return sent
 
-    async def _due(self, now: datetime, exclude: Collection[Channel]) -> list[Delivery]:
-        """Return what is due; a random sample if there is much, so that workers don't all try the same messages."""
-        due = [one for one in await self.store.due(now) if one.channel not in exclude]
-        return due if len(due) <= MAX_CONCURRENT else self._random.sample(due, MAX_CONCURRENT)
+    async def _deliver_window(self, now: datetime, running: dict[asyncio.Task[bool], Delivery]) -> int:
+        """Start due messages until none is left and all have ended; return how many were sent."""
+        sent = 0
+        while True:
+            self._wake.clear()
+            batch = [] if self._stopping else await self._next_batch(max(now, self.clock.now()), running)
+            for delivery in batch:
+                task = asyncio.create_task(self._dispatcher.deliver_one(delivery, now))
+                task.add_done_callback(lambda _: self._wake.set())
+                running[task] = delivery
+            if not running:
+                return sent
+            await self._wait(running, found=bool(batch))
+            for task in [one for one in running if one.done()]:
+                channel = running.pop(task).channel
+                error = asyncio.CancelledError() if task.cancelled() else task.exception()
+                if error is not None:
+                    self._failures[channel] = error
+                sent += error is None and task.result()
+
+    async def _wait(self, running: dict[asyncio.Task[bool], Delivery], *, found: bool) -> None:
+        """Wait until the next messages may be started: enough places are free, one has become due, or all have ended.
+
+        If nothing was `found`, it is looked for again after a second at most.
+        """
+        if not found:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), POLL_S)
+            return
+        await self._wake.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REFILL_WAIT_S):
+                while MAX_CONCURRENT - sum(not task.done() for task in running) < min(REFILL, MAX_CONCURRENT):
+                    self._wake.clear()
+                    await self._wake.wait()
+
+    async def _next_batch(self, now: datetime, running: dict[asyncio.Task[bool], Delivery]) -> list[Delivery]:
+        """Load the next messages, as many as there are places free, and at most one per channel."""
+        busy = {*self._failures, *(delivery.channel for delivery in running.values())}
+        batch: list[Delivery] = []
+        looked_up = False
+        while (free := MAX_CONCURRENT - len(running) - len(batch)) > 0:
+            if not self._keys or asyncio.get_running_loop().time() >= self._keys_valid_until:
+                if looked_up:
+                    break
+                self._keys = deque(await self.store.due_keys(now, KEYS))
+                self._keys_valid_until = asyncio.get_running_loop().time() + KEYS_VALID_S
+                looked_up = True
+            chosen = self._take(free, busy)
+            loaded = await self.store.load_due(chosen, now) if chosen else []
+            batch += loaded
+            busy |= {delivery.channel for delivery in loaded}
+            looked_up = looked_up and len(loaded) == len(chosen)  # else one was unreadable, or another process has it
+        return batch
+
+    def _take(self, number: int, busy: set[Channel]) -> list[DueKey]:
+        """Remove and return the next messages whose channels are free."""
+        chosen: list[DueKey] = []
+        while self._keys and len(chosen) < number:
+            key = self._keys.popleft()
+            if key.channel not in busy:
+                chosen.append(key)
+        return chosen

@@ -1,6 +1,6 @@
 """Messages to deliver, and what delivery needs from storage and from Slack."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
@@ -100,6 +100,14 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DueKey:
+    """A message that is due, without its content."""
+
+    id: int
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
     """Undelivered messages.
 
@@ -163,13 +171,17 @@ class OutboxStore(Protocol):
     another has taken its message over, changes nothing.
     """
 
-    async def due(self, now: datetime, limit: int = 100) -> list[Delivery]:
-        """Load the first outdated message of each channel whose time has come, oldest first.
+    async def due_keys(self, now: datetime, limit: int, exclude_teams: Collection[str] = ()) -> list[DueKey]:
+        """Return the first outdated message of each channel whose time has come: by priority, then by age.
 
         A thread reply is due only once its alert's message is posted, and nothing is due while its channel is paused.
         In a silent channel only posted messages are due. A message whose attempt was cut off is due again a minute
-        after that attempt started, in any process. A message that can't be read is dead-lettered.
+        after that attempt started, in any process. Messages of `exclude_teams` are left out.
         """
+        ...
+
+    async def load_due(self, keys: Sequence[DueKey], now: datetime) -> list[Delivery]:
+        """Load those of these messages that are still due, in this order. One that can't be read is dead-lettered."""
         ...
 
     async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:

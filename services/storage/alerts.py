@@ -1,12 +1,12 @@
 """Alerts with their timelines, votes and audit log."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.alerting.alert import NO_VOTES, Alert, TimelineEntry, Votes
@@ -20,6 +20,7 @@ from services.core.errors import (
 )
 from services.core.identity import Channel
 from services.core.prices import Pair
+from services.delivery.priority import Priority, new_alert_priority, reply_priority, update_priority
 from services.storage import tables
 from services.storage.codec import (
     read_entry,
@@ -30,10 +31,19 @@ from services.storage.codec import (
     write_alert,
     write_entry,
 )
-from services.storage.outbox import bump_version, enqueue, has_root_message
+from services.storage.outbox import Message, bump_alert_versions, enqueue, superseded_alerts
 from services.storage.outbox_queries import NO_DRILL, same_channel
 from services.storage.page_rows import add_pages, bump_pages, page_statuses
-from services.storage.repository import Repository, channel_columns, in_channel, insert_row, upsert
+from services.storage.repository import (
+    BULK_SIZE,
+    Repository,
+    batched,
+    channel_columns,
+    in_channel,
+    insert_rows,
+    upsert,
+    values_table,
+)
 
 log = logging.getLogger(__name__)
 
@@ -152,65 +162,93 @@ class AlertRepository(Repository):
         return [stored for stored in read.values() if stored is not None]
 
 
-async def record_alert(tx: AsyncConnection, change: AlertChange, at: datetime) -> None:
-    """Save an alert with its new timeline entries, and enqueue their messages. Raises ConflictError."""
-    alert_id, channel = change.alert.id, change.alert.channel
-    if alert_id:
-        await _update_alert(tx, change)
-        await bump_version(tx, at, alert_id=alert_id)
-        await bump_pages(tx, change.alert, at)
-        has_thread = await has_root_message(tx, alert_id)
-    else:
-        await _close_unreadable(tx, change.alert, at)
-        alert_id = await _insert_alert(tx, change.alert)
-        await enqueue(tx, channel, at, alert_id=alert_id)
-        has_thread = True
-    settings = await _load_settings(tx, channel) if change.entries else ChannelSettings()
-    if not change.alert.id:
-        routes = [route for route in settings.pages if route.matches(change.alert)]
+async def record_alerts(tx: AsyncConnection, changes: Sequence[AlertChange], at: datetime) -> None:
+    """Save alerts with their new timeline entries, and enqueue their messages. Raises ConflictError.
+
+    Known alerts come first, as a closed alert makes room for a new one. Each table takes one statement per 500 alerts.
+    """
+    known = [change for change in changes if change.alert.id]
+    new = [change for change in changes if not change.alert.id]
+    ordered, ids = [*known, *new], [change.alert.id for change in known]
+    settings = await load_settings(tx, {one.alert.channel for one in ordered if one.entries or not one.alert.id})
+    superseded = await _update_alerts(tx, known, at)
+    if new:
+        await _close_unreadable(tx, [change.alert for change in new], at)
+        ids += await insert_rows(tx, tables.alerts, [_alert_row(change.alert) for change in new])
+    messages = []
+    for change, alert_id in zip(ordered[len(known) :], ids[len(known) :], strict=True):
+        channel, in_channel_settings = change.alert.channel, settings[change.alert.channel]
+        messages.append(Message(channel, new_alert_priority(in_channel_settings), alert_id=alert_id))
+        routes = [route for route in in_channel_settings.pages if route.matches(change.alert)]
         await add_pages(tx, channel, alert_id, routes, at)
-    for entry in change.entries:
-        visible = has_thread and not entry.silent and is_posted_to_thread(entry.kind, settings)
-        row = {"alert_id": alert_id, "entry": write_entry(replace(entry, silent=not visible))}
-        entry_id = await insert_row(tx, tables.timeline_entries, row)
-        if visible:
-            await enqueue(tx, channel, at, alert_id=alert_id, entry_id=entry_id)
+    entries = [
+        (
+            change.alert,
+            alert_id,
+            entry,
+            _is_visible(entry, settings[change.alert.channel], has_thread=alert_id not in superseded),
+        )
+        for change, alert_id in zip(ordered, ids, strict=True)
+        for entry in change.entries
+    ]
+    rows = [
+        {"alert_id": alert_id, "entry": write_entry(replace(entry, silent=not is_visible))}
+        for _, alert_id, entry, is_visible in entries
+    ]
+    entry_ids = await insert_rows(tx, tables.timeline_entries, rows)
+    for (alert, alert_id, entry, is_visible), entry_id in zip(entries, entry_ids, strict=True):
+        if is_visible:
+            priority = reply_priority(alert, entry.kind)
+            messages.append(Message(alert.channel, priority, alert_id=alert_id, entry_id=entry_id))
+    await enqueue(tx, messages, at)
 
 
-async def _close_unreadable(tx: AsyncConnection, alert: Alert, at: datetime) -> None:
-    """Close an unreadable alert that blocks a new one; no rule or person can close it."""
-    same = (_alerts.pair == str(alert.pair), _alerts.subject == alert.subject, _alerts.side == alert.side.value)
-    query = select(tables.alerts).where(tables.OPEN, *in_channel(tables.alerts, alert.channel), *same)
-    unreadable = [row.id for row in await tx.execute(query) if _read_or_none(row) is None]
-    if unreadable:
-        await tx.execute(update(tables.alerts).where(_alerts.id.in_(unreadable)).values(closed_at=at))
+def _is_visible(entry: TimelineEntry, settings: ChannelSettings, *, has_thread: bool) -> bool:
+    return has_thread and not entry.silent and is_posted_to_thread(entry.kind, settings)
 
 
-async def _insert_alert(tx: AsyncConnection, alert: Alert) -> int:
-    row = {
+async def _close_unreadable(tx: AsyncConnection, alerts: Sequence[Alert], at: datetime) -> None:
+    """Close unreadable alerts that block new ones; no rule or person can close them."""
+    subjects = tuple_(_alerts.team, _alerts.channel, _alerts.pair, _alerts.subject, _alerts.side)
+    for batch in batched(alerts, BULK_SIZE):
+        wanted = [(one.channel.team, one.channel.id, str(one.pair), one.subject, one.side.value) for one in batch]
+        found = await tx.execute(select(tables.alerts).where(tables.OPEN, subjects.in_(wanted)))
+        unreadable = [row.id for row in found if _read_or_none(row) is None]
+        if unreadable:
+            await tx.execute(update(tables.alerts).where(_alerts.id.in_(unreadable)).values(closed_at=at))
+
+
+def _alert_row(alert: Alert) -> dict[str, Any]:
+    return {
         **channel_columns(alert.channel),
         "pair": str(alert.pair),
         "subject": alert.subject,
         "side": alert.side.value,
         "closed_at": alert.closed_at,
         "revision": 1,
-        "alert": "",  # replaced below: the JSON contains the id
+        "alert": write_alert(alert),
     }
-    alert_id = await insert_row(tx, tables.alerts, row)
-    numbered = write_alert(replace(alert, id=alert_id))
-    await tx.execute(update(tables.alerts).where(_alerts.id == alert_id).values(alert=numbered))
-    return alert_id
 
 
-async def _update_alert(tx: AsyncConnection, change: AlertChange) -> None:
-    alert = change.alert
-    updated = await tx.execute(
-        update(tables.alerts)
-        .where(_alerts.id == alert.id, _alerts.revision == change.revision, *in_channel(tables.alerts, alert.channel))
-        .values(alert=write_alert(alert), pair=str(alert.pair), closed_at=alert.closed_at, revision=change.revision + 1)
-    )
-    if updated.rowcount != 1:
-        raise ConflictError(f"Alert {alert.id} changed after it was read; read it again.")
+async def _update_alerts(tx: AsyncConnection, changes: Sequence[AlertChange], at: datetime) -> set[int]:
+    """Save known alerts, and raise the versions of their messages and pages; return those that a digest replaced."""
+    superseded: set[int] = set()
+    for batch in batched(changes, BULK_SIZE):
+        alerts = [change.alert for change in batch]
+        rows = [{**_alert_row(one.alert), "id": one.alert.id, "revision": one.revision} for one in batch]
+        new = values_table(tables.alerts, rows)
+        as_read = [_alerts[name] == new.c[name] for name in ("id", "revision", "team", "channel")]
+        values = {name: new.c[name] for name in ("alert", "pair", "closed_at")}
+        statement = update(tables.alerts).where(*as_read).values(**values, revision=new.c.revision + 1)
+        updated = set(await tx.scalars(statement.returning(_alerts.id)))
+        if changed := sorted({alert.id for alert in alerts} - updated):
+            raise ConflictError(f"Alert {changed[0]} changed after it was read; read it again.")
+        for priority in (Priority.UPDATE, Priority.ACKNOWLEDGED):
+            same = [alert.id for alert in alerts if update_priority(alert) is priority]
+            await bump_alert_versions(tx, same, at, priority)
+        await bump_pages(tx, alerts, at)
+        superseded |= await superseded_alerts(tx, [alert.id for alert in alerts])
+    return superseded
 
 
 def _read_or_none(row: Row[Any]) -> StoredAlert | None:
@@ -221,11 +259,14 @@ def _read_or_none(row: Row[Any]) -> StoredAlert | None:
         return None
 
 
-async def _load_settings(tx: AsyncConnection, channel: Channel) -> ChannelSettings:
-    """Load a channel's settings; the defaults if it has none."""
-    query = select(tables.channels.c.settings).where(*in_channel(tables.channels, channel))
-    text = (await tx.execute(query)).scalar()
-    return ChannelSettings() if text is None else read_settings(text)
+async def load_settings(tx: AsyncConnection, channels: Collection[Channel]) -> dict[Channel, ChannelSettings]:
+    """Load the settings of channels; the defaults of those that have none."""
+    table, settings = tables.channels.c, dict.fromkeys(channels, ChannelSettings())
+    for batch in batched(sorted((one.team, one.id) for one in channels), BULK_SIZE):
+        query = select(table.team, table.channel, table.settings).where(tuple_(table.team, table.channel).in_(batch))
+        for row in await tx.execute(query):
+            settings[Channel(team=row.team, id=row.channel)] = read_settings(row.settings)
+    return settings
 
 
 def _posting(

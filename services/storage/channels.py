@@ -21,8 +21,9 @@ from services.alerting.ports import (
 from services.core.errors import ConflictError
 from services.core.identity import Channel
 from services.core.reason import Code, Reason
+from services.delivery.priority import NOTICE_PRIORITIES
 from services.storage import tables
-from services.storage.alerts import record_alert
+from services.storage.alerts import record_alerts
 from services.storage.codec import (
     notice_kind,
     read_notice,
@@ -33,7 +34,7 @@ from services.storage.codec import (
     write_reason,
     write_settings,
 )
-from services.storage.outbox import bump_version, enqueue
+from services.storage.outbox import Message, bump_notice_version, enqueue
 from services.storage.outbox_queries import NO_DRILL, OUTSTANDING
 from services.storage.repository import Repository, channel_columns, in_channel, insert, insert_row
 
@@ -188,7 +189,7 @@ class ChannelRepository(Repository):
         async with self._database.write() as tx:
             if (await tx.execute(update(tables.notices).where(*as_read).values(values))).rowcount != 1:
                 raise ConflictError(f"Notice {notice.id} changed after it was read; read it again.")
-            await bump_version(tx, at, notice_id=notice.id)
+            await bump_notice_version(tx, notice.id, at)
 
 
 async def load_channel(tx: AsyncConnection, channel: Channel) -> StoredChannel:
@@ -216,13 +217,13 @@ async def add_notice(
     new = insert(tx, tables.notices).values(row).on_conflict_do_nothing()
     notice_id: int | None = (await tx.execute(new.returning(_notices.id))).scalar()
     if notice_id is not None:
-        await enqueue(tx, notice.channel, due_at or at, notice_id=notice_id)
+        message = Message(notice.channel, NOTICE_PRIORITIES[type(notice.content)], notice_id=notice_id)
+        await enqueue(tx, [message], due_at or at)
     return notice_id
 
 
 async def _save_update(tx: AsyncConnection, saved: ChannelUpdate) -> None:
-    for alert in saved.alerts:
-        await record_alert(tx, alert, saved.change.at)
+    await record_alerts(tx, saved.alerts, saved.change.at)
     if saved.notice is not None:
         await add_notice(tx, saved.notice, saved.change.at)
     await save_channel(tx, saved.after)

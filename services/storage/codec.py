@@ -114,13 +114,13 @@ _parse_rule = lru_cache(maxsize=10_000)(parse_rule)  # rules are few and read of
 
 
 def write_alert(alert: Alert) -> str:
-    """Return an alert as JSON, without its permalink, which has a column of its own."""
+    """Return an alert as JSON, without its permalink, which has a column of its own. A new alert's id is 0."""
     return _ALERT.dump_json(alert, exclude={"permalink"}).decode()
 
 
-def read_alert(text: str, permalink: str | None = None) -> Alert:
-    """Parse an alert from JSON, with the permalink of its message."""
-    alert = _ALERT.validate_json(text)
+def read_alert(text: str, alert_id: int, permalink: str | None = None) -> Alert:
+    """Parse an alert from JSON, with its id and the permalink of its message."""
+    alert = replace(_ALERT.validate_json(text), id=alert_id)
     return replace(alert, permalink=permalink) if permalink else alert
 
 
@@ -243,7 +243,7 @@ def day_of(number: int) -> date:
 
 def read_stored_alert(row: Row[Any]) -> StoredAlert:
     """Build an alert with its revision from a row of `alerts`."""
-    return StoredAlert(alert=read_alert(row.alert, row.permalink), revision=row.revision)
+    return StoredAlert(alert=read_alert(row.alert, row.id, row.permalink), revision=row.revision)
 
 
 def _side(value: str | None) -> Side | None:

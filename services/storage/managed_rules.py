@@ -22,7 +22,7 @@ from services.alerting.ports import (
 from services.core.errors import ConflictError
 from services.core.identity import Channel
 from services.storage import tables
-from services.storage.alerts import record_alert
+from services.storage.alerts import record_alerts
 from services.storage.channels import add_notice, load_channel, record_change, save_channel
 from services.storage.repository import Repository, channel_columns, in_channel
 from services.storage.rules import (
@@ -106,8 +106,7 @@ async def _apply(tx: AsyncConnection, change: RulesFileChange, by: str, at: date
     if change.additions:
         await check_caps(tx, channel, caps)
     await _save_managed(tx, channel, [*change.managed, *added.values()])
-    for alert in change.alerts:
-        await record_alert(tx, alert, at)
+    await record_alerts(tx, change.alerts, at)
     for notice in change.notices:
         await add_notice(tx, notice, at)
     if change.settings is not None:

@@ -2,21 +2,31 @@
 
 import logging
 import secrets
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.core.identity import Channel
 from services.delivery.ports import AlertMessage, Delivery, PostedAlert, ThreadMessage
+from services.delivery.priority import Priority
 from services.storage import tables
+from services.storage.engine import Database
+from services.storage.group_commit import GroupCommit
 from services.storage.outbox_queries import IS_CHANGE, same_channel
-from services.storage.repository import Repository, channel_columns, in_channel, insert, insert_row
+from services.storage.repository import (
+    Repository,
+    channel_columns,
+    insert,
+    insert_rows,
+    values_table,
+)
 from services.storage.tables import UtcDateTime
 
 RECENT_ALERTS = 500  # whose permalinks are looked up; older ones are shown without a link
+SENT_GROUP = 25  # outcomes that are waited for, so that they share a commit
 LEASE = timedelta(minutes=1)  # of one attempt; longer than three calls to Slack can take
 log = logging.getLogger(__name__)
 
@@ -29,6 +39,12 @@ _alerts = tables.alerts.c
 
 class OutboxRepository(Repository):
     """The methods of OutboxStore that write the outbox."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._in_flight: set[int] = set()  # messages that this process has leased and not recorded since
+        self._attempt_marks = GroupCommit(self._lease)
+        self._sent_marks = GroupCommit(self._record_sent, lambda: min(len(self._in_flight), SENT_GROUP))
 
     async def pause_channel(self, channel: Channel, until: datetime, problem: str | None = None) -> None:
         """Pause a channel at least until then, and record the problem that a person must fix; see OutboxStore."""
@@ -47,34 +63,68 @@ class OutboxRepository(Repository):
         """Lease a message before the call to Slack; only one process gets it until the lease ends.
 
         The lease is stored in `next_at`: to other processes the message is no longer due, and a previous owner sees
-        that it lost the lease. Quiet hours that started meanwhile withhold a new message.
+        that it lost the lease. Quiet hours that started meanwhile withhold a new message. Calls at the same time share
+        a commit.
         """
-        as_read = (
-            _columns.id == delivery.id,
-            _columns.version == delivery.version,
-            _columns.sent_version == delivery.sent_version,
-            _columns.attempts == delivery.attempts,
-            _columns.attempting == delivery.attempting,
-            _columns.dead_at.is_(None),
-            _columns.next_at <= at,
-            or_(_columns.message_id.is_not(None), IS_CHANGE, ~_is_quiet(at)),
-        )
-        attempt = {"delivery_id": delivery.id, "version": delivery.version, "at": at}
+        leased = await self._attempt_marks.submit((delivery, at))
+        if leased is not None:
+            self._in_flight.add(delivery.id)
+        return leased
+
+    async def _lease(self, marks: Sequence[tuple[Delivery, datetime]]) -> list[Delivery | None]:
+        at = max(at for _, at in marks)
+        as_read = tuple_(_columns.id, _columns.version, _columns.sent_version, _columns.attempts, _columns.attempting)
+        read = [(one.id, one.version, one.sent_version, one.attempts, one.attempting) for one, _ in marks]
+        is_due = (_columns.dead_at.is_(None), _columns.next_at <= at)
+        is_free = or_(_columns.message_id.is_not(None), IS_CHANGE, ~_is_quiet(at))
+        lease = update(tables.deliveries).where(_locked(as_read.in_(read), *is_due, is_free, skip=True))
         async with self._database.write() as tx:
-            lease = update(tables.deliveries).where(*as_read).values(attempting=True, next_at=at + LEASE)
-            if (await tx.execute(lease)).rowcount != 1:
-                return None
-            await insert_row(tx, _attempts, attempt)
-        return replace(delivery, leased_until=at + LEASE)
+            statement = lease.values(attempting=True, next_at=at + LEASE).returning(_columns.id)
+            leased = dict.fromkeys(await tx.scalars(statement), at + LEASE)
+            versions = {one.id: one.version for one, _ in marks if one.id in leased}
+            attempts = [{"delivery_id": key, "version": version, "at": at} for key, version in versions.items()]
+            await insert_rows(tx, _attempts, attempts)
+        ends = [leased.pop(one.id, None) for one, _ in marks]  # a message that was submitted twice is leased once
+        return [
+            None if end is None else replace(one, leased_until=end) for (one, _), end in zip(marks, ends, strict=True)
+        ]
 
     async def mark_sent(self, delivery: Delivery, message_id: str, at: datetime) -> None:
-        """Record that this version is posted at `message_id`; a newer one is due at once."""
+        """Record that this version is posted at `message_id`; a newer one is due at once.
+
+        Calls at the same time share a commit.
+        """
+        await self._sent_marks.submit((delivery, message_id, at))
+        self._in_flight.discard(delivery.id)
+
+    async def _record_sent(self, marks: Sequence[tuple[Delivery, str, datetime]]) -> list[None]:
+        at = max(at for *_, at in marks)
+        new = values_table(
+            tables.deliveries,
+            [
+                {"id": one.id, "message_id": message_id, "sent_version": one.version, "next_at": one.leased_until}
+                for one, message_id, _ in marks
+            ],
+        )
+        ids = [one.id for one, *_ in marks]
+        lease = or_(new.c.next_at.is_(None), and_(_columns.attempting, _columns.next_at == new.c.next_at))
+        posted = {"message_id": new.c.message_id, "sent_version": new.c.sent_version, "next_at": at}
+        sent = (
+            update(tables.deliveries)
+            .where(_locked(_columns.id.in_(ids)), _columns.id == new.c.id, lease)
+            .values(**posted, attempts=0, attempting=False, problem=None)
+            .returning(_columns.id)
+        )
         async with self._database.write() as tx:
-            posted = {"message_id": message_id, "sent_version": delivery.version}
-            if await _update_leased(tx, delivery, attempts=0, attempting=False, next_at=at, problem=None, **posted):
-                await _close_attempt(tx, delivery, "sent")
-                fixed = (*in_channel(tables.channel_backoff, delivery.channel), _backoff.problem.is_not(None))
-                await tx.execute(update(tables.channel_backoff).where(*fixed).values(problem=None))
+            recorded = set(await tx.scalars(sent))
+            for delivery, *_ in marks:
+                if delivery.id not in recorded:
+                    _log_overtaken(delivery)
+            await _close_attempts(tx, recorded, "sent")
+            channels = [(one.channel.team, one.channel.id) for one, *_ in marks if one.id in recorded]
+            fixed = (tuple_(_backoff.team, _backoff.channel).in_(channels), _backoff.problem.is_not(None))
+            await tx.execute(update(tables.channel_backoff).where(*fixed).values(problem=None))
+        return [None] * len(marks)
 
     async def mark_failed(
         self,
@@ -91,15 +141,16 @@ class OutboxRepository(Repository):
         fresh = {"message_id": None, "sent_version": 0, "key": _new_key(delivery.key.rpartition(":")[0])}
         repost = fresh if gone and not is_reply else {}
         failures = _columns.attempts + int(counts)
+        self._in_flight.discard(delivery.id)
         async with self._database.write() as tx:
             failure = {"attempts": failures, "attempting": unsure, "next_at": retry_at, "problem": problem}
             if not await _update_leased(tx, delivery, **failure, **repost):
                 return
-            await _close_attempt(tx, delivery, "gone" if gone else "failed", problem)
+            await _close_attempts(tx, [delivery.id], "gone" if gone else "failed", problem)
             if gone and isinstance(delivery.message, AlertMessage):
                 await _set_permalink(tx, delivery.message.alert.id, None)
             if gone and isinstance(delivery.message, ThreadMessage):
-                await bump_version(tx, retry_at, alert_id=delivery.message.alert.id)
+                await bump_alert_versions(tx, [delivery.message.alert.id], retry_at, Priority.UPDATE)
 
     async def mark_dead(self, delivery: Delivery, problem: str, at: datetime, *, unsure: bool = False) -> None:
         """Dead-letter a message that only a person can fix; it is not retried until its content changes.
@@ -111,9 +162,10 @@ class OutboxRepository(Repository):
             "dead_at": case((unchanged, literal(at, UtcDateTime))),
             "attempts": case((unchanged, _columns.attempts), else_=0),
         }
+        self._in_flight.discard(delivery.id)
         async with self._database.write() as tx:
             if await _update_leased(tx, delivery, attempting=unsure, next_at=at, problem=problem, **end):
-                await _close_attempt(tx, delivery, "dead", problem)
+                await _close_attempts(tx, [delivery.id], "dead", problem)
 
     async def messages_without_permalink(self, exclude: Collection[int], limit: int) -> list[PostedAlert]:
         """Load the messages of recent alerts that have no permalink; see PermalinkStore."""
@@ -150,42 +202,70 @@ def _new_key(name: str) -> str:
     return f"{name}:{secrets.token_hex(4)}"
 
 
-async def enqueue(tx: AsyncConnection, channel: Channel, at: datetime, **subject: int | None) -> None:
-    """Enqueue a message: `alert_id` for an alert's own, with `entry_id` for its thread reply, or `notice_id`.
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A new message: `alert_id` for an alert's own, with `entry_id` for a thread reply, or `notice_id`."""
 
-    The key ends in a random part, so that a message of another database, or one that is posted again, is never mistaken
+    channel: Channel
+    priority: Priority
+    alert_id: int | None = None
+    entry_id: int | None = None
+    notice_id: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The permanent part of its key."""
+        parts = (("alert", self.alert_id), ("entry", self.entry_id), ("notice", self.notice_id))
+        return ":".join(f"{kind}:{number}" for kind, number in parts if number is not None)
+
+
+async def enqueue(tx: AsyncConnection, messages: Sequence[Message], at: datetime) -> None:
+    """Enqueue new messages.
+
+    A key ends in a random part, so that a message of another database, or one that is posted again, is never mistaken
     for this one.
     """
-    name = ":".join(f"{kind.removesuffix('_id')}:{number}" for kind, number in subject.items())
-    row = {
-        "key": _new_key(name),
-        **channel_columns(channel),
-        **subject,
-        "version": 1,
-        "sent_version": 0,
-        "attempts": 0,
-        "attempting": False,
-        "next_at": at,
-        "since": at,
-    }
-    await insert_row(tx, tables.deliveries, row)
+    same = {"version": 1, "sent_version": 0, "attempts": 0, "attempting": False, "next_at": at, "since": at}
+    rows = [
+        {
+            "key": _new_key(message.name),
+            **channel_columns(message.channel),
+            "priority": message.priority,
+            "alert_id": message.alert_id,
+            "entry_id": message.entry_id,
+            "notice_id": message.notice_id,
+            **same,
+        }
+        for message in messages
+    ]
+    await insert_rows(tx, tables.deliveries, rows)
 
 
-async def bump_version(
-    tx: AsyncConnection, at: datetime, *, alert_id: int | None = None, notice_id: int | None = None
-) -> None:
-    """Increment the version of the message of an alert or a notice.
+async def bump_alert_versions(tx: AsyncConnection, alert_ids: Sequence[int], at: datetime, priority: Priority) -> None:
+    """Increment the versions of alerts' own messages; those that are posted get this priority."""
+    if alert_ids:
+        await _bump_versions(tx, _columns.alert_id.in_(alert_ids), at, priority)
+
+
+async def bump_notice_version(tx: AsyncConnection, notice_id: int, at: datetime) -> None:
+    """Increment the version of a notice's message."""
+    await _bump_versions(tx, _columns.notice_id == notice_id, at, Priority.UPDATE)
+
+
+async def _bump_versions(tx: AsyncConnection, which: ColumnElement[bool], at: datetime, priority: Priority) -> None:
+    """Increment the versions of messages.
 
     A retry keeps its time, a dead message is revived; one that a digest replaced does not change.
     """
-    own = _columns.alert_id == alert_id if notice_id is None else _columns.notice_id == notice_id
     dead = _columns.dead_at.is_not(None)
     delivered = _columns.sent_version == _columns.version
+    is_settled = literal(priority is Priority.ACKNOWLEDGED)
     await tx.execute(
         update(tables.deliveries)
-        .where(own, _columns.entry_id.is_(None), _columns.superseded_by.is_(None))
+        .where(_locked(which, _columns.entry_id.is_(None), _columns.superseded_by.is_(None)))
         .values(
             version=_columns.version + 1,
+            priority=case((or_(_columns.message_id.is_not(None), is_settled), priority), else_=_columns.priority),
             next_at=case((or_(dead, delivered), literal(at, UtcDateTime)), else_=_columns.next_at),
             since=case((delivered, literal(at, UtcDateTime)), else_=_columns.since),
             attempts=case((dead, 0), else_=_columns.attempts),
@@ -194,10 +274,19 @@ async def bump_version(
     )
 
 
-async def has_root_message(tx: AsyncConnection, alert_id: int) -> bool:
-    """Return whether an alert has or gets a message of its own; False if a digest replaced it."""
-    own = (_columns.alert_id == alert_id, _columns.entry_id.is_(None), _columns.superseded_by.is_not(None))
-    return (await tx.execute(select(_columns.id).where(*own))).first() is None
+async def superseded_alerts(tx: AsyncConnection, alert_ids: Sequence[int]) -> set[int]:
+    """Return which of these alerts have no message of their own, as a digest replaced it."""
+    own = (_columns.alert_id.in_(alert_ids), _columns.entry_id.is_(None), _columns.superseded_by.is_not(None))
+    return set(await tx.scalars(select(_columns.alert_id).where(*own)))
+
+
+def _locked(*which: ColumnElement[bool], skip: bool = False) -> ColumnElement[bool]:
+    """Select messages and lock them in the order of their ids, so that two transactions never wait for each other.
+
+    With `skip`, those that another transaction has locked are left out.
+    """
+    ids = select(_columns.id).where(*which).order_by(_columns.id).with_for_update(skip_locked=skip)
+    return _columns.id.in_(ids)
 
 
 def _is_quiet(at: datetime) -> ColumnElement[bool]:
@@ -210,12 +299,19 @@ async def _update_leased(tx: AsyncConnection, delivery: Delivery, **values: obje
     lease = () if delivery.leased_until is None else (_columns.attempting, _columns.next_at == delivery.leased_until)
     updated = await tx.execute(update(tables.deliveries).where(_columns.id == delivery.id, *lease).values(values))
     if not updated.rowcount:
-        log.warning("outcome of %s not recorded: another process took over its lease", delivery.key)
+        _log_overtaken(delivery)
     return bool(updated.rowcount)
 
 
-async def _close_attempt(tx: AsyncConnection, delivery: Delivery, outcome: str, problem: str | None = None) -> None:
-    """Record the outcome of the last attempt; one that a crash cut short stays without an outcome."""
-    last = select(func.max(_attempts.c.id)).where(_attempts.c.delivery_id == delivery.id).scalar_subquery()
-    open_attempt = update(_attempts).where(_attempts.c.id == last, _attempts.c.outcome.is_(None))
-    await tx.execute(open_attempt.values(outcome=outcome, problem=problem))
+def _log_overtaken(delivery: Delivery) -> None:
+    log.warning("outcome of %s not recorded: another process took over its lease", delivery.key)
+
+
+async def _close_attempts(
+    tx: AsyncConnection, delivery_ids: Collection[int], outcome: str, problem: str | None = None
+) -> None:
+    """Record the outcome of the last attempt of each message; one that a crash cut short stays without an outcome."""
+    of_messages = _attempts.c.delivery_id.in_(delivery_ids)
+    last = select(func.max(_attempts.c.id)).where(of_messages).group_by(_attempts.c.delivery_id)
+    open_attempts = update(_attempts).where(_attempts.c.id.in_(last), _attempts.c.outcome.is_(None))
+    await tx.execute(open_attempts.values(outcome=outcome, problem=problem))

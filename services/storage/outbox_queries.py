@@ -1,22 +1,26 @@
 """Queries of the outbox: messages that are due, the backlog, and problems that a person must fix."""
 
 import logging
-from collections.abc import Collection
+import secrets
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     ColumnElement,
     FromClause,
     Integer,
     Row,
     Select,
+    String,
     Table,
     and_,
     bindparam,
     case,
     func,
+    literal_column,
     or_,
     select,
     update,
@@ -32,6 +36,7 @@ from services.delivery.ports import (
     Backlog,
     Delivery,
     DeliveryProblem,
+    DueKey,
     NoticeMessage,
     OutboxMessage,
     ThreadMessage,
@@ -74,7 +79,27 @@ def same_channel(table: Table) -> ColumnElement[bool]:
     return and_(table.c.team == _columns.team, table.c.channel == _columns.channel)
 
 
-WAITING = (
+def _waiting(query: Select[Any], joined: FromClause) -> Select[Any]:
+    """Select from `joined` the messages that wait; a reply waits for its alert's message and for earlier replies."""
+    return (
+        query.select_from(
+            joined.outerjoin(tables.channel_backoff, same_channel(tables.channel_backoff)).outerjoin(
+                tables.channels, same_channel(tables.channels)
+            )
+        )
+        .where(OUTSTANDING, _columns.dead_at.is_(None))
+        .where(or_(_columns.entry_id.is_(None), _root.c.message_id.is_not(None)))
+        .where(
+            ~select(_earlier.c.id)
+            .where(_earlier.c.alert_id == _columns.alert_id, _earlier.c.entry_id < _columns.entry_id)
+            .where(_earlier.c.sent_version < _earlier.c.version, _earlier.c.dead_at.is_(None))
+            .exists()
+        )
+    )
+
+
+WAITING = _waiting(select(_columns.id), with_root(tables.deliveries))
+BODIES = _waiting(
     select(
         tables.deliveries,
         tables.alerts.c.alert,
@@ -83,23 +108,11 @@ WAITING = (
         *(tables.notices.c[name] for name in ("name", "kind", "content", "opened_at", "closed_at")),
         _root.c.message_id.label("thread_id"),
         _channels.settings,
-    )
-    .select_from(
-        with_root(tables.deliveries)
-        .outerjoin(tables.alerts, tables.alerts.c.id == _columns.alert_id)
-        .outerjoin(tables.timeline_entries, tables.timeline_entries.c.id == _columns.entry_id)
-        .outerjoin(tables.notices, tables.notices.c.id == _columns.notice_id)
-        .outerjoin(tables.channel_backoff, same_channel(tables.channel_backoff))
-        .outerjoin(tables.channels, same_channel(tables.channels))
-    )
-    .where(OUTSTANDING, _columns.dead_at.is_(None))
-    .where(or_(_columns.entry_id.is_(None), _root.c.message_id.is_not(None)))
-    .where(
-        ~select(_earlier.c.id)
-        .where(_earlier.c.alert_id == _columns.alert_id, _earlier.c.entry_id < _columns.entry_id)
-        .where(_earlier.c.sent_version < _earlier.c.version, _earlier.c.dead_at.is_(None))
-        .exists()
-    )
+    ),
+    with_root(tables.deliveries)
+    .outerjoin(tables.alerts, tables.alerts.c.id == _columns.alert_id)
+    .outerjoin(tables.timeline_entries, tables.timeline_entries.c.id == _columns.entry_id)
+    .outerjoin(tables.notices, tables.notices.c.id == _columns.notice_id),
 )
 ROOT_IS_DEAD = and_(_columns.entry_id.is_not(None), _root.c.dead_at.is_not(None), _root.c.message_id.is_(None))
 NOW: BindParameter[datetime] = bindparam("now", type_=UtcDateTime())
@@ -123,20 +136,36 @@ def next_due_at(waiting: Select[Any]) -> Select[Any]:
     return waiting.with_only_columns(func.min(_ALLOWED_AT))
 
 
-def first_of_each_channel(waiting: Select[Any]) -> Select[Any]:
-    """Return a query for the longest-waiting due message of each channel: one channel's queue must not delay others."""
-    channels = _columns.team, _columns.channel
-    due = waiting.where(_ALLOWED_AT <= NOW).with_only_columns(_columns.id, _columns.next_at, *channels).cte("due")
+def first_of_each_channel(waiting: Select[Any], *order: ColumnElement[Any]) -> Select[Any]:
+    """Return a query for the first due message of each channel: one channel's queue must not delay others.
+
+    Messages come by priority, those of one priority in this order, and then by how long they have waited.
+    """
+    names = ("id", "team", "channel", "priority", "next_at")
+    due = waiting.where(_ALLOWED_AT <= NOW).with_only_columns(*(_columns[name] for name in names)).cte("due")
     due = due.prefix_with("MATERIALIZED")  # else SQLite scans all messages in the order of channels
-    rank = func.row_number().over(partition_by=(due.c.team, due.c.channel), order_by=(due.c.next_at, due.c.id))
-    ranked = select(due.c.id, rank.label("rank")).subquery()
-    first = WAITING.where(_columns.id.in_(select(ranked.c.id).where(ranked.c.rank == 1)))
-    return first.order_by(_columns.next_at, _columns.id).limit(bindparam("limit", type_=Integer()))
+    by_age = (due.c.next_at, due.c.id)
+    rank = func.row_number().over(partition_by=(due.c.team, due.c.channel), order_by=(due.c.priority, *by_age))
+    ranked = select(due, rank.label("rank")).subquery()
+    first = select(ranked.c.id, ranked.c.team, ranked.c.channel).where(ranked.c.rank == 1)
+    teams = bindparam("exclude_teams", type_=String(), expanding=True)
+    ordered = first.where(ranked.c.team.not_in(teams)).order_by(ranked.c.priority, *order)
+    return ordered.order_by(ranked.c.next_at, ranked.c.id).limit(bindparam("limit", type_=Integer()))
+
+
+def still_due(bodies: Select[Any]) -> Select[Any]:
+    """Return a query for those of the messages `ids` that are still due, with their content."""
+    return bodies.where(_columns.id.in_(bindparam("ids", expanding=True)), _ALLOWED_AT <= NOW)
 
 
 # Built once, as building the queries of a poll takes longer than running them. Parameters: `now` and `limit`.
-NEXT_DUE_AT = next_due_at(WAITING.where(~WITHHELD))
-FIRST_OF_EACH_CHANNEL = first_of_each_channel(WAITING.where(~WITHHELD))
+_DUE = WAITING.where(~WITHHELD)
+NEXT_DUE_AT = next_due_at(_DUE)
+FIRST_OF_EACH_CHANNEL = first_of_each_channel(_DUE)
+# Workers that poll at the same time begin with different workspaces, each time others.
+_SHUFFLED = func.hashtextextended(literal_column("team"), bindparam("salt", type_=BigInteger()))
+FIRST_SHUFFLED = first_of_each_channel(_DUE, _SHUFFLED)
+STILL_DUE = still_due(BODIES.where(~WITHHELD))
 _DEAD = or_(_columns.dead_at.is_not(None), ROOT_IS_DEAD)
 _WAITING = and_(~_DEAD, or_(_channels.quiet_from.is_(None), ~WITHHELD))
 _BACKLOG = (
@@ -155,22 +184,39 @@ class OutboxQueries(Repository):
     """The methods of OutboxStore and ChannelStore that read the outbox."""
 
     async def due(self, now: datetime, limit: int = 100) -> list[Delivery]:
-        """Load the first outdated message of each channel that is due, oldest first.
+        """Load the first outdated message of each channel that is due, the most urgent first; see OutboxStore."""
+        while keys := await self.due_keys(now, limit):
+            if loaded := await self.load_due(keys, now):
+                return loaded
+        return []
 
-        An entry is due only after its alert's message is posted and if no earlier entry waits, so that threads read in
-        order. A message whose attempt was cut off is due again when its lease ends, also in the same process after a
-        restart. One that cannot be read is dead-lettered.
+    async def due_keys(self, now: datetime, limit: int, exclude_teams: Collection[str] = ()) -> list[DueKey]:
+        """Return which messages are due, without their content; see OutboxStore.
+
+        On PostgreSQL, workers share what is due: each starts with workspaces of its own.
         """
-        parameters = {"now": now, "limit": limit}
-        while True:
-            async with self._database.read() as tx:
-                deliveries = {
-                    row.id: _read_delivery(row, now) for row in await tx.execute(FIRST_OF_EACH_CHANNEL, parameters)
-                }
-            unreadable = [delivery_id for delivery_id, delivery in deliveries.items() if delivery is None]
-            if not unreadable:
-                return [delivery for delivery in deliveries.values() if delivery is not None]
+        parameters = {"now": now, "limit": limit, "exclude_teams": [*exclude_teams]}
+        async with self._database.read() as tx:
+            if tx.dialect.name == "postgresql":
+                salt = secrets.randbits(62)
+                rows = await tx.execute(FIRST_SHUFFLED, {**parameters, "salt": salt})
+            else:
+                rows = await tx.execute(FIRST_OF_EACH_CHANNEL, parameters)
+            return [DueKey(id=row.id, channel=Channel(team=row.team, id=row.channel)) for row in rows]
+
+    async def load_due(self, keys: Sequence[DueKey], now: datetime) -> list[Delivery]:
+        """Load the messages that are still due, in the order of their keys; see OutboxStore."""
+        if not keys:
+            return []
+        ids = [key.id for key in keys]
+        async with self._database.read() as tx:
+            rows = await tx.execute(STILL_DUE, {"now": now, "ids": ids})
+            found = {row.id: _read_delivery(row, now) for row in rows}
+        unreadable = [delivery_id for delivery_id, delivery in found.items() if delivery is None]
+        if unreadable:
             await self._dead_letter(unreadable, now)
+        loaded = (found.get(delivery_id) for delivery_id in ids)
+        return [delivery for delivery in loaded if delivery is not None]
 
     async def next_due_at(self, now: datetime) -> datetime | None:
         """Return when the next undelivered message may be tried; None if all wait for the end of quiet hours."""
@@ -304,7 +350,7 @@ def _read_delivery(row: Row[Any], now: datetime) -> Delivery | None:
 def _message(row: Row[Any], now: datetime) -> OutboxMessage:
     if row.content is not None:
         return NoticeMessage(notice=read_notice(row, row.notice_id))
-    alert = read_alert(row.alert, row.permalink)
+    alert = read_alert(row.alert, row.alert_id, row.permalink)
     settings = ChannelSettings() if row.settings is None else read_settings(row.settings)
     if row.entry is None:
         return AlertMessage(alert=alert, mention=settings.mention if needs_acknowledgement(alert, now) else None)

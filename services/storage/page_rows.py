@@ -44,20 +44,26 @@ async def add_pages(
         await tx.execute(tables.pages.insert(), rows)
 
 
-async def bump_pages(tx: AsyncConnection, alert: Alert, at: datetime) -> None:
-    """Raise the version of an alert's pages. One that was given up is tried again once the alert has ended."""
-    is_end = alert.closed_at is not None
+async def bump_pages(tx: AsyncConnection, alerts: Sequence[Alert], at: datetime) -> None:
+    """Raise the versions of alerts' pages. One that was given up is tried again once its alert has ended."""
     current = _pages.sent_version == _pages.version
-    revived = and_(_pages.dead_at.is_not(None), IS_OPEN_THERE) if is_end else _pages.dead_at.is_(None)
-    await tx.execute(
-        update(tables.pages)
-        .where(_pages.alert_id == alert.id)
-        .values(
-            version=_pages.version + 1,
-            next_at=case((or_(current, _pages.dead_at.is_not(None)), literal(at, UtcDateTime)), else_=_pages.next_at),
-            dead_at=case((revived, null()), else_=_pages.dead_at),
-        )
-    )
+    ended = [alert.id for alert in alerts if alert.closed_at is not None]
+    others = [alert.id for alert in alerts if alert.closed_at is None]
+    for ids, revived in (
+        (others, _pages.dead_at.is_(None)),
+        (ended, and_(_pages.dead_at.is_not(None), IS_OPEN_THERE)),
+    ):
+        if ids:
+            is_due = or_(current, _pages.dead_at.is_not(None))
+            await tx.execute(
+                update(tables.pages)
+                .where(_pages.alert_id.in_(ids))
+                .values(
+                    version=_pages.version + 1,
+                    next_at=case((is_due, literal(at, UtcDateTime)), else_=_pages.next_at),
+                    dead_at=case((revived, null()), else_=_pages.dead_at),
+                )
+            )
 
 
 async def page_statuses(tx: AsyncConnection, alert_id: int) -> tuple[PageStatus, ...]:

@@ -159,7 +159,7 @@ def _page(row: Row[Any]) -> PageDelivery:
     return PageDelivery(
         id=row.id,
         channel=Channel(team=row.team, id=row.channel),
-        alert=read_alert(row.alert, row.permalink),
+        alert=read_alert(row.alert, row.alert_id, row.permalink),
         sink=row.sink,
         config=row.config,
         severity=Severity(row.severity),

@@ -1,11 +1,12 @@
 """Base class and helpers of the repositories: inserts, upserts, and the rows of a channel."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import CTE, ColumnElement, Table, bindparam, column, values
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +15,10 @@ from services.alerting.ports import AlertChange
 from services.core.identity import Channel
 from services.storage.engine import Database
 
+BULK_SIZE = 500  # rows of a statement that compares or updates each
 BATCH_SIZE = 5_000  # rows per statement; the event loop runs other tasks in between
+
+Item = TypeVar("Item")
 
 
 class Repository:
@@ -66,6 +70,33 @@ def in_channel(table: Table, channel: Channel) -> tuple[ColumnElement[bool], Col
 def channel_columns(channel: Channel) -> dict[str, str]:
     """Return the columns that name a channel, with their values."""
     return {"team": channel.team, "channel": channel.id}
+
+
+def batched(items: Collection[Item], size: int) -> Iterator[list[Item]]:
+    """Yield the items in lists of at most `size`."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def values_table(table: Table, rows: Sequence[dict[str, Any]]) -> CTE:
+    """Return rows of values as a table, whose columns have the types of these columns of `table`."""
+    typed = [column(name, table.c[name].type) for name in rows[0]]
+    nulls = [bindparam(None, None, type_=one.type) for one in typed]  # PostgreSQL takes a bare NULL for a text
+    data = [
+        tuple(null if value is None else value for value, null in zip(row.values(), nulls, strict=True)) for row in rows
+    ]
+    return values(*typed, name="new").data(data).cte()
+
+
+async def insert_rows(tx: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> list[int]:
+    """Insert rows, up to 1,000 in one statement, and return their generated ids in order."""
+    if not rows:
+        return []
+    is_postgresql = tx.dialect.name == "postgresql"
+    statement = table.insert().returning(table.c.id, sort_by_parameter_order=is_postgresql)
+    ids = [*(await tx.scalars(statement, rows))]
+    return ids if is_postgresql else sorted(ids)  # SQLite numbers the rows of a statement in order
 
 
 async def insert_row(tx: AsyncConnection, table: Table, row: dict[str, Any]) -> int:

@@ -26,7 +26,7 @@ from services.core.identity import Channel
 from services.rules.decide import RuleState
 from services.rules.rule import Rule
 from services.storage import tables
-from services.storage.alerts import record_alert
+from services.storage.alerts import record_alerts
 from services.storage.channels import add_notice
 from services.storage.codec import read_rule, read_rule_audit, write_state
 from services.storage.repository import Repository, channel_columns, in_channel, insert
@@ -92,8 +92,7 @@ class RuleRepository(Repository):
                     await check_caps(tx, channel, caps)
                 known = await self._by_text(tx, channel)
                 await _record_audits(tx, channel, [_addition(known[text], by, at) for text in new])
-                for alert in alerts:
-                    await record_alert(tx, alert, at)
+                await record_alerts(tx, alerts, at)
                 for notice in notices:
                     await add_notice(tx, notice, at)
         if new:

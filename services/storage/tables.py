@@ -35,6 +35,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -274,6 +275,7 @@ deliveries = Table(
     Column("alert_id", ForeignKey("alerts.id"), index=True),  # null for a notice
     Column("entry_id", ForeignKey("timeline_entries.id")),  # null for the alert's own message
     Column("notice_id", ForeignKey("notices.id"), index=True),
+    Column("priority", SmallInteger, nullable=False, server_default="2"),  # a `Priority`; the lowest is sent first
     Column("version", Integer, nullable=False),
     Column("sent_version", Integer, nullable=False),
     Column("message_id", String),

@@ -14,7 +14,7 @@ from services.alerting.tick_log import Claim, Extreme, Job, LastTick, PairStatus
 from services.core.errors import ConflictError, LeaseLostError
 from services.core.prices import Pair
 from services.storage import tables
-from services.storage.alerts import record_alert
+from services.storage.alerts import record_alerts
 from services.storage.channels import add_notice
 from services.storage.codec import (
     days_since_1970,
@@ -99,8 +99,7 @@ class TickRepository(Repository):
             await update_states(tx, states)
             await apply_rule_changes(tx, rules, at)
             try:
-                for change in sorted(alerts, key=lambda change: change.alert.id == 0):
-                    await record_alert(tx, change, at)
+                await record_alerts(tx, alerts, at)
             except exc.IntegrityError as error:
                 raise ConflictError("An alert on that is open already; read the alerts again.") from error
             for notice in notices:

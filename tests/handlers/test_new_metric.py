@@ -146,7 +146,7 @@ async def test_its_alert_fires_is_stored_and_posted(
     (alert,) = await harness.open_alerts()
     assert "gain" == alert.subject
     assert pytest.approx(0.09) == alert.lead.value
-    assert alert == codec.read_alert(codec.write_alert(alert))
+    assert alert == codec.read_alert(codec.write_alert(alert), alert.id)
     assert GAIN is (await harness.store.rules(CHANNEL))[0].rule.metric
 
     await outbox.deliver(harness.clock.now())

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy import false
 from services.alerting.notice import Digest, Notice
 from services.channels import settings as channel_settings
 from services.delivery.dispatcher import Dispatcher
-from services.delivery.ports import Delivery
+from services.delivery.ports import Delivery, DueKey
 from services.market import price_history
 from services.rules.prefilter import RulePrefilter
 from services.storage import SqlStore, alerts, outbox, outbox_queries
@@ -50,25 +50,25 @@ def skip_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def forget_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = SqlStore.due
+    real = SqlStore.load_due
 
-    async def due(store: SqlStore, now: datetime, limit: int = 100) -> list[Delivery]:
-        return [replace(one, attempting=False) for one in await real(store, now, limit)]
+    async def load_due(store: SqlStore, keys: Sequence[DueKey], now: datetime) -> list[Delivery]:
+        return [replace(one, attempting=False) for one in await real(store, keys, now)]
 
     async def mark(store: SqlStore, delivery: Delivery, at: datetime) -> Delivery | None:
         leased = await marked(store, delivery, at) or await marked(store, replace(delivery, attempting=True), at)
         return leased and replace(leased, attempting=False)
 
     marked = SqlStore.mark_attempting
-    monkeypatch.setattr(SqlStore, "due", due)
+    monkeypatch.setattr(SqlStore, "load_due", load_due)
     monkeypatch.setattr(SqlStore, "mark_attempting", mark)
 
 
 def forget_new_versions(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def do_nothing(_tx: object, _at: datetime, **_what: int | None) -> None:
+    async def do_nothing(*_arguments: object) -> None:
         pass
 
-    monkeypatch.setattr(alerts, "bump_version", do_nothing)
+    monkeypatch.setattr(alerts, "bump_alert_versions", do_nothing)
 
 
 def accept_spikes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,6 +88,7 @@ def post_in_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     first = outbox_queries.first_of_each_channel(outbox_queries.WAITING)
     monkeypatch.setattr(outbox_queries, "NEXT_DUE_AT", outbox_queries.next_due_at(outbox_queries.WAITING))
     monkeypatch.setattr(outbox_queries, "FIRST_OF_EACH_CHANNEL", first)
+    monkeypatch.setattr(outbox_queries, "STILL_DUE", outbox_queries.still_due(outbox_queries.BODIES))
     monkeypatch.setattr(outbox, "_is_quiet", lambda _at: false())
 
 

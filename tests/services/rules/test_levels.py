@@ -56,7 +56,7 @@ def test_the_prefilter_finds_every_close_that_changes_a_level(rule: object) -> N
         at = AT + day * timedelta(days=1)
         decision = decide(state, Observation(at=at, value=value, at_close=True), parsed, at)
         if decision.transitions:
-            assert [0] == found.may_change(np.array([value])).tolist()
+            assert [0] == found.may_change(np.array([value]), at).tolist()
         state = decision.state
         found.update(0, parsed, state)
 

@@ -21,7 +21,7 @@ RULES = [
         "1d 8pp at close",
     )
 ]
-times = st.sampled_from([NOW - timedelta(minutes=minutes) for minutes in (0, 3, 5, 60)])
+times = st.sampled_from([NOW - timedelta(minutes=minutes) for minutes in (-5, 0, 3, 5, 60)])
 
 
 @st.composite
@@ -57,7 +57,7 @@ def test_a_rule_that_is_filtered_out_would_not_have_changed(
 
     observation = Observation(at=NOW, value=value, at_close=closing, pair_unavailable=unknown and value is None)
     values = np.array([np.nan if value is None else value])
-    may_change = set(prefilter.may_change(values, pair_unavailable=observation.pair_unavailable).tolist())
+    may_change = set(prefilter.may_change(values, NOW, pair_unavailable=observation.pair_unavailable).tolist())
 
     for index, (rule, state) in enumerate(zip(rules, rule_states, strict=True)):
         decision = decide(state, observation, rule, NOW)
@@ -67,13 +67,13 @@ def test_a_rule_that_is_filtered_out_would_not_have_changed(
 def test_ok_rules_are_all_filtered_out() -> None:
     prefilter = RulePrefilter.from_rules(RULES, [RuleState()] * len(RULES), [0] * len(RULES))
 
-    assert [] == prefilter.may_change(np.array([0.01])).tolist()
+    assert [] == prefilter.may_change(np.array([0.01]), NOW).tolist()
 
 
 def test_each_rule_uses_its_own_column() -> None:
     prefilter = RulePrefilter.from_rules(RULES[:2], [RuleState()] * 2, [0, 1])
 
-    assert [1] == prefilter.may_change(np.array([0.01, 0.09])).tolist()
+    assert [1] == prefilter.may_change(np.array([0.01, 0.09]), NOW).tolist()
 
 
 @given(st.sampled_from(range(len(RULES))), states(), states())
@@ -84,13 +84,13 @@ def test_an_updated_state_is_filtered_like_an_initial_one(index: int, before: Ru
     prefilter.update(0, rule, after)
 
     fresh = RulePrefilter.from_rules([rule], [after], [0])
-    assert [fresh.may_change(np.array([value])).tolist() for value in values] == [
-        prefilter.may_change(np.array([value])).tolist() for value in values
+    assert [fresh.may_change(np.array([value]), NOW).tolist() for value in values] == [
+        prefilter.may_change(np.array([value]), NOW).tolist() for value in values
     ]
 
 
 def test_an_empty_prefilter_selects_nothing() -> None:
-    assert [] == RulePrefilter.from_rules([], [], []).may_change(np.array([])).tolist()
+    assert [] == RulePrefilter.from_rules([], [], []).may_change(np.array([]), NOW).tolist()
 
 
 @pytest.mark.parametrize("value", [23 / 20 - 1, 1 - 23 / 20])
@@ -98,4 +98,4 @@ def test_an_exact_tie_may_change_a_rule(value: float) -> None:
     rules = RulePrefilter.from_rules([parse_rule("5d 15pp")], [RuleState()], [0])
 
     assert value not in {0.15, -0.15}
-    assert [0] == rules.may_change(np.array([value])).tolist()
+    assert [0] == rules.may_change(np.array([value]), NOW).tolist()

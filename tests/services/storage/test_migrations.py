@@ -169,7 +169,7 @@ async def test_alerts_entries_and_attempts_of_an_earlier_schema_are_migrated(dur
         (one.attempts[0].outcome if one.attempts else None, one.message_id) for one in audit.postings
     ]
     await post_alert(store, an_alert(side=Side.BELOW))
-    assert ["line", "alert:2"] == [one.key[:7].rstrip(":") for one in await deliver_all(store)]
+    assert ["alert:2", "line"] == [one.key[:7].rstrip(":") for one in await deliver_all(store)]
     await store.aclose()
 
 

@@ -283,7 +283,7 @@ async def test_a_paused_channel_delays_all_its_undelivered_messages(store: SqlSt
     assert [] == await store.due(LATER - MINUTE)
     assert LATER == await store.next_due_at(AT)
     held = [await send(store, at=LATER) for _ in range(2)]
-    assert [(FIRED, 0, False), (None, 0, False)] == [(entry_of(one), one.attempts, one.attempting) for one in held]
+    assert [(None, 0, False), (FIRED, 0, False)] == [(entry_of(one), one.attempts, one.attempting) for one in held]
 
 
 async def test_a_pause_does_not_shorten_a_longer_wait(store: SqlStore) -> None:

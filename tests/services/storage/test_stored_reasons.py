@@ -36,7 +36,7 @@ def test_a_reason_and_an_old_text_are_read_as_they_were_written(reason: Reason |
 
     assert (reason, alert, entry) == (
         read_reason(write_reason(reason)),
-        read_alert(write_alert(alert)),
+        read_alert(write_alert(alert), alert.id),
         read_entry(write_entry(entry)),
     )
 
@@ -52,7 +52,7 @@ def test_a_reason_of_a_later_release_is_shown_as_it_is_stored() -> None:
 
     assert (json.dumps(later), json.dumps(later)) == (
         read_reason(json.dumps(later)),
-        read_alert(json.dumps(alert)).reason,
+        read_alert(json.dumps(alert), 0).reason,
     )
 
 
