@@ -18,6 +18,7 @@ from services.core.errors import (
     SendDeadlineError,
 )
 from services.core.identity import Channel
+from services.delivery.pacing import WorkspacePacer
 from services.delivery.ports import (
     AlertMessage,
     AttemptOutcome,
@@ -29,6 +30,7 @@ from services.delivery.ports import (
     ThreadMessage,
 )
 
+LOOKUP_WAITS = "It may have been posted; it is looked up when Slack's limit allows it."
 SINK = "slack"  # in metrics
 
 MIN_BACKOFF = timedelta(seconds=2)
@@ -40,6 +42,14 @@ SEND_BUDGET = timedelta(seconds=35)  # longer than the three calls that sending 
 # About an hour: temporary refusals pass within it, and a fixed version can be installed.
 MAX_ATTEMPTS = 20
 log = logging.getLogger(__name__)
+
+
+class _LookUpLimitedError(DeliveryError):
+    """Slack limits the look-ups in a workspace, which doesn't concern its posts."""
+
+    def __init__(self, problem: str, wait: timedelta) -> None:
+        super().__init__(problem, permanent=False, surely_not_posted=False, retry_after=wait)
+        self.wait = wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +78,7 @@ class Dispatcher:
     store: OutboxStore
     notifier: Notifier
     clock: Clock
+    pacer: WorkspacePacer
     meter: DeliveryMeter | None = None
     _failures: Counter[Channel] = field(default_factory=Counter)  # consecutive failures of channels that accept nothing
     _unrecorded: dict[int, Accepted] = field(default_factory=dict)  # accepted, but the store failed; by delivery id
@@ -92,6 +103,11 @@ class Dispatcher:
         posted_id, unsure = delivery.message_id, delivery.attempting and delivery.message_id is None
         try:
             if unsure:
+                if (later := self.pacer.lookup_at(delivery.channel.team, delivery.key, self._now(now))) > self._now(
+                    now
+                ):
+                    await self.store.mark_failed(delivery, LOOKUP_WAITS, later, counts=False, unsure=True)
+                    return False
                 posted_id, unsure = await self._look_up(delivery, self._now(now))
             if not self._has_lease(delivery):
                 raise SendDeadlineError  # noqa: TRY301 -- handled like the notifier's own
@@ -135,6 +151,11 @@ class Dispatcher:
         except MessageLookupDeniedError as error:
             log.warning("%s is sent again and may be duplicated: %s", delivery.message.log_name, error)
             return None, True
+        except DeliveryError as error:
+            if error.retry_after is None:
+                raise
+            self.pacer.slow_lookups(delivery.channel.team, error.retry_after, now)
+            raise _LookUpLimitedError(str(error), error.retry_after) from error
         outcome = "found in Slack, not sent again" if found else "not found in Slack, sent again"
         log.info("%s: %s", delivery.message.log_name, outcome)
         return found, found is not None  # it is looked up again until its id is recorded
@@ -142,6 +163,7 @@ class Dispatcher:
     async def _record_sent(self, accepted: Accepted, now: datetime) -> None:
         """Record what Slack has accepted. If that fails, it is remembered, and the message is not sent again."""
         delivery = accepted.delivery
+        self.pacer.count_sent(delivery.channel.team, self._now(now))
         self._unrecorded[delivery.id] = accepted
         await self.store.mark_sent(delivery, accepted.message_id, self._now(now))
         del self._unrecorded[delivery.id]
@@ -150,6 +172,9 @@ class Dispatcher:
     async def _handle_error(self, delivery: Delivery, error: DeliveryError, at: datetime, *, unsure: bool) -> bool:
         """Record an error; return whether the message is dead-lettered."""
         match error:
+            case _LookUpLimitedError():
+                await self.store.mark_failed(delivery, str(error), at + error.wait, counts=False, unsure=True)
+                return False
             case MessageGoneError():
                 return await self._repost(delivery, error, at)
             case MessageNotEditableError():
@@ -177,7 +202,7 @@ class Dispatcher:
         return posted_id
 
     async def _pause_channel(self, delivery: Delivery, error: DeliveryError, at: datetime, *, unsure: bool) -> None:
-        """Pause the whole channel. A rate limit doesn't count as a failure.
+        """Pause the whole channel, or the whole workspace if Slack limits its posts. That doesn't count as a failure.
 
         A message that may have been posted waits longer, until it can be looked up; the others don't.
         """
@@ -192,7 +217,11 @@ class Dispatcher:
             self._failures[channel] += 1
         own_wait = _settle_wait(wait, delivery, unsure=unsure)
         await self.store.mark_failed(delivery, str(error), at + own_wait, counts=False, unsure=unsure)
-        await self.store.pause_channel(channel, at + wait, str(error) if error.permanent else None)
+        if error.retry_after is None or delivery.message_id is not None:  # Slack limits each method apart
+            await self.store.pause_channel(channel, at + wait, str(error) if error.permanent else None)
+        elif self.pacer.slow_down(channel.team, at + wait, at):
+            log.warning("workspace %s is paused for %d s: %s", channel.team, wait.total_seconds(), error)
+            await self.store.pause_workspace(channel.team, at + wait)
 
     async def _retry_later(
         self, delivery: Delivery, error: Exception, at: datetime, *, gone: bool = False, unsure: bool = False

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from services.core.identity import Channel
 from services.delivery.dispatcher import Dispatcher
 from services.delivery.loop import DeliveryLoop
+from services.delivery.pacing import WorkspacePacer
 from services.delivery.ports import Delivery, DeliveryMeter, DueKey, Notifier, OutboxStore
 
 MAX_CONCURRENT = 100  # concurrent sends in one process
@@ -34,13 +35,17 @@ class Outbox(DeliveryLoop):
     notifier: Notifier
     meter: DeliveryMeter | None = None
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _pacer: WorkspacePacer = field(init=False)
     _dispatcher: Dispatcher = field(init=False)
     _keys: deque[DueKey] = field(default_factory=deque)
     _keys_valid_until: float = 0.0  # on the event loop's clock
     _failures: dict[Channel, BaseException] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._dispatcher = Dispatcher(store=self.store, notifier=self.notifier, clock=self.clock, meter=self.meter)
+        self._pacer = WorkspacePacer()
+        self._dispatcher = Dispatcher(
+            store=self.store, notifier=self.notifier, clock=self.clock, pacer=self._pacer, meter=self.meter
+        )
 
     def nudge(self) -> None:
         """Wake the loop, as something may be due that is more urgent than what is known."""
@@ -48,9 +53,11 @@ class Outbox(DeliveryLoop):
         self._wake.set()
 
     async def time_until_due(self) -> timedelta:
-        """Return the time until a message is due, at most `max_sleep`."""
+        """Return the time until a message may be sent, at most `max_sleep`."""
         now = self.clock.now()
-        return self.until(await self.store.next_due_at(now), now)
+        due_at = await self.store.next_due_at(now, self._pacer.held_teams(now))
+        paced_at = self._pacer.next_at(now)
+        return min(self.until(due_at, now), self.until(paced_at, now))
 
     async def _start_round(self) -> None:
         await self.deliver(self.clock.now())
@@ -121,21 +128,21 @@ class Outbox(DeliveryLoop):
             if not self._keys or asyncio.get_running_loop().time() >= self._keys_valid_until:
                 if looked_up:
                     break
-                self._keys = deque(await self.store.due_keys(now, KEYS))
+                self._keys = deque(await self.store.due_keys(now, KEYS, self._pacer.held_teams(now)))
                 self._keys_valid_until = asyncio.get_running_loop().time() + KEYS_VALID_S
                 looked_up = True
-            chosen = self._take(free, busy)
+            chosen = self._take(free, busy, now)
             loaded = await self.store.load_due(chosen, now) if chosen else []
             batch += loaded
             busy |= {delivery.channel for delivery in loaded}
             looked_up = looked_up and len(loaded) == len(chosen)  # else one was unreadable, or another process has it
         return batch
 
-    def _take(self, number: int, busy: set[Channel]) -> list[DueKey]:
+    def _take(self, number: int, busy: set[Channel], now: datetime) -> list[DueKey]:
         """Remove and return the next messages whose channels are free."""
         chosen: list[DueKey] = []
         while self._keys and len(chosen) < number:
             key = self._keys.popleft()
-            if key.channel not in busy:
+            if key.channel not in busy and self._pacer.take(key.channel.team, now):
                 chosen.append(key)
         return chosen

@@ -229,8 +229,15 @@ class OutboxStore(Protocol):
         """
         ...
 
-    async def next_due_at(self, now: datetime) -> datetime | None:
-        """Return when the next message may be sent; None if none waits except for a quiet period to end."""
+    async def pause_workspace(self, team: str, until: datetime) -> None:
+        """Pause all channels of a workspace at least until then."""
+        ...
+
+    async def next_due_at(self, now: datetime, exclude_teams: Collection[str] = ()) -> datetime | None:
+        """Return when the next message may be sent; None if none waits except for a quiet period to end.
+
+        Messages of `exclude_teams` don't count.
+        """
         ...
 
     async def backlog(self, now: datetime) -> Backlog:

@@ -241,8 +241,9 @@ async def _update_alerts(tx: AsyncConnection, changes: Sequence[AlertChange], at
         values = {name: new.c[name] for name in ("alert", "pair", "closed_at")}
         statement = update(tables.alerts).where(*as_read).values(**values, revision=new.c.revision + 1)
         updated = set(await tx.scalars(statement.returning(_alerts.id)))
-        if changed := sorted({alert.id for alert in alerts} - updated):
-            raise ConflictError(f"Alert {changed[0]} changed after it was read; read it again.")
+        if len(updated) < len(alerts):
+            changed = next(iter({alert.id for alert in alerts} - updated), alerts[0].id)
+            raise ConflictError(f"Alert {changed} changed after it was read; read it again.")
         for priority in (Priority.UPDATE, Priority.ACKNOWLEDGED):
             same = [alert.id for alert in alerts if update_priority(alert) is priority]
             await bump_alert_versions(tx, same, at, priority)

@@ -15,7 +15,7 @@ from services.delivery.priority import Priority
 from services.storage import tables
 from services.storage.engine import Database
 from services.storage.group_commit import GroupCommit
-from services.storage.outbox_queries import IS_CHANGE, same_channel
+from services.storage.outbox_queries import IS_CHANGE, WHOLE_WORKSPACE, same_channel
 from services.storage.repository import (
     Repository,
     channel_columns,
@@ -58,6 +58,10 @@ class OutboxRepository(Repository):
                     where=_backoff.until < until,
                 )
             )
+
+    async def pause_workspace(self, team: str, until: datetime) -> None:
+        """Pause a workspace at least until then; see OutboxStore."""
+        await self.pause_channel(Channel(team=team, id=WHOLE_WORKSPACE), until)
 
     async def mark_attempting(self, delivery: Delivery, at: datetime) -> Delivery | None:
         """Lease a message before the call to Slack; only one process gets it until the lease ends.

@@ -54,6 +54,7 @@ from services.storage.codec import (
 from services.storage.repository import Repository, in_channel
 from services.storage.tables import UtcDateTime
 
+WHOLE_WORKSPACE = ""  # in place of a channel in `channel_backoff`
 SETTLED = ("sent", "gone")  # outcomes that show whether the message is posted
 UNREADABLE = write_reason(Reason.of(Code.MESSAGE_UNREADABLE))
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ _attempts = tables.attempts.c
 _backoff = tables.channel_backoff.c
 _channels = tables.channels.c
 _root = tables.deliveries.alias("root")  # the message of the alert that an entry belongs to
+_team_backoff = tables.channel_backoff.alias("team_backoff")  # of the whole workspace
 _earlier = tables.deliveries.alias("earlier")  # an earlier undelivered entry of the same alert
 OUTSTANDING = _columns.sent_version < _columns.version
 NO_DRILL = tables.alerts.c.subject != DRILL
@@ -83,9 +85,11 @@ def _waiting(query: Select[Any], joined: FromClause) -> Select[Any]:
     """Select from `joined` the messages that wait; a reply waits for its alert's message and for earlier replies."""
     return (
         query.select_from(
-            joined.outerjoin(tables.channel_backoff, same_channel(tables.channel_backoff)).outerjoin(
-                tables.channels, same_channel(tables.channels)
+            joined.outerjoin(tables.channel_backoff, same_channel(tables.channel_backoff))
+            .outerjoin(
+                _team_backoff, and_(_team_backoff.c.team == _columns.team, _team_backoff.c.channel == WHOLE_WORKSPACE)
             )
+            .outerjoin(tables.channels, same_channel(tables.channels))
         )
         .where(OUTSTANDING, _columns.dead_at.is_(None))
         .where(or_(_columns.entry_id.is_(None), _root.c.message_id.is_not(None)))
@@ -116,7 +120,9 @@ BODIES = _waiting(
 )
 ROOT_IS_DEAD = and_(_columns.entry_id.is_not(None), _root.c.dead_at.is_not(None), _root.c.message_id.is_(None))
 NOW: BindParameter[datetime] = bindparam("now", type_=UtcDateTime())
-_ALLOWED_AT = case((_backoff.until > _columns.next_at, _backoff.until), else_=_columns.next_at)
+EXCLUDED_TEAMS: BindParameter[Any] = bindparam("exclude_teams", type_=String(), expanding=True)
+_CHANNEL_ALLOWED_AT = case((_backoff.until > _columns.next_at, _backoff.until), else_=_columns.next_at)
+_ALLOWED_AT = case((_team_backoff.c.until > _CHANNEL_ALLOWED_AT, _team_backoff.c.until), else_=_CHANNEL_ALLOWED_AT)
 
 # A line that says who changed a channel, such as who muted it, is posted in quiet hours too.
 IS_CHANGE = (
@@ -133,7 +139,7 @@ WITHHELD = and_(
 
 def next_due_at(waiting: Select[Any]) -> Select[Any]:
     """Return a query for the earliest time at which one of the waiting messages may be tried, due or not."""
-    return waiting.with_only_columns(func.min(_ALLOWED_AT))
+    return waiting.with_only_columns(func.min(_ALLOWED_AT)).where(_columns.team.not_in(EXCLUDED_TEAMS))
 
 
 def first_of_each_channel(waiting: Select[Any], *order: ColumnElement[Any]) -> Select[Any]:
@@ -148,8 +154,7 @@ def first_of_each_channel(waiting: Select[Any], *order: ColumnElement[Any]) -> S
     rank = func.row_number().over(partition_by=(due.c.team, due.c.channel), order_by=(due.c.priority, *by_age))
     ranked = select(due, rank.label("rank")).subquery()
     first = select(ranked.c.id, ranked.c.team, ranked.c.channel).where(ranked.c.rank == 1)
-    teams = bindparam("exclude_teams", type_=String(), expanding=True)
-    ordered = first.where(ranked.c.team.not_in(teams)).order_by(ranked.c.priority, *order)
+    ordered = first.where(ranked.c.team.not_in(EXCLUDED_TEAMS)).order_by(ranked.c.priority, *order)
     return ordered.order_by(ranked.c.next_at, ranked.c.id).limit(bindparam("limit", type_=Integer()))
 
 
@@ -218,10 +223,11 @@ class OutboxQueries(Repository):
         loaded = (found.get(delivery_id) for delivery_id in ids)
         return [delivery for delivery in loaded if delivery is not None]
 
-    async def next_due_at(self, now: datetime) -> datetime | None:
+    async def next_due_at(self, now: datetime, exclude_teams: Collection[str] = ()) -> datetime | None:
         """Return when the next undelivered message may be tried; None if all wait for the end of quiet hours."""
+        parameters = {"now": now, "exclude_teams": [*exclude_teams]}
         async with self._database.read() as tx:
-            earliest: datetime | None = (await tx.execute(NEXT_DUE_AT, {"now": now})).scalar_one()
+            earliest: datetime | None = (await tx.execute(NEXT_DUE_AT, parameters)).scalar_one()
         return earliest
 
     async def backlog(self, now: datetime) -> Backlog:

@@ -78,9 +78,9 @@ async def test_a_test_alert_mentions_reminds_escalates_and_resolves_after_five_m
     assert message.mention is not None
     assert {
         1: ["alert 1 in C1"],
-        2: ["edit alert 1 in C1", "reminded in C1"],
-        3: ["edit alert 1 in C1", "escalated in C1"],
-        4: ["edit alert 1 in C1", "reminded in C1"],
+        2: ["reminded in C1", "edit alert 1 in C1"],
+        3: ["escalated in C1", "edit alert 1 in C1"],
+        4: ["reminded in C1", "edit alert 1 in C1"],
         5: ["edit alert 1 in C1", "resolved in C1"],
         6: [],
     } == posts

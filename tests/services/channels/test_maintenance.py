@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from handlers.commands.channel import parse_addressee
 from services.alerting.alert import EntryKind
@@ -14,7 +15,7 @@ from services.core.reason import Code
 from services.delivery.ports import AlertMessage, Delivery, NoticeMessage, OutboxMessage, ThreadMessage
 from services.rules.decide import NODATA_GRACE
 from services.storage import tables
-from services.storage.codec import notice_kind
+from services.storage.codec import notice_kind, read_notice
 from services.storage.retention import BATCH, CHANGES_KEPT
 from tests.fakes.harness import CHANNEL, CLOSE, OPEN, OTHER_CHANNEL, TODAY, Harness, open_harness
 from tests.fakes.postgresql import migrated_database
@@ -85,11 +86,13 @@ def kind(message: OutboxMessage) -> str:
 
 
 async def digest_of(harness: Harness) -> Digest:
-    """Return the digest that is due first."""
-    message = (await harness.store.due(harness.clock.at))[0].message
-    assert isinstance(message, NoticeMessage)
-    assert isinstance(message.notice.content, Digest)
-    return message.notice.content
+    """Return the content of the only digest."""
+    query = select(tables.notices).where(tables.notices.c.kind == notice_kind(Digest))
+    async with harness.store._database.read() as tx:  # noqa: SLF001 -- no command shows a digest that waits
+        row = (await tx.execute(query)).one()
+    content = read_notice(row, row.id).content
+    assert isinstance(content, Digest)
+    return content
 
 
 async def content_of(harness: Harness, kind: type[Content]) -> list[Content]:
@@ -113,7 +116,7 @@ async def test_a_silence_withholds_new_alerts_and_ends_with_one_digest(harness: 
     after = await delivered(harness)
 
     assert (["edit alert 1 in C1"], [[], []], [], []) == (ended, opened_and_closed, still_open, before)
-    assert ["digest in C1", "resolved in C1", "alert 3 in C1", "fired in C1"] == after
+    assert ["alert 3 in C1", "resolved in C1", "fired in C1", "digest in C1"] == after
     assert [(1, False), (2, False), (3, True)] == [(alert.id, alert.closed_at is None) for alert in digest.alerts]
     assert reason(Code.SILENT, causes=("mute",)) == digest.reason
     audit = await harness.commands.audit(CHANNEL, 2)
@@ -149,7 +152,7 @@ async def test_a_silence_starts_on_time_without_a_maintenance_round(harness: Har
     posted = await delivered(harness)
 
     assert [] == posted
-    assert ["digest in C1", "alert 1 in C1", "fired in C1"] == await round_at(harness, BEGIN + 30 * MINUTE)
+    assert ["alert 1 in C1", "fired in C1", "digest in C1"] == await round_at(harness, BEGIN + 30 * MINUTE)
 
 
 async def test_ending_a_mute_early_releases_messages_at_once(harness: Harness) -> None:
@@ -158,7 +161,7 @@ async def test_ending_a_mute_early_releases_messages_at_once(harness: Harness) -
 
     await harness.commands.settings.mute(CHANNEL, "off", "U2")
 
-    assert ["digest in C1", "alert 1 in C1", "fired in C1"] == await delivered(harness)
+    assert ["alert 1 in C1", "fired in C1", "digest in C1"] == await delivered(harness)
     assert [("U2", "mute off"), ("U1", "mute 2h")] == [
         (change.by, change.summary) for change in (await harness.commands.settings.show(CHANNEL)).changes
     ]
@@ -181,7 +184,7 @@ async def test_an_interrupted_post_is_completed_after_the_silence(harness: Harne
 
     waiting = await delivered(harness)
 
-    assert ["digest in C1", "alert 1 in C1", "fired in C1", "resolved in C1"] == waiting
+    assert ["alert 1 in C1", "fired in C1", "resolved in C1", "digest in C1"] == waiting
 
 
 async def test_reminders_and_escalations_are_sent_once_when_due(harness: Harness) -> None:

@@ -21,6 +21,7 @@ from services.core.prices import WGMI_BTC
 from services.delivery.dispatcher import MAX_ATTEMPTS, MAX_BACKOFF, SEND_BUDGET, SETTLE_TIME, Dispatcher, backoff
 from services.delivery.loop import MAX_SLEEP
 from services.delivery.outbox import MAX_CONCURRENT, Outbox
+from services.delivery.pacing import WorkspacePacer
 from services.delivery.ports import Delivery
 from services.rules.decide import Side
 from services.storage import SqlStore
@@ -487,7 +488,9 @@ async def test_a_send_past_its_deadline_was_certainly_not_posted(harness: Outbox
     clock = SetClock(AT)
     async with aiohttp.ClientSession(connector=SlackConnector(clock)) as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{harness.slack.url}api/", session=session)
-        late = Dispatcher(store=harness.store, notifier=SlowNotifier(client, clock), clock=clock)
+        late = Dispatcher(
+            store=harness.store, notifier=SlowNotifier(client, clock), clock=clock, pacer=WorkspacePacer()
+        )
         (delivery,) = await harness.store.due(AT)
 
         await late.deliver_one(delivery, AT)
@@ -978,10 +981,10 @@ async def test_an_alert_that_cannot_be_rendered_blocks_no_other(harness: OutboxH
 class IdleStore:
     """A store with nothing due."""
 
-    async def due_keys(self, now: object, limit: int) -> list[object]:  # noqa: ARG002 -- a subclass uses it
+    async def due_keys(self, now: object, limit: int, exclude: object) -> list[object]:  # noqa: ARG002 -- a subclass uses them
         return []
 
-    async def next_due_at(self, _now: object) -> None:
+    async def next_due_at(self, _now: object, _exclude: object) -> None:
         pass
 
 
@@ -991,11 +994,11 @@ class UnreachableStore(IdleStore):
 
     failures: int
 
-    async def due_keys(self, now: object, limit: int) -> list[object]:
+    async def due_keys(self, now: object, limit: int, exclude: object) -> list[object]:
         if self.failures:
             self.failures -= 1
             raise DatabaseUnavailableError("the database is gone")
-        return await super().due_keys(now, limit)
+        return await super().due_keys(now, limit, exclude)
 
 
 @dataclass
@@ -1005,11 +1008,11 @@ class NudgedStore(IdleStore):
     count: int = 0
     nudge: Callable[[], None] = lambda: None
 
-    async def due_keys(self, now: object, limit: int) -> list[object]:
+    async def due_keys(self, now: object, limit: int, exclude: object) -> list[object]:
         self.count += 1
         if self.count == 1:
             self.nudge()
-        return await super().due_keys(now, limit)
+        return await super().due_keys(now, limit, exclude)
 
 
 @dataclass(slots=True)
