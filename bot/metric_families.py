@@ -107,7 +107,9 @@ DELIVERY_LATENCY = Family(
 )
 WAITING = Family("deliveries_waiting", G, "Messages that wait.", ("sink",), (SINKS,))
 OLDEST = Family("deliveries_oldest_waiting_seconds", G, "Age of the oldest waiting message.", ("sink",), (SINKS,))
-GIVEN_UP = Family("deliveries_given_up", G, "Dead-lettered messages, not yet repaired.", ("sink",), (SINKS,))
+DEAD_LETTERED = Family(
+    "deliveries_dead_lettered", G, "Dead-lettered messages that still need a fix.", ("sink",), (SINKS,)
+)
 SLACK_REQUESTS = Family(
     "slack_requests_total", C, "Requests from Slack, by result.", ("kind", "result"), _values(SlackKind, SlackResult)
 )
@@ -137,7 +139,7 @@ FAMILIES = (
     DELIVERY_LATENCY,
     WAITING,
     OLDEST,
-    GIVEN_UP,
+    DEAD_LETTERED,
     SLACK_REQUESTS,
     ACK_DURATION,
     TOKEN_VALID,

@@ -101,7 +101,7 @@ class PageDispatcher(DeliveryLoop):
             outcome = AttemptOutcome.UNSURE
             await self._retry(page, "The sink didn't answer in time.", None, maybe_sent=True)
         except MessageRefusedError as error:
-            outcome = AttemptOutcome.GIVEN_UP
+            outcome = AttemptOutcome.DEAD_LETTERED
             await self._give_up(page, error.problem, maybe_sent=page.maybe_sent)
         except DeliveryError as error:
             outcome = await self._handle_error(page, error)

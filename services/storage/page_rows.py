@@ -45,7 +45,7 @@ async def add_pages(
 
 
 async def bump_pages(tx: AsyncConnection, alert: Alert, at: datetime) -> None:
-    """Raise the version of an alert's pages. One that was given up is tried again once the alert has ended."""
+    """Raise the version of an alert's pages. One that was dead-lettered is tried again once the alert has ended."""
     is_end = alert.closed_at is not None
     current = _pages.sent_version == _pages.version
     revived = and_(_pages.dead_at.is_not(None), IS_OPEN_THERE) if is_end else _pages.dead_at.is_(None)

@@ -132,7 +132,7 @@ async def test_the_server_becomes_ready_answers_and_stops_at_a_signal(slack: Fak
 
     undelivered: dict[str, object] = {
         "waiting": 0,
-        "given_up": 0,
+        "dead_lettered": 0,
         "kept_back": 0,
         "oldest_s": None,
         "needs_a_person": [],
