@@ -134,8 +134,7 @@ class Settings(BaseSettings):
     )
     cohorts: Path | None = Field(
         default=None,
-        description="Your own file of cohorts: Ticker, Cohort, AsOf, Source. By default the one that ships with "
-        "MinerPulse.",
+        description="Your own file of cohorts: Ticker, Cohort, AsOf, Source. By default the built-in file.",
     )
     etf_sources: EtfSources = Field(
         default=("yahoo", "nasdaq"),
@@ -163,8 +162,8 @@ class Settings(BaseSettings):
     )
     machines: Path | None = Field(
         default=None,
-        description="Your own table of mining machines: Machine, Released, J/TH, AsOf, Source. By default the one that "
-        "ships with MinerPulse.",
+        description="Your own table of mining machines: Machine, Released, J/TH, AsOf, Source. By default the "
+        "built-in one.",
     )
     alpaca_key_id: Secret | None = Field(default=None, description="Alpaca's key ID, if alpaca is a source.")
     alpaca_secret_key: Secret | None = Field(default=None, description="Alpaca's secret key, with its key ID.")

@@ -87,7 +87,6 @@ def _context_line(view: MarketView) -> str:
         *market.source_parts(view),
         *(market.gap_basis(view.gap) if view.gap and not view.market.is_open else []),
         data_text(view.current.trust),
-        "windows in sessions",
         *market.drawdown_basis(view),
     ]
     return " · ".join(parts)
@@ -194,7 +193,7 @@ def status_message(board: Board, window: Window, now: datetime) -> Message:
     view = board.view
     measurement = view.current.measurements[window]
     title = mark_simulated(_title(view.pair, window, measurement), when=view.simulated)
-    lines = [reason(measurement.reason)] if isinstance(measurement, NotMeasured) else _status_lines(measurement)
+    lines = [_unmeasured(measurement)] if isinstance(measurement, NotMeasured) else _status_lines(measurement)
     rules_here = [
         f"{code(str(channel_rule.rule))}{_status_note(channel_rule, now)}"
         for channel_rule in board.rules
@@ -211,6 +210,11 @@ def status_message(board: Board, window: Window, now: datetime) -> Message:
         ],
         notification(f"{title}.", *(f"{plain(line)}." for line in lines[:2]), *_data_push(view)),
     )
+
+
+def _unmeasured(window: NotMeasured) -> str:
+    why = reason(window.reason)
+    return f"{why[:1].upper()}{why[1:]}"
 
 
 def _title(pair: Pair, window: Window, measurement: Measurement | NotMeasured) -> str:

@@ -187,9 +187,8 @@ class Direction(Enum):
 
 
 class Magnitude(NamedTuple):
-    """An unsigned value: its noun (`depth`), and the comparative for more of it (`deeper`)."""
+    """An unsigned value: the comparative for more of it (`deeper`)."""
 
-    noun: str
     comparative: str
 
 
@@ -430,7 +429,7 @@ DRAWDOWN = Metric(
     name="drawdown",
     unit=PERCENT,
     windows=(),
-    magnitude=Magnitude(noun="depth", comparative="deeper"),
+    magnitude=Magnitude(comparative="deeper"),
     subject=Subject("drawdown"),
     series=lambda aligned, _window: drawdown_series(aligned.crypto, aligned.crypto_prior_high),
     live=_bitcoin_depth,

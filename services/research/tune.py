@@ -101,7 +101,7 @@ def _watchable(rule: Rule, text: str) -> Rule:
     """Return the rule as its metric is watched. Raises RuleError if that is not possible."""
     metric = rule.metric
     if metric.unit.is_level and rule.direction is Direction.EITHER:
-        raise _incomplete(text, f"“above” or “below”: a {metric.name} is a level, with one side", "side")
+        raise _incomplete(text, f"“above” or “below”, because a {metric.name} rule has one side", "direction")
     if metric.windowed and rule.window is None:
         raise _incomplete(text, f"a window ({' '.join(_WINDOWS)}), as in “{EXAMPLE}”", "window")
     retired = metric.retired.windows if metric.retired else ()

@@ -76,4 +76,4 @@ def test_a_history_too_short_for_betas_is_an_error(minerpulse: RunCli, files: li
 
 @pytest.mark.usefixtures("simulated")
 def test_a_simulated_market_is_explained_and_labelled(minerpulse: RunCli) -> None:
-    assert minerpulse("explain", "5d").out.startswith("SIMULATED: WGMI ")
+    assert minerpulse("explain", "5d").out.startswith("SIMULATED · WGMI ")

@@ -55,7 +55,7 @@ def test_one_session_is_charted_over_twenty_with_the_one_session_rule(
 
 
 def test_a_simulated_chart_is_labelled(minerpulse: RunCli, simulated: None) -> None:  # noqa: ARG001 -- for its effect
-    assert minerpulse("chart").out.startswith("SIMULATED: WGMI ")
+    assert minerpulse("chart").out.startswith("SIMULATED · WGMI ")
 
 
 def test_a_window_longer_than_the_history_writes_nothing(minerpulse: RunCli, clean: Path) -> None:
@@ -199,9 +199,9 @@ def test_simulated_charts_and_reports_use_the_configured_pair(
     minerpulse: RunCli, clean: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINERPULSE_ETF", "MARA")
-    assert minerpulse("chart").out.startswith("SIMULATED: MARA ")
+    assert minerpulse("chart").out.startswith("SIMULATED · MARA ")
     assert minerpulse("report").code == 0
-    assert "SIMULATED: MARA " in (clean / "report.html").read_text(encoding="utf-8")
+    assert "SIMULATED · MARA " in (clean / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_report_needs_both_price_files(minerpulse: RunCli, files: list[str | Path]) -> None:

@@ -248,7 +248,7 @@ def test_a_difficulty_alert_shows_its_change_and_percentile(percentile: float | 
     alert = an_alert(hits=[hit])
     text = shown(alert_message(alert, AT))
     closed = shown(alert_message(close(alert, AT, CLEARED), AT))
-    assert text.startswith("Firing: difficulty +6.0% over 20 sessions (alert 0). Hashprice −18.2% to $36.02/PH/s/day, ")
+    assert text.startswith("Firing: difficulty +6.0% over 20 sessions (alert 0). Hashprice −18.2% to $36.02/PH/s/day. ")
     assert ("*91st percentile* of 252 sessions" in text) is expected
     assert closed.startswith("Resolved: difficulty +6.0%, peak 6.0% (alert 0). Open 5 min.")
 
@@ -336,7 +336,7 @@ def test_an_alert_that_a_person_resolved_names_them_and_does_not_say_that_it_cle
 def test_an_alert_on_simulated_prices(golden: Golden) -> None:
     message = alert_message(an_alert(id=12, simulated=True, chart=an_alert_chart()), AT)
     golden("alert_simulated", message)
-    assert message.text.startswith("SIMULATED: ")
+    assert message.text.startswith("SIMULATED · ")
 
 
 @pytest.mark.parametrize(
@@ -456,7 +456,10 @@ def test_a_rule_that_has_cleared_says_so() -> None:
     ],
 )
 def test_a_thread_reply_per_timeline_entry(golden: Golden, name: str, entry: TimelineEntry) -> None:
-    golden(name, thread_reply(entry, an_alert(id=12)))
+    calmer = a_rule_hit(peak=0.091, measurement=a_measurement(etf_return=0.021, crypto_return=-0.02))
+    of_two = [replace(calmer, active=False), a_rule_hit(rule_id=2, rule="5d 15pp", measurement=FIVE_DAYS)]
+    hits = {"entry_resolved": [calmer], "entry_left": of_two, "entry_paused": of_two}
+    golden(name, thread_reply(entry, an_alert(id=12, hits=hits.get(name))))
 
 
 def test_a_line_in_the_thread_names_who_acted_without_notifying_them() -> None:
@@ -468,7 +471,7 @@ def test_a_line_in_the_thread_names_who_acted_without_notifying_them() -> None:
 
 
 def test_a_thread_reply_on_simulated_prices_is_marked() -> None:
-    assert thread_reply(an_entry(), an_alert(simulated=True)).text.startswith("SIMULATED: ")
+    assert thread_reply(an_entry(), an_alert(simulated=True)).text.startswith("SIMULATED · ")
 
 
 def test_a_snooze_without_an_end_shows_no_end() -> None:

@@ -71,7 +71,7 @@ def test_simulated_prices_are_marked_and_other_pairs_show_their_legs() -> None:
     market = aligned_market([100.0, 110.0, 110.0], [100.0, 100.0, 104.0])
     other_pair = replace(market, pair=Pair(etf=Symbol("MARA"), crypto=Symbol("ETH")))
     text = shown(message_for("1d 8pp", other_pair, Provenance(simulated=True)))
-    assert text.startswith("SIMULATED: 1d 8pp on MARA/ETH: fired 1 time, 126.0 a year. ")
+    assert text.startswith("SIMULATED · 1d 8pp on MARA/ETH: fired 1 time, 126.0 a year. ")
 
 
 def test_a_network_rule_shows_both_legs_forward_returns_and_no_gap() -> None:
