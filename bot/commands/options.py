@@ -98,7 +98,7 @@ dates_option = click.option(
     type=click.Choice([order.value for order in DateOrder]),
     callback=_note_dates,
     expose_value=False,
-    help="Order of dates such as 06/05/2026 in price files: month first (mdy) or day first (dmy), if no date decides.",
+    help="Order of ambiguous dates such as 06/05/2026 in price files: month first (mdy) or day first (dmy).",
 )
 
 

@@ -28,7 +28,7 @@ class RuleChangeFields(TypedDict):
 
 
 class DriftFields(TypedDict):
-    """A rule that was changed by other means than its file."""
+    """A rule that was changed outside its file."""
 
     channel: str
     drift: Drift

@@ -81,7 +81,7 @@ def change_line(why: Text, by: str, name: str = "") -> str:
 
 
 def _is_action(why: object) -> bool:
-    """Return whether a reason, or each of several, says what somebody did."""
+    """Return whether a reason, or each of several, says what someone did."""
     if not isinstance(why, Reason):
         return False
     parts = dict(why.params).get("reasons") if why.code is Code.EACH_OF else None

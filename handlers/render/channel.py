@@ -79,7 +79,7 @@ def _escaped_setting(summary: Text) -> str:
 
 
 def addressee_name(addressee: Addressee) -> str:
-    """Return a person or a channel as Slack shows them, and a group by its name, which notifies nobody."""
+    """Return a person or a channel as Slack shows them, and a group by its name, which notifies no one."""
     if isinstance(addressee, Mention) and addressee.person is None:
         return escape_typed(addressee.name)
     return addressee_link(addressee)

@@ -56,7 +56,7 @@ def _addressee(settings: ChannelSettings) -> str:
 
 
 def _wait(wait: timedelta | None, longest_in_drill: timedelta) -> str:
-    """Return after how long a test alert that nobody acknowledges notifies, and a real one if that takes longer."""
+    """Return after how long a test alert that no one acknowledges notifies, and a real one if that takes longer."""
     if wait is None:
         return "off"
     if wait <= longest_in_drill:

@@ -417,7 +417,7 @@ def _correction(*, session: str | None, old: float, new: float, threshold: float
 
 @_renders(Code.ENDED_BY_HAND)
 def _ended_by_hand(*, note: str) -> str:
-    return f"resolved by hand{f': {note}' if note else ''}"
+    return f"resolved manually{f': {note}' if note else ''}"
 
 
 @_renders(Code.UNACKNOWLEDGED)

@@ -16,7 +16,7 @@ from services.delivery.ports import AttemptOutcome, DeliveryMeter
 
 ATTEMPT_TIMEOUT = timedelta(seconds=30)  # of one call; a lease is longer
 HOLD = timedelta(minutes=1)  # of a sink that accepts nothing until a person acts
-SINK_GONE = "The sink is no longer defined, so the alert can't be resolved there. Resolve it there by hand."
+SINK_GONE = "The sink is no longer defined, so the alert can't be resolved there. Resolve it there manually."
 log = logging.getLogger(__name__)
 
 
@@ -106,7 +106,7 @@ class PageDispatcher(DeliveryLoop):
         except DeliveryError as error:
             outcome = await self._handle_error(page, error)
         except Exception as error:  # a page that cannot be written must not stop the others
-            log.exception("page of alert %d at %s cannot be written; please report it", page.alert.id, page.sink)
+            log.exception("page of alert %d at %s cannot be rendered; please report it", page.alert.id, page.sink)
             await self._retry(page, f"{type(error).__name__}: {error}", None, maybe_sent=page.maybe_sent)
         else:
             outcome = AttemptOutcome.SENT

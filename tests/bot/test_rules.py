@@ -203,9 +203,9 @@ def test_drift_is_shown_and_undone(minerpulse: RunCli) -> None:
     apply(minerpulse)
 
     assert 3 == shown.code
-    assert "  ! day            rule 1: edited by other means: 1d 8pp → 1d 9pp" in shown.out
-    assert "  ! week           rule 2: removed by other means: 5d 15pp" in shown.out
-    assert "1 to add, 1 to change, 2 changed by other means." in shown.out
+    assert "  ! day            rule 1: edited outside the file: 1d 8pp → 1d 9pp" in shown.out
+    assert "  ! week           rule 2: removed outside the file: 5d 15pp" in shown.out
+    assert "1 to add, 1 to change, 2 changed outside the file." in shown.out
     assert ["1d 8pp", "5d 15pp"] == rules()
     assert 0 == minerpulse("rules", "diff", "rules.yaml", "--offline", "--exit-code").code
 

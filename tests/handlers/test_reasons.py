@@ -374,8 +374,8 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (of(Code.UNSNOOZED), "a person ended the snooze"),
     (of(Code.DRILL_STARTED), "a test was started"),
     (of(Code.DRILL_ENDED), "the test is over"),
-    (of(Code.ENDED_BY_HAND, note=""), "resolved by hand"),
-    (of(Code.ENDED_BY_HAND, note="earnings"), "resolved by hand: earnings"),
+    (of(Code.ENDED_BY_HAND, note=""), "resolved manually"),
+    (of(Code.ENDED_BY_HAND, note="earnings"), "resolved manually: earnings"),
     (of(Code.UNACKNOWLEDGED, waited_s=5400), "firing for 1 h 30 min, not acknowledged"),
     (of(Code.APP_REMOVED), "MinerPulse was removed from the channel"),
     (
