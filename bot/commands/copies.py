@@ -47,9 +47,9 @@ def restore_command(*, backup: Path) -> None:
     restored = restore(load_settings().database_url, backup, LOAD, SystemClock().now())
     echo(f"Restored {restored.file} from {backup}.")
     if restored.previous is not None:
-        echo(f"The database that was there is now {restored.previous}.")
+        echo(f"The previous database is now {restored.previous}.")
     if restored.status is SchemaStatus.BEHIND:
-        echo("The backup is of an older release. Run `minerpulse migrate` before the start.")
+        echo("The backup is from an older release. Run `minerpulse migrate` before you start MinerPulse.")
 
 
 @command("minerpulse move --to postgresql://minerpulse:PASSWORD@localhost/minerpulse")
@@ -63,4 +63,4 @@ def move_command(*, target: str) -> None:
     """
     moved = asyncio.run(move(load_settings().database_url, target, SystemClock().now()))
     echo(f"Copied {sum(moved.rows.values()):,} rows of {len(moved.rows)} tables from {moved.source} to {moved.target}.")
-    echo("The number of rows agrees in every table. Set MINERPULSE_DATABASE_URL to the new database, and start again.")
+    echo("Row counts match in every table. Set MINERPULSE_DATABASE_URL to the new database, and start again.")

@@ -166,7 +166,7 @@ def apply_rules(
     Each channel gets a message about its changes.
     """
     if not (dry_run or yes or sys.stdin.isatty()):
-        raise click.UsageError("There is no terminal to ask on. Use --yes, or --dry-run to only look.")
+        raise click.UsageError("There is no terminal for the confirmation. Use --yes, or --dry-run to only look.")
     options = Options(unpause=unpause, take_over=take_over, is_offline=offline)
 
     async def apply(app: App) -> None:

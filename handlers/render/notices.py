@@ -125,8 +125,9 @@ def _page_failed_message(failed: PageFailed) -> Message:
         effect = f"{sink} may still show alert {number} as open."
         todo = "Resolve it there manually."
     else:
-        effect = f"{sink} didn't get alert {number}: {heading(alert.lead)}."
-        todo = f"Notify the person on call, then check the sink: `/minerpulse channel page test {escape(failed.sink)}`."
+        effect = f"{sink} didn't get alert {number} ({heading(alert.lead)})."
+        check = f"`/minerpulse channel page test {escape(failed.sink)}`"
+        todo = f"Notify the person on call, then check the sink with {check}."
     lines = [f"*Cause:* {escape(failed.problem)}", f"*Effect:* {effect}", f"*What to do:* {todo}"]
     push = f"{title}. {failed.sink} {'may still show it as open' if failed.ended else 'did not get it'}."
     return compose([header(title), section(*lines)], [push])

@@ -337,7 +337,7 @@ async def test_a_missing_scope_fails_with_its_name(healthy: Settings) -> None:
         pytest.param(
             "commands,chat:write,channels:history,app_mentions:read",
             "commands, chat:write, channels:history, app_mentions:read; "
-            "without groups:history an alert whose answer is lost may appear twice",
+            "without groups:history an alert whose response is lost may appear twice",
             id="not in private channels",
         ),
     ],

@@ -253,7 +253,7 @@ def test_a_file_that_was_not_named_is_replaced_by_force_only(
 
     refused = minerpulse(command, *files)
     assert (1, "") == (refused.code, refused.out)
-    assert f"{name} exists already. Name a file with -o, or replace it with --force." in refused.err
+    assert f"{name} already exists. Name a file with -o, or replace it with --force." in refused.err
     assert "mine" == (clean / name).read_text(encoding="utf-8")
 
     for options in (["--force"], ["-o", name]):

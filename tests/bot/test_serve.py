@@ -294,7 +294,7 @@ async def test_a_stop_with_work_in_flight_logs_no_error(
     cancelled = [
         "Cancel 1 running task(s), timeout graceful shutdown exceeded",
         "delivery did not finish within 0 s and is cancelled",
-        "shutdown: abandoned unfinished tasks: /minerpulse board",
+        "shutdown abandoned unfinished tasks: /minerpulse board",
         "token renewal did not finish within 0 s and is cancelled",
     ]
     records = [(record.levelno, record.getMessage()) for record in caplog.records]

@@ -86,12 +86,12 @@ async def test_the_answer_says_what_happens_by_the_channels_settings(person: Per
     again = plain(await reply_to(person, "test"))
 
     assert [
-        f"Test alert #1 is posted here. It resolves by itself {ENDS} and doesn't count in any record.",
+        f"Test alert #1 is posted here. It resolves automatically {ENDS} and doesn't count in any record.",
         "Mention: none; set one with /minerpulse channel mention @WHO",
         "Reminder: off",
         "Escalation: off",
     ] == bare.splitlines()[:4]
-    assert again.startswith(f"Test alert #1 is still open. It resolves by itself {ENDS}.\n")
+    assert again.startswith(f"Test alert #1 is still open. It resolves automatically {ENDS}.\n")
 
 
 @pytest.mark.parametrize(

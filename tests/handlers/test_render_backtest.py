@@ -81,7 +81,7 @@ def test_a_network_rule_shows_both_legs_forward_returns_and_no_gap() -> None:
     text = shown(message)
     assert "5-session forward return: median WGMI 0.0%, BTC 0.0%, n = 1. Any 5 sessions: median WGMI 0.0%" in text
     assert "Fired | Peak % | Sessions | Next 5 %\n" in text
-    assert "Live, the rule is also evaluated at night and at weekends" in text
+    assert "Live, the rule is also evaluated at night and on weekends" in text
     assert "gap" not in text
     assert [] == problems(message._asdict())
 

@@ -82,7 +82,7 @@ def _proxy_problems() -> Iterator[str]:
 def _proxy_problem(proxy: str) -> str | None:
     if proxy.lower().startswith("socks"):
         return (
-            "{variable} names a SOCKS proxy, which MinerPulse cannot use. "
+            "{variable} names a SOCKS proxy, which MinerPulse doesn't support. "
             f"Set HTTPS_PROXY and HTTP_PROXY to a proxy such as {PROXY_FORM}, or unset {{variable}}."
         )
     if _is_proxy_url(proxy):
