@@ -60,7 +60,7 @@ class RouteEntry(Part):
     sink: str = Field(description="name of the sink, as its operator defined it")
     rule: Key | None = Field(default=None, description="key of the only rule that pages it; all without it")
     severity: Severity = Severity.ERROR
-    always: bool = Field(default=False, description="whether quiet hours and mutes don't hold its pages")
+    always: bool = Field(default=False, description="whether its pages ignore quiet hours and mutes")
 
 
 class ChannelEntry(Part):

@@ -35,7 +35,7 @@ class DriftFields(TypedDict):
     key: Annotated[str, About("of the rule in its file")]
     rule_id: int
     made: Annotated[RuleText, About("as the file made it")]
-    found: Annotated[RuleText | None, About("as it is now; null if it is gone")]
+    found: Annotated[RuleText | None, About("as it is now; null if it was removed")]
 
 
 class SettingChangeFields(TypedDict):

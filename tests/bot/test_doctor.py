@@ -464,7 +464,7 @@ async def test_an_overdue_token_fails_with_a_next_step(healthy: Settings) -> Non
     )
 
     assert (
-        "workspace T1: its token could not be renewed, and it expires soon. Install the app there again."
+        "workspace T1: its token could not be renewed, and it expires soon. Reinstall the app there."
         == findings["tokens"].found
     )
     assert "/slack/install" in findings["tokens"].next_step
