@@ -62,8 +62,10 @@ def test_a_window_longer_than_the_history_writes_nothing(minerpulse: RunCli, cle
     result = minerpulse("chart", "60d", *price_options(clean, [20.0] * 5, [50_000.0] * 5))
     assert (result.code, result.err) == (
         1,
-        "No chart of WGMI over 60\u00a0sessions: "
-        "history starts on Mar 2, 2026, after the start of the 60-session window.\n",
+        (
+            "No chart of WGMI over 60\u00a0sessions: "
+            "history starts on Mar 2, 2026, after the start of the 60-session window.\n"
+        ),
     )
     assert not (clean / "spread.png").exists()
 
