@@ -71,7 +71,7 @@ def board_message(board: Board, now: datetime, *, shared_by: str | None = None) 
             context(_context_line(view), *_caveats(view)),
         ],
         notification(
-            f"{title}.", market.windows_summary(view.current), _alerts_summary(board.alerts), *_data_push(view)
+            f"{title}.", _alerts_summary(board.alerts), *_data_push(view), market.windows_summary(view.current)
         ),
     )
 
@@ -105,7 +105,12 @@ def _alerts_summary(alerts: Sequence[Alert]) -> str:
         return "No open alerts."
     waiting = sum(alert.acknowledged is None for alert in alerts)
     numbers = ", ".join(f"#{alert.id}" for alert in alerts[:ALERTS_NAMED])
-    return f"{counted(len(alerts), 'open alert')} ({numbers}), {waiting} not acknowledged."
+    several = len(alerts) > 1
+    if waiting:
+        state = f"{waiting} not acknowledged" if several else "not acknowledged"
+    else:
+        state = "all acknowledged" if several else "acknowledged"
+    return f"{counted(len(alerts), 'open alert')} ({numbers}), {state}."
 
 
 def _quiet_lines(board: Board) -> list[str]:

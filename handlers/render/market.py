@@ -106,7 +106,7 @@ def source_parts(view: MarketView) -> list[str]:
 
 def windows_table(measurements: Sequence[Measurement | NotMeasured], pair: Pair) -> Block:
     """Return a table with a row per window: both legs in percent, the spread in pp, and its percentile or σ."""
-    head = ["Sessions", f"{fmt.name(pair.etf)} %", f"{fmt.name(pair.crypto)} %", "Spread pp", "Rank"]
+    head = ["Sess.", f"{fmt.name(pair.etf)} %", f"{fmt.name(pair.crypto)} %", "Spread pp", "Rank"]
     return table([head, *(_window_row(measurement) for measurement in measurements)])
 
 

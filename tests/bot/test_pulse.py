@@ -124,7 +124,7 @@ def test_the_board_is_shown_as_in_slack(minerpulse: RunCli, clean: Path) -> None
         "WGMI closed 8.0\N{NO-BREAK SPACE}pp ahead of BTC, Mar 9",
         "No BTC price since WGMI's close.",
     ]
-    assert "1          +10.0   +2.0       +8.0     –" in shown
+    assert "1       +10.0   +2.0       +8.0     –" in shown
     assert "WGMI $24.20 from etf.csv, Mar 9, 4:00 PM ET." in shown
 
 

@@ -214,7 +214,7 @@ async def test_an_unavailable_database_is_reported_without_details(
 @pytest.mark.parametrize(
     ("refusals", "kinds", "numbers"),
     [
-        pytest.param(1, {"header", "section", "context", "actions"}, "```Session", id="once: the table in fixed width"),
+        pytest.param(1, {"header", "section", "context", "actions"}, "```Sess.", id="once: the table in fixed width"),
         pytest.param(2, {"section", "actions"}, "1 | 0.0 | −0.4 | +0.4 | ", id="twice: its text alone"),
     ],
 )
