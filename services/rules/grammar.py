@@ -20,7 +20,7 @@ from math import inf
 from services.core.errors import RuleError
 from services.core.prices import WGMI_BTC, Pair, Symbol
 from services.core.scan import DIGITS, LOWERCASE, WHITESPACE, Scanner, Word, is_symbol, words
-from services.core.text import MAX_TYPED, normalize
+from services.core.text import MAX_TYPED, any_of, normalize
 from services.market.measure import Window
 from services.market.metrics import METRICS, SPREAD, Direction, Metric, Unit
 from services.rules.rule import (
@@ -292,7 +292,7 @@ class _Parser:
             self.next = 0
             names = [one.value for one in metric.windows]
             raise self.error(
-                _any_of(names),
+                any_of(names),
                 "window",
                 problem=f"“{window.value}” isn't a window of {metric.name}.",
                 replacements=names if len(names) == 1 else (),
@@ -592,12 +592,7 @@ def _unnamed_metric(word: str) -> Metric | None:
 
 
 def _metric_names(*, windowed: bool) -> str:
-    return _any_of([metric.name for metric in METRICS.values() if metric.windowed is windowed])
-
-
-def _any_of(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} or {last}" if first else last
+    return any_of([metric.name for metric in METRICS.values() if metric.windowed is windowed])
 
 
 def _example(metric: Metric) -> str:
