@@ -38,9 +38,7 @@ EVENT_TTL_S = 90_000.0  # Slack retries within five minutes, and hourly for a da
 BOLT_VARIABLES = ("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET")
 JSON: dict[str, str | Sequence[str]] = {"content-type": "application/json;charset=utf-8"}
 NOT_INSTALLED = "MinerPulse isn't installed in this workspace. Ask your MinerPulse administrator for the install link."
-TEAM_UNKNOWN = (
-    "MinerPulse can't find out from Slack which workspace this is, so nothing was changed. Try again in a minute."
-)
+TEAM_UNKNOWN = "MinerPulse can't ask Slack which workspace this is, so nothing was changed. Try again in a minute."
 REFUSED = (
     "workspace %s sends requests, but MinerPulse is not installed there. Home tabs and shortcuts cannot be answered "
     "without an installation: install the app there again, or remove it from the workspace in Slack"

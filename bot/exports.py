@@ -100,7 +100,7 @@ ACTS: Sequence[Column[ExportedAct]] = (
     Column("team", "Slack ID of the workspace", lambda row: row.team),
     Column("channel", "Slack ID of the channel", lambda row: row.channel),
     Column("by", "Slack ID of the person", lambda row: row.by),
-    Column("act", "such as added, acknowledged, resolved, setting_changed, voted_noise", lambda row: row.act),
+    Column("action", "such as added, acknowledged, resolved, setting_changed, voted_noise", lambda row: row.act),
     Column("alert_id", "number of the alert", lambda row: row.alert_id),
     Column("rule_id", "number of the rule", lambda row: row.rule_id),
     Column("before", "old rule", lambda row: row.before),

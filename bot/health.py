@@ -227,7 +227,7 @@ async def find_slack_problem(client: AsyncWebClient) -> str | None:
 def describe_delivery_problem(problem: DeliveryProblem) -> str:
     """Return a sentence with the channel, the number of messages and the problem."""
     what = "dead-lettered" if problem.dead_lettered else "waiting"
-    return f"channel {problem.channel.id}: {problem.messages} {what}: {sentence(problem.problem)}"
+    return f"channel {problem.channel.id}: {problem.messages} {what} ({sentence(problem.problem).rstrip('.')})"
 
 
 def _tick_problem(vitals: Vitals, now: datetime) -> str | None:

@@ -82,7 +82,7 @@ REQUESTS = Family("source_requests_total", C, "Requests to each price source, by
 REQUEST_DURATION = Family(
     "source_request_duration_seconds", H, "Duration of requests to a price source.", ("source",), buckets=ANSWERS
 )
-SOURCE_UP = Family("source_up", G, "1 if a price source may be asked, 0 while its requests are paused.", ("source",))
+SOURCE_UP = Family("source_up", G, "1 if a price source can be called, 0 while its requests are paused.", ("source",))
 QUARANTINED = Family("prices_quarantined", G, "Closes and bars of a symbol that are quarantined now.", ("symbol",))
 MARKET_OPEN = Family("market_open", G, "1 while the New York session is open.")
 SPREAD = Family("spread_ratio", G, "ETF return minus bitcoin return over a window, a fraction.", ("pair", "window"))
@@ -105,9 +105,11 @@ DELIVERY_LATENCY = Family(
     (SINKS,),
     buckets=WAITS,
 )
-WAITING = Family("deliveries_waiting", G, "Messages that wait.", ("sink",), (SINKS,))
+WAITING = Family("deliveries_waiting", G, "Waiting messages.", ("sink",), (SINKS,))
 OLDEST = Family("deliveries_oldest_waiting_seconds", G, "Age of the oldest waiting message.", ("sink",), (SINKS,))
-GIVEN_UP = Family("deliveries_given_up", G, "Dead-lettered messages, not yet repaired.", ("sink",), (SINKS,))
+DEAD_LETTERED = Family(
+    "deliveries_dead_lettered", G, "Dead-lettered messages that still need a fix.", ("sink",), (SINKS,)
+)
 SLACK_REQUESTS = Family(
     "slack_requests_total", C, "Requests from Slack, by result.", ("kind", "result"), _values(SlackKind, SlackResult)
 )
@@ -137,7 +139,7 @@ FAMILIES = (
     DELIVERY_LATENCY,
     WAITING,
     OLDEST,
-    GIVEN_UP,
+    DEAD_LETTERED,
     SLACK_REQUESTS,
     ACK_DURATION,
     TOKEN_VALID,

@@ -165,7 +165,7 @@ class Metrics:
         age = backlog.oldest_age.total_seconds() if backlog.oldest_age else 0
         self._gauges[families.WAITING].labels(sink).set(backlog.waiting)
         self._gauges[families.OLDEST].labels(sink).set(age)
-        self._gauges[families.GIVEN_UP].labels(sink).set(backlog.dead_lettered)
+        self._gauges[families.DEAD_LETTERED].labels(sink).set(backlog.dead_lettered)
 
     def record_counts(self, counts: StatusCounts, *, single_workspace: bool) -> None:
         """Record what the database has. A single workspace has no row among the installations."""

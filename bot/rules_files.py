@@ -60,7 +60,7 @@ class RouteEntry(Part):
     sink: str = Field(description="name of the sink, as its operator defined it")
     rule: Key | None = Field(default=None, description="key of the only rule that pages it; all without it")
     severity: Severity = Severity.ERROR
-    always: bool = Field(default=False, description="whether quiet hours and mutes don't hold its pages")
+    always: bool = Field(default=False, description="whether its pages ignore quiet hours and mutes")
 
 
 class ChannelEntry(Part):
@@ -152,7 +152,7 @@ class RulesFileReader:
             case yaml.MappingNode():
                 keys = [str(key.value) for key, _ in node.value]
                 for key in sorted({key for key in keys if keys.count(key) > 1}):
-                    self._add((*place, key), "this key is there twice. Remove one.")
+                    self._add((*place, key), "this key appears twice. Remove one.")
                 return {
                     key: self._construct(value, (*place, key)) for key, (_, value) in zip(keys, node.value, strict=True)
                 }
@@ -213,7 +213,7 @@ class RulesFileReader:
     def _check_unique(self, values: Sequence[str | None], place: Place, key: str) -> None:
         for at, value in enumerate(values):
             if value is not None and value in values[:at]:
-                self._add((*place, at, key), f"{quote(value)} is there twice. Remove one.")
+                self._add((*place, at, key), f"{quote(value)} appears twice. Remove one.")
 
     def _add(self, place: Place, problem: str) -> None:
         path = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in place).removeprefix(".")
@@ -243,7 +243,7 @@ def _compose(path: Path) -> yaml.Node:
         root = yaml.compose(text.replace("\t", "  ") if text.lstrip().startswith("{") else text, yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise RulesFileError(f"{path.name}, line {line}: it isn't valid YAML or JSON: {error.problem}.") from error
+        raise RulesFileError(f"{path.name}, line {line}: it isn't valid YAML or JSON ({error.problem}).") from error
     except yaml.YAMLError as error:
         raise RulesFileError(f"{path.name} isn't valid YAML or JSON: {error}.") from error
     if root is None:

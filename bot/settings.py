@@ -82,7 +82,8 @@ class Settings(BaseSettings):
     slack_bot_token: BotToken | None = Field(
         default=None,
         validation_alias="SLACK_BOT_TOKEN",
-        description="Bot User OAuth Token (xoxb-…), from OAuth & Permissions. Without it nothing connects to Slack.",
+        description="Bot User OAuth Token (xoxb-…), from OAuth & Permissions. Without it, MinerPulse doesn't "
+        "connect to Slack.",
     )
     slack_signing_secret: SigningSecret | None = Field(
         default=None,
@@ -134,8 +135,7 @@ class Settings(BaseSettings):
     )
     cohorts: Path | None = Field(
         default=None,
-        description="Your own file of cohorts: Ticker, Cohort, AsOf, Source. By default the one that ships with "
-        "MinerPulse.",
+        description="Your own file of cohorts: Ticker, Cohort, AsOf, Source. By default the built-in file.",
     )
     etf_sources: EtfSources = Field(
         default=("yahoo", "nasdaq"),
@@ -163,8 +163,8 @@ class Settings(BaseSettings):
     )
     machines: Path | None = Field(
         default=None,
-        description="Your own table of mining machines: Machine, Released, J/TH, AsOf, Source. By default the one that "
-        "ships with MinerPulse.",
+        description="Your own table of mining machines: Machine, Released, J/TH, AsOf, Source. By default the "
+        "built-in one.",
     )
     alpaca_key_id: Secret | None = Field(default=None, description="Alpaca's key ID, if alpaca is a source.")
     alpaca_secret_key: Secret | None = Field(default=None, description="Alpaca's secret key, with its key ID.")
@@ -194,7 +194,7 @@ class Settings(BaseSettings):
         default=10_000, ge=1, description="Maximum number of rules in a workspace."
     )
     commands_per_minute: WholeNumber = Field(
-        default=30, ge=1, description="Maximum number of commands and buttons per person, channel and minute."
+        default=30, ge=1, description="Maximum number of commands and button presses per person, channel and minute."
     )
     keep_days: WholeNumber | None = Field(
         default=None,
@@ -203,7 +203,7 @@ class Settings(BaseSettings):
         "attempts and records of changes are deleted; at least 730. If it is empty, all are kept.",
     )
     host: Host = Field(
-        default="127.0.0.1", description="Address to listen on. 0.0.0.0 is every IPv4 address, :: also IPv6."
+        default="127.0.0.1", description="Address to listen on. 0.0.0.0 is every IPv4 address; :: includes IPv6."
     )
     port: WholeNumber = Field(default=3000, ge=0, le=65535, validation_alias="PORT", description="Port to listen on.")
     status_token: SecretStr | None = Field(
@@ -317,7 +317,7 @@ class Settings(BaseSettings):
     def _check_slack_complete(self) -> Self:
         missing = self._missing_slack_variables()
         if missing:
-            raise ValueError(f"Slack is half configured: {' and '.join(missing)} not set. {INCOMPLETE_HINT}")
+            raise ValueError(f"Slack is only partly configured: {' and '.join(missing)} not set. {INCOMPLETE_HINT}")
         return self
 
     def _missing_slack_variables(self) -> list[str]:
@@ -387,7 +387,7 @@ def _read_secret_files() -> tuple[dict[str, Any], list[str]]:
             secrets[field] = Path(file).read_text(encoding=ENV_ENCODING).strip()
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it isn't UTF-8 text"
-            problems.append(f"{variable}{FILE_SUFFIX}: cannot read {file}: {why}. Name a readable text file.")
+            problems.append(f"{variable}{FILE_SUFFIX}: cannot read {file} ({why}). Name a readable text file.")
         else:
             if not secrets[field]:
                 problems.append(f"{variable}{FILE_SUFFIX}: {file} is empty. Put the value in it.")

@@ -219,7 +219,7 @@ TABLES = (
     Table("reference/json.md", "keys", keys_table),
     Table("reference/exports.md", "alerts", partial(columns_table, ALERTS)),
     Table("reference/exports.md", "deliveries", partial(columns_table, DELIVERIES)),
-    Table("reference/exports.md", "acts", partial(columns_table, ACTS)),
+    Table("reference/exports.md", "actions", partial(columns_table, ACTS)),
 )
 
 

@@ -117,7 +117,7 @@ class BackgroundTasks:
     async def _abandon(self) -> None:
         abandoned = list(self._running)
         names = ", ".join(sorted(task.get_name() for task in abandoned))
-        log.warning("shutdown: abandoned unfinished tasks: %s", names)
+        log.warning("shutdown abandoned unfinished tasks: %s", names)
         for task in abandoned:
             task.cancel()
         await asyncio.gather(*abandoned, return_exceptions=True)

@@ -67,7 +67,9 @@ async def on_left(request: Request, body: dict[str, Any]) -> None:
     removed = await request.commands.leave(request.channel, str(event.get("actor_id") or request.user_id))
     if removed:
         rules = "; ".join(str(rule.rule) for rule in removed)
-        log.warning("%s: removed %d rules of channel %s: %s", event["type"], len(removed), request.channel.id, rules)
+        log.warning(
+            "%s event; removed %d rules of channel %s: %s", event["type"], len(removed), request.channel.id, rules
+        )
 
 
 async def on_member_left(request: Request, _body: dict[str, Any]) -> None:

@@ -27,12 +27,12 @@ from services.core.errors import (
 
 INVITE = "MinerPulse can't post in this channel: type /invite @MinerPulse there, then try again."
 INSTALL = "Slack doesn't accept the app's token: reinstall MinerPulse and set the new token."
-FORBIDDEN = "The workspace does not let MinerPulse post in this channel: ask a workspace admin."
+FORBIDDEN = "The workspace doesn't let MinerPulse post in this channel: ask a workspace admin."
 LAYOUT = "Slack rejected this message, even in its plain form. Please report it."
 ARCHIVED = "The channel is archived: unarchive it, or start alerts in another one."
 TRIGGER_EXPIRED = "Slack opens a form only within three seconds, and that time had passed. Try again."
 NO_FORMS = "A rehearsal in the terminal can't open forms. Use `minerpulse rehearse --web`."
-NO_TAB = "The app can't send direct messages. Switch on its Messages Tab, under App Home in its Slack settings."
+NO_TAB = "The app can't send direct messages. Turn on its Messages Tab, under App Home in its Slack settings."
 UNKNOWN = "Slack refused this message with a code that MinerPulse doesn't know; look it up in Slack's documentation:"
 
 REMEDIES = {
@@ -46,7 +46,7 @@ REMEDIES = {
     "not_authed": INSTALL,
     "token_expired": INSTALL,
     "token_revoked": INSTALL,
-    "missing_scope": "The app lacks a permission: install it again with the scopes commands and chat:write.",
+    "missing_scope": "The app lacks a permission: reinstall it with the scopes commands and chat:write.",
     "ekm_access_denied": FORBIDDEN,
     "enterprise_is_restricted": FORBIDDEN,
     "no_permission": FORBIDDEN,

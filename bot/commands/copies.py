@@ -26,9 +26,9 @@ KEYS = "Store MINERPULSE_TOKEN_KEYS separately: together, they give access to th
     help="File to write, replaced if it exists.  [default: minerpulse-DATE-TIME.db]",
 )
 def backup_command(*, path: Path | None) -> None:
-    """Copy the SQLite database to a file, also while MinerPulse runs.
+    """Copy the SQLite database to a file, even while MinerPulse runs.
 
-    The copy is checked, then appears at once; only its owner can read it. For PostgreSQL, the command to use instead is
+    The copy is verified before it appears; only its owner can read it. For PostgreSQL, the command to use instead is
     printed.
     """
     target = path or Path(f"minerpulse-{datetime.now(UTC):%Y%m%d-%H%M%S}.db")
@@ -40,16 +40,16 @@ def backup_command(*, path: Path | None) -> None:
 @command("minerpulse restore minerpulse-20261130-060000.db")
 @click.argument("backup", type=click.Path(dir_okay=False, path_type=Path))
 def restore_command(*, backup: Path) -> None:
-    """Replace the SQLite database by a backup, while no process runs.
+    """Replace the SQLite database with a backup. Stop all processes first.
 
-    The database that was there gets another name. A damaged backup and one of a newer release are refused.
+    The current database is renamed, not deleted. A damaged backup and one of a newer release are refused.
     """
     restored = restore(load_settings().database_url, backup, LOAD, SystemClock().now())
     echo(f"Restored {restored.file} from {backup}.")
     if restored.previous is not None:
-        echo(f"The database that was there is now {restored.previous}.")
+        echo(f"The previous database is now {restored.previous}.")
     if restored.status is SchemaStatus.BEHIND:
-        echo("The backup is of an older release. Run `minerpulse migrate` before the start.")
+        echo("The backup is from an older release. Run `minerpulse migrate` before you start MinerPulse.")
 
 
 @command("minerpulse move --to postgresql://minerpulse:PASSWORD@localhost/minerpulse")
@@ -57,10 +57,10 @@ def restore_command(*, backup: Path) -> None:
     "--to", "target", metavar="URL", required=True, help="Empty database, such as postgresql://USER:PASSWORD@HOST/NAME."
 )
 def move_command(*, target: str) -> None:
-    """Copy all data to another, empty database, while no process runs.
+    """Copy all data to another, empty database. Stop all processes first.
 
-    One transaction writes everything, and the rows of each table are counted. The old database isn't changed.
+    Everything is written in one transaction, and row counts are compared. The old database isn't changed.
     """
     moved = asyncio.run(move(load_settings().database_url, target, SystemClock().now()))
     echo(f"Copied {sum(moved.rows.values()):,} rows of {len(moved.rows)} tables from {moved.source} to {moved.target}.")
-    echo("The number of rows agrees in every table. Set MINERPULSE_DATABASE_URL to the new database, and start again.")
+    echo("Row counts match in every table. Set MINERPULSE_DATABASE_URL to the new database, and start again.")

@@ -59,7 +59,7 @@ PRICE_LOOKBACK = timedelta(days=10)  # contains a session, whatever the holidays
 MAX_CLOCK_SKEW = timedelta(minutes=2)  # Slack rejects a difference of more than five
 ENV_EXAMPLE = ".env.example"
 ENVIRONMENT = "proxies, certificates"
-NETWORK_HINT = "Fix this first; sources and Slack are checked then."
+NETWORK_HINT = "Fix this first. Sources and Slack are checked afterwards."
 CONNECT_HINT = "Create the app from `minerpulse manifest`, and set its tokens as .env.example shows."
 REINSTALL_HINT = "Add the scopes under OAuth & Permissions, and reinstall the app."
 MENTION_HINT = (
@@ -289,7 +289,7 @@ def check_scopes(response: AsyncSlackResponse) -> Finding:
     missing_lookup = [scope for scope in LOOKUP_SCOPES if scope not in granted]
     found = [", ".join(scope for scope in ALL_SCOPES if scope in granted)]
     if missing_lookup:
-        found.append(f"without {' and '.join(missing_lookup)} an alert whose answer is lost may appear twice")
+        found.append(f"without {' and '.join(missing_lookup)} an alert whose response is lost may appear twice")
     if missing_mention := [scope for scope in MENTION if scope not in granted]:
         found.append(f"without {missing_mention[0]} a mention of @MinerPulse isn't answered")
     next_step = MENTION_HINT if missing_mention else ""

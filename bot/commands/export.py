@@ -20,11 +20,11 @@ Load = Callable[[SqlStore, datetime], Awaitable[Iterable[Any]]]
 TABLES: dict[str, tuple[Sequence[Column[Any]], Load]] = {
     "alerts": (ALERTS, SqlStore.exported_alerts),
     "deliveries": (DELIVERIES, SqlStore.exported_deliveries),
-    "acts": (ACTS, SqlStore.exported_acts),
+    "actions": (ACTS, SqlStore.exported_acts),
 }
 
 
-@command("minerpulse export alerts > alerts.csv", "minerpulse export acts --since 2026-01-01 --format jsonl")
+@command("minerpulse export alerts > alerts.csv", "minerpulse export actions --since 2026-01-01 --format jsonl")
 @click.argument("what", type=click.Choice(list(TABLES)))
 @click.option("--since", type=DayOption(), help="First day (UTC).  [default: everything]")
 @click.option(
@@ -44,10 +44,10 @@ TABLES: dict[str, tuple[Sequence[Column[Any]], Load]] = {
     help="File to write, replaced if it exists; - is the standard output.  [default: -]",
 )
 def export_command(*, what: str, since: date | None, format_name: str, path: Path) -> None:
-    """Write alerts, deliveries, or acts (what people did) as a table, oldest first.
+    """Write alerts, deliveries, or the actions of people as a table, oldest first.
 
-    Times are UTC, returns are fractions, and reasons are sentences. In a CSV, a text that a spreadsheet would run as a
-    formula begins with an apostrophe.
+    Times are UTC, returns are fractions, and reasons are sentences. In a CSV, text that a spreadsheet would treat as a
+    formula is prefixed with an apostrophe.
     """
     begin = EPOCH if since is None else datetime.combine(since, time(), UTC)
     columns, load = TABLES[what]

@@ -160,7 +160,8 @@ def _prices(status: PairStatus, now: datetime) -> str:
         return f"{status.pair}: {sentence(status.reason)}" if status.reason else f"{status.pair}: none yet"
     stamps = ", ".join(f"{one.symbol} from {one.source}" for one in status.prices)
     if status.reason is not None and status.usable_at is not None:
-        return f"{status.pair}: {sentence(status.reason)} Last used {fmt.plain_instant(status.usable_at)}: {stamps}"
+        why = sentence(status.reason).rstrip(".")
+        return f"{status.pair}: {why}; last used {fmt.plain_instant(status.usable_at)} ({stamps})"
     return f"{status.pair}: {stamps}, {fmt.age(now - status.at)}"
 
 

@@ -64,7 +64,7 @@ class InputFile(click.Path):
         if path != STDIN or ctx is None or ctx.resilient_parsing:
             return path
         if STDIN_READER in ctx.meta:
-            self.fail(f"{ctx.meta[STDIN_READER]} reads the standard input already. Name a file.", param, ctx)
+            self.fail(f"{ctx.meta[STDIN_READER]} already reads the standard input. Name a file.", param, ctx)
         ctx.meta[STDIN_READER] = param.get_error_hint(ctx) if param else ""
         folder = tempfile.TemporaryDirectory(prefix="minerpulse-")
         ctx.find_root().call_on_close(folder.cleanup)  # closed even if the command's own options are wrong
@@ -98,7 +98,7 @@ dates_option = click.option(
     type=click.Choice([order.value for order in DateOrder]),
     callback=_note_dates,
     expose_value=False,
-    help="Order of dates such as 06/05/2026 in price files: month first (mdy) or day first (dmy), if no date decides.",
+    help="Order of ambiguous dates such as 06/05/2026 in price files: month first (mdy) or day first (dmy).",
 )
 
 
@@ -168,7 +168,7 @@ def output_options(default: str, file_type: OutputFile) -> Callable[[Command], C
 def resolve_output(path: Path | None, default: str, *, force: bool) -> Path:
     """Return the file to write. Raises ClickException if the default file exists and may not be replaced."""
     if path is None and Path(default).exists() and not force:
-        raise click.ClickException(f"{default} exists already. Name a file with -o, or replace it with --force.")
+        raise click.ClickException(f"{default} already exists. Name a file with -o, or replace it with --force.")
     return path or Path(default)
 
 

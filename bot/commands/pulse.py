@@ -51,7 +51,7 @@ def build_board(view: MarketView, now: datetime | None) -> Message:
             section(*market.now_lines(view)),
             market.windows_table(tuple(snapshot.measurements.values()), view.pair),
             section(*market.drawdown_lines(view)),
-            context(" · ".join([*state, *gap, "windows in sessions", *market.drawdown_basis(view)])),
+            context(" · ".join([*state, *gap, *market.drawdown_basis(view)])),
             context(
                 *(market.price_line(symbol, stamp, now) for symbol, stamp in legs),
                 f"{market.data_quality_line(snapshot.trust)}.",

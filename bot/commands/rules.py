@@ -43,8 +43,8 @@ DRIFTS = complete(
     "DRIFTS",
     Drift,
     {
-        Drift.EDITED: "edited by other means: {made} → {found}",
-        Drift.REMOVED: "removed by other means: {made}",
+        Drift.EDITED: "edited outside the file: {made} → {found}",
+        Drift.REMOVED: "removed outside the file: {made}",
         Drift.PAUSED: "{made} is paused in Slack. --unpause resumes it",
         Drift.RESUMED: "{made} was resumed in Slack",
     },
@@ -61,9 +61,9 @@ Result = TypeVar("Result")
 
 @group("minerpulse rules export -o rules.yaml", "minerpulse rules diff rules.yaml")
 def rules_command() -> None:
-    """Keep the rules and settings of channels in a file.
+    """Manage the rules and settings of channels in a file.
 
-    Rules that a file made can't be edited or removed in Slack. A file is YAML or JSON; docs/schemas has its schema.
+    Rules that a file created can't be edited or removed in Slack. A file is YAML or JSON; docs/schemas has its schema.
     """
 
 
@@ -121,9 +121,9 @@ def check_rules(*, file: Path) -> None:
 def diff_rules(
     *, file: Path, team: str, exit_code: bool, unpause: bool, take_over: bool, offline: bool, as_json: bool
 ) -> int:
-    """Show what FILE would change, and what was changed by other means since it was applied.
+    """Show what FILE would change, and what was changed outside the file since it was applied.
 
-    Each changed rule has its alerts of the last two years, before and after.
+    For each changed rule, it shows the alerts of the last two years, before and after.
     """
     options = Options(unpause=unpause, take_over=take_over, is_offline=offline)
     plan, previews = asyncio.run(_with_app(lambda app: _plan(app, file, team, options)))
@@ -140,7 +140,9 @@ def diff_rules(
 @TEAM
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
 @click.option("-y", "--yes", is_flag=True, help="Don't ask. Needed without a terminal.")
-@click.option("--revision", default="", metavar="REVISION", help="Apply only if this plan of `diff` still holds.")
+@click.option(
+    "--revision", default="", metavar="REVISION", help="Apply only if this plan from `diff` is still current."
+)
 @click.option("--as", "operator", default="", metavar="NAME", help="Who applies it, for the audit log.")
 @UNPAUSE
 @TAKE_OVER
@@ -159,12 +161,12 @@ def apply_rules(
     offline: bool,
     as_json: bool,
 ) -> None:
-    """Change the channels to what FILE says, all at once or nothing.
+    """Apply FILE to the channels: all changes, or none.
 
     Each channel gets a message about its changes.
     """
     if not (dry_run or yes or sys.stdin.isatty()):
-        raise click.UsageError("There is no terminal to ask on. Use --yes, or --dry-run to only look.")
+        raise click.UsageError("There is no terminal for the confirmation. Use --yes, or --dry-run to only look.")
     options = Options(unpause=unpause, take_over=take_over, is_offline=offline)
 
     async def apply(app: App) -> None:
@@ -285,7 +287,7 @@ def _summary(plan: Plan) -> str:
         "to add": rules.count(Action.ADD),
         "to change": len(rules) - rules.count(Action.ADD) - rules.count(Action.REMOVE) + settings,
         "to remove": rules.count(Action.REMOVE),
-        "changed by other means": drifts,
+        "changed outside the file": drifts,
     }
     parts = [f"{count} {what}" for what, count in counts.items() if count]
     return f"{', '.join(parts) or 'No changes'}. Revision {plan.revision}."

@@ -77,7 +77,7 @@ def check_sinks() -> None:
     "--secret", default="", metavar="env:NAME|file:PATH", help="Where the secret is stored; not the secret itself."
 )
 def add_sink(*, name: str, team: str, sink_type: str, options: tuple[str, ...], secret: str) -> None:
-    """Define a sink of one workspace, or change it. Alerts that the old one opened are resolved by it."""
+    """Define a sink of one workspace, or change it. The old definition still resolves alerts that it opened."""
     if not is_sink_name(name):
         raise click.BadParameter(
             "Use lowercase letters, digits, hyphens and underscores, at most 40.", param_hint="NAME"
@@ -107,7 +107,7 @@ async def _save(settings: Settings, team: str, config: SinkConfig) -> None:
 @click.argument("name")
 @TEAM
 def remove_sink(*, name: str, team: str) -> None:
-    """Remove a sink of one workspace. It pages nothing new; alerts that it opened are still resolved."""
+    """Remove a sink of one workspace. It gets no new pages; alerts that it opened are still resolved."""
     if not asyncio.run(_remove(load_settings(), team, name)):
         raise InvalidSinkError(
             name, f"{team} has no such sink, so nothing was changed. `minerpulse sinks list` shows them."

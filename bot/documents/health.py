@@ -79,7 +79,7 @@ class HealthDocument(Versioned):
     """The state of a running installation."""
 
     at: Annotated[datetime, About("time (UTC) of this document")]
-    ready: Annotated[bool, About("whether every check passed or was skipped; /readyz judges in the same way")]
+    ready: Annotated[bool, About("whether every check passed or was skipped; /readyz uses the same criteria")]
     version: Annotated[str, About("of MinerPulse")]
     checks: list[HealthCheck]
     database: DatabaseFields
@@ -87,7 +87,7 @@ class HealthDocument(Versioned):
     pairs: list[PairFields]
     sources: SourceNames
     queues: list[QueueFields]
-    needs_a_person: Annotated[list[str], About("sentences: messages and tokens that wait for a person")]
+    needs_a_person: Annotated[list[str], About("sentences: messages and tokens that need a person")]
 
 
 def health_document(

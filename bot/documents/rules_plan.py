@@ -28,14 +28,14 @@ class RuleChangeFields(TypedDict):
 
 
 class DriftFields(TypedDict):
-    """A rule that was changed by other means than its file."""
+    """A rule that was changed outside its file."""
 
     channel: str
     drift: Drift
     key: Annotated[str, About("of the rule in its file")]
     rule_id: int
     made: Annotated[RuleText, About("as the file made it")]
-    found: Annotated[RuleText | None, About("as it is now; null if it is gone")]
+    found: Annotated[RuleText | None, About("as it is now; null if it was removed")]
 
 
 class SettingChangeFields(TypedDict):

@@ -86,7 +86,7 @@ def _undelivered(health: HealthReport) -> dict[str, int | list[str] | None] | No
     oldest_s = None if backlog.oldest_age is None else int(backlog.oldest_age.total_seconds())
     return {
         "waiting": backlog.waiting,
-        "given_up": backlog.dead_lettered,
+        "dead_lettered": backlog.dead_lettered,
         "kept_back": backlog.withheld,
         "oldest_s": oldest_s,
         "needs_a_person": list(health.action_needed),

@@ -29,7 +29,7 @@ STATE_TTL = timedelta(minutes=10)
 STATE_COOKIE = "__Host-minerpulse_state"  # browsers accept this prefix only over https and for this host alone
 STATE_PREFIX = b"install:"
 STATE_RANDOM_BYTES = 24  # with the prefix, encrypts to base64 without "=", which cookies would quote
-LINK_INVALID = "This link has expired, was used already, or belongs to another browser."
+LINK_INVALID = "This link has expired, has already been used, or belongs to another browser."
 NOT_INSTALLED = "MinerPulse isn't installed"
 RETRY_HINT = f"Start again at {INSTALL_PATH}."
 PAGE_HEADERS = {

@@ -22,7 +22,7 @@ from services.core.errors import MinerPulseError, StorageError, TokenExchangeErr
 from services.core.installation import RENEW_BEFORE_EXPIRY, Installation, InstallationStore
 
 OVERDUE_AFTER = timedelta(minutes=10)  # after ten attempts
-REINSTALL_HINT = "Install the app there again."
+REINSTALL_HINT = "Reinstall the app there."
 TOKEN_LIFETIME_S = 43_200  # of a token that rotates
 MIN_SAVE_PAUSE_S, MAX_SAVE_PAUSE_S = 1.0, 15.0
 COMPLETE_FIELD = re.compile(r'"(\w{1,40})":\s{0,9}("[^"\\]{0,1000}"|[0-9]{1,12}|true|false)[,}]', re.ASCII)

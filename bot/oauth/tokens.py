@@ -23,7 +23,7 @@ WorkspaceKey: TypeAlias = tuple[str | None, str | None]  # workspace and organiz
 CACHE_TTL = timedelta(minutes=1)  # how long another process may use a token after its renewal
 SCOPES_TTL = timedelta(minutes=10)  # scopes can be added to an existing token
 CAPACITY = 1_000  # workspaces
-NOT_INSTALLED = "MinerPulse is no longer installed in this workspace: install it again."
+NOT_INSTALLED = "MinerPulse is no longer installed in this workspace: reinstall it."
 
 
 @dataclass(slots=True, kw_only=True)

@@ -81,7 +81,7 @@ def _mention(reference: Reference) -> Mention:
 
 
 validate_mute = expects(
-    bool, "For how long? As in 2h, until open, until close, while shut, while open, or off:", "mute"
+    bool, "For how long? Type 2h, until open, until close, while closed, while open or off:", "mute"
 )
 
 

@@ -72,7 +72,8 @@ def push_text(alert: Alert, now: datetime, mention: Mention | None = None) -> li
     called = f"{mention.name} " if mention else ""
     first = f"{called}{state_title(alert, now)} (alert {alert.id})."
     state = alert_state(alert, now)
-    rest = [f"{', '.join(map(plain, _leg_lines(alert)[:2]))}.", f"{plain(rank_text(alert))}."]
+    separator = ". " if parse_rule(alert.lead.rule).metric.needs_network else ", "
+    rest = [f"{separator.join(map(plain, _leg_lines(alert)[:2]))}.", f"{plain(rank_text(alert))}."]
     match state:
         case AlertState.RESOLVED:
             rest = [f"{_capitalized(time_open(alert, now))}."]
@@ -116,7 +117,9 @@ def _body_lines(alert: Alert, now: datetime) -> list[str]:
         if rule.metric.name == "spread" or not rule.metric.is_divergence
         else [f"Spread *{fmt.pp(hit.measurement.spread)}*"]
     )
-    news = [f"{code(hit.rule)} {recovery(rule)}"] if is_recovering(hit, alert.side) else _widened(alert, now)
+    news = (
+        [f"{code(hit.rule)} {recovery(rule, alert.side)}"] if is_recovering(hit, alert.side) else _widened(alert, now)
+    )
     return [*_leg_lines(alert), ", ".join([*spread, *([rank] if rank else [])]), *news]
 
 
@@ -230,7 +233,7 @@ def _menu(alert: Alert) -> Block:
         f"chart:{number}": "Show chart",
         **({f"resolve:{number}": "Resolve…"} if is_open else {}),
         **({} if alert.is_drill else edit),
-        f"receipt:{number}": "Show receipt",
+        f"receipt:{number}": "Show audit log",
         **({f"noise:{number}": "Mark as noise"} if is_open and not alert.is_drill else {}),
     }
     return overflow(MENU, options)

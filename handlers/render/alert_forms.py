@@ -32,7 +32,7 @@ NOTE_FIELD = "reason"
 
 
 def details_modal(audit: AlertAudit, now: datetime) -> dict[str, Any]:
-    """Return a modal with everything about an alert: figures, attribution, rules, record, data, timeline, receipt."""
+    """Return a modal with everything about an alert: figures, attribution, rules, record, data, timeline, audit log."""
     alert = audit.alert
     blocks = [
         section(*_state_lines(alert, now)),
@@ -42,7 +42,7 @@ def details_modal(audit: AlertAudit, now: datetime) -> dict[str, Any]:
         section(*_record_lines(alert)),
         section(*_data_lines(alert, now)),
         *sections("*Timeline*", *newest_decisions(audit)),
-        section("*Receipt*", receipt_line(audit, now)),
+        section("*Audit log*", receipt_line(audit, now)),
         context(f"Full record: {code(f'minerpulse why {alert.id} --json')}"),
     ]
     return modal("details", f"Alert #{alert.id}", [block for block in blocks if block], close="Done")
@@ -102,7 +102,7 @@ def resolve_modal(alert: Alert, private_metadata: str) -> dict[str, Any]:
     rules = [parse_rule(hit.rule) for hit in alert.hits if hit.active]
     again = "Its rules fire again only after they clear."
     if len(rules) == 1:
-        again = f"Its rule fires again only after it {clear_text(rules[0])}."
+        again = f"Its rule fires again only after it {clear_text(rules[0], alert.side)}."
     blocks: list[Block | None] = [
         section(f"Resolves this alert for everyone in {channel_link(alert.channel.id)}. {again}"),
         text_field(NOTE_FIELD, "Reason", "", hint="Posted in the thread.", optional=True, per_keystroke=False),

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from enum import Enum
 
 from handlers.render import fmt
-from handlers.render.markup import code, escape, mark_simulated, plain, user_mention
+from handlers.render.markup import MINUS, code, escape, mark_simulated, plain, user_mention
 from handlers.render.message import clip
 from handlers.render.reasons import reason
 from services.alerting.alert import Alert, RuleHit
@@ -22,6 +22,7 @@ from services.rules.decide import Side
 from services.rules.grammar import parse_rule
 from services.rules.rule import Rule
 
+FACTOR = " factor"  # after a factor's name in a sentence; a table's header says it
 PERCENT = 100
 CAUSE_TEXT = 110  # of the cause of degraded data in an alert
 SESSIONS_PER_YEAR = 252
@@ -82,7 +83,7 @@ def _retracted_from(hit: RuleHit) -> str:
 
 def mark_alert(text: str, alert: Alert) -> str:
     """Return a title or line on an alert, marked if it is a test or on simulated prices."""
-    return mark_simulated(f"Test alert: {text}" if alert.is_drill else text, when=alert.simulated)
+    return mark_simulated(f"Test alert · {text}" if alert.is_drill else text, when=alert.simulated)
 
 
 def heading(hit: RuleHit, value: float | None = None) -> str:
@@ -159,19 +160,19 @@ def _hit_status(hit: RuleHit, rule: Rule, side: Side) -> list[str]:
         return ["retracted"]
     if not hit.active:
         return [hit_end(hit)]
-    return [recovery(rule)] if is_recovering(hit, side) else []
+    return [recovery(rule, side)] if is_recovering(hit, side) else []
 
 
-def recovery(rule: Rule) -> str:
-    """Return until when a recovering rule waits: `recovering, clears after 10 min under 4.8 pp`."""
-    return f"recovering, clears after {fmt.duration(rule.keep)} {_inside(rule)}"
+def recovery(rule: Rule, side: Side) -> str:
+    """Return until when a recovering rule waits: `recovering, clears after 10 min below 4.8 pp`."""
+    return f"recovering, clears after {fmt.duration(rule.keep)} {_cleared(rule, side)}"
 
 
-def _inside(rule: Rule) -> str:
-    clear = fmt.threshold(rule.clear, rule.unit)
-    if rule.unit.is_level:
-        return f"{'above' if rule.direction is Direction.BELOW else 'below'} {clear}"
-    return f"under {clear}"
+def _cleared(rule: Rule, side: Side) -> str:
+    is_signed = rule.metric.signed
+    is_below = side is Side.BELOW if is_signed else rule.direction is Direction.BELOW
+    clear = fmt.threshold(rule.clear, rule.unit, MINUS if is_signed and is_below else "")
+    return f"{'above' if is_below else 'below'} {clear}"
 
 
 def hit_end(hit: RuleHit) -> str:
@@ -190,11 +191,11 @@ def fires_at(rule: Rule) -> str:
         return f"{threshold} or {'less' if rule.direction is Direction.BELOW else 'more'}"
     match rule.direction:
         case Direction.EITHER:
-            return f"±{threshold}"
+            return fmt.threshold(rule.threshold, rule.unit, "±")
         case Direction.ABOVE:
-            return f"{fmt.metric_value(rule.threshold, rule.unit)} or more"
+            return f"{fmt.threshold(rule.threshold, rule.unit, '+')} or more"
         case Direction.BELOW:
-            return f"{fmt.metric_value(-rule.threshold, rule.unit)} or less"
+            return f"{fmt.threshold(rule.threshold, rule.unit, MINUS)} or less"
 
 
 def describe_rule(rule: Rule) -> str:
@@ -209,10 +210,10 @@ def describe_rule(rule: Rule) -> str:
     return " · ".join(parts)
 
 
-def clear_text(rule: Rule) -> str:
-    """Return when a rule clears: `clears under 4.8 pp`."""
+def clear_text(rule: Rule, side: Side) -> str:
+    """Return when a rule that fired on a side clears: `clears below 4.8 pp`, `clears above −4.8 pp`."""
     keep = f" for {fmt.duration(rule.keep)}" if rule.keep else ""
-    return f"clears {_inside(rule)}{keep}"
+    return f"clears {_cleared(rule, side)}{keep}"
 
 
 def rank_text(alert: Alert) -> str:
@@ -305,7 +306,7 @@ def follow_up_line(follow_up: FollowUp, since: date | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FactorPart:
-    """One part of a return attribution, as a row of a table or a phrase."""
+    """One part of a return attribution, named as in a phrase."""
 
     name: str
     part: Part
@@ -317,24 +318,17 @@ def attribution_parts(alert: Alert) -> list[FactorPart]:
     if attribution is None:
         return []
     return [
-        FactorPart(fmt.name(alert.pair.crypto), attribution.crypto),
-        FactorPart(f"AI ({escape(attribution.proxy)})", attribution.ai),
-        FactorPart("Residual", attribution.residual),
+        FactorPart(f"{fmt.name(alert.pair.crypto)}{FACTOR}", attribution.crypto),
+        FactorPart(f"AI{FACTOR} ({escape(attribution.proxy)})", attribution.ai),
+        FactorPart("residual", attribution.residual),
     ]
 
 
 def attribution_lines(alert: Alert) -> list[str]:
     """Return the attribution of the ETF's return when the leading rule fired; nothing if it is unknown."""
-    attribution = alert.lead.attribution
-    if attribution is None:
+    if alert.lead.attribution is None:
         return []
-    names = ["BTC factor", f"AI factor ({escape(attribution.proxy)})", "residual"]
-    if alert.pair.crypto != "BTC":
-        names[0] = f"{fmt.name(alert.pair.crypto)} factor"
-    parts = [
-        f"{label} {fmt.pp_with_error(row.part.amount, row.part.error)}"
-        for label, row in zip(names, attribution_parts(alert), strict=True)
-    ]
+    parts = [f"{row.name} {fmt.pp_with_error(row.part.amount, row.part.error)}" for row in attribution_parts(alert)]
     return [attribution_title(alert), " · ".join(parts)]
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from handlers.render import fmt
 from handlers.render.alert import at_time
 from handlers.render.alert_text import (
+    FACTOR,
     alert_peak,
     attribution_parts,
     attribution_title,
@@ -80,7 +81,7 @@ def change_line(why: Text, by: str, name: str = "") -> str:
 
 
 def _is_action(why: object) -> bool:
-    """Return whether a reason, or each of several, says what somebody did."""
+    """Return whether a reason, or each of several, says what someone did."""
     if not isinstance(why, Reason):
         return False
     parts = dict(why.params).get("reasons") if why.code is Code.EACH_OF else None
@@ -108,7 +109,7 @@ def context_message(alert: Alert, why: Text) -> Message:
     """Return the first reply: why the alert fired, what drove the move, how unusual it is, and what followed before."""
     hit, title = alert.lead, mark_alert(f"Context for alert #{alert.id}", alert)
     rule = parse_rule(hit.rule)
-    fired = f"*Why it fired*\n{_capitalized(reason(why))}. {_capitalized(clear_text(rule))}."
+    fired = f"*Why it fired*\n{_capitalized(reason(why))}. {_capitalized(clear_text(rule, alert.side))}."
     unusual = _unusual_lines(alert)
     outcomes = _outcome_lines(hit)
     drove = f"{attribution_title(alert)[1:-1]}: {_parts_text(alert)}." if hit.attribution else ""
@@ -160,7 +161,7 @@ def _attribution_blocks(alert: Alert) -> list[Block | None]:
     rows = [["Factor", "Contribution pp", "± 1 SE"]]
     for row in attribution_parts(alert):
         error = fmt.NO_VALUE if row.part.error is None else fmt.unsigned(100 * row.part.error)
-        rows.append([row.name, fmt.signed(100 * row.part.amount), error])
+        rows.append([_capitalized(row.name.replace(FACTOR, "")), fmt.signed(100 * row.part.amount), error])
     rows.append([alert.pair.etf, fmt.signed(100 * attribution.etf_return), fmt.NO_VALUE])
     return [section(attribution_title(alert)), table(rows)]
 
@@ -200,7 +201,7 @@ def _source(symbol: Symbol, stamp: PriceStamp, opened_at: datetime) -> str:
 
 
 def _joined(entry: TimelineEntry, _alert: Alert) -> str:
-    return f"Another rule fired: {reason(entry.reason)}."
+    return f"Another rule fired. {_capitalized(reason(entry.reason))}."
 
 
 def _left(entry: TimelineEntry, alert: Alert) -> str:

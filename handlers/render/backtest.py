@@ -26,7 +26,7 @@ METHOD = (
     "alert, are large enough to close the gap."
 )
 AT_CLOSES = "Evaluated at closes, no hold"
-ROUND_THE_CLOCK_NOTE = "Live, the rule is also evaluated at night and at weekends; those alerts aren't counted here."
+ROUND_THE_CLOCK_NOTE = "Live, the rule is also evaluated at night and on weekends; those alerts aren't counted here."
 
 
 def backtest_message(result: BacktestResult) -> Message:

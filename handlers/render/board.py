@@ -71,7 +71,7 @@ def board_message(board: Board, now: datetime, *, shared_by: str | None = None) 
             context(_context_line(view), *_caveats(view)),
         ],
         notification(
-            f"{title}.", market.windows_summary(view.current), _alerts_summary(board.alerts), *_data_push(view)
+            f"{title}.", _alerts_summary(board.alerts), *_data_push(view), market.windows_summary(view.current)
         ),
     )
 
@@ -87,7 +87,6 @@ def _context_line(view: MarketView) -> str:
         *market.source_parts(view),
         *(market.gap_basis(view.gap) if view.gap and not view.market.is_open else []),
         data_text(view.current.trust),
-        "windows in sessions",
         *market.drawdown_basis(view),
     ]
     return " · ".join(parts)
@@ -106,7 +105,12 @@ def _alerts_summary(alerts: Sequence[Alert]) -> str:
         return "No open alerts."
     waiting = sum(alert.acknowledged is None for alert in alerts)
     numbers = ", ".join(f"#{alert.id}" for alert in alerts[:ALERTS_NAMED])
-    return f"{counted(len(alerts), 'open alert')} ({numbers}), {waiting} not acknowledged."
+    several = len(alerts) > 1
+    if waiting:
+        state = f"{waiting} not acknowledged" if several else "not acknowledged"
+    else:
+        state = "all acknowledged" if several else "acknowledged"
+    return f"{counted(len(alerts), 'open alert')} ({numbers}), {state}."
 
 
 def _quiet_lines(board: Board) -> list[str]:
@@ -194,7 +198,7 @@ def status_message(board: Board, window: Window, now: datetime) -> Message:
     view = board.view
     measurement = view.current.measurements[window]
     title = mark_simulated(_title(view.pair, window, measurement), when=view.simulated)
-    lines = [reason(measurement.reason)] if isinstance(measurement, NotMeasured) else _status_lines(measurement)
+    lines = [_unmeasured(measurement)] if isinstance(measurement, NotMeasured) else _status_lines(measurement)
     rules_here = [
         f"{code(str(channel_rule.rule))}{_status_note(channel_rule, now)}"
         for channel_rule in board.rules
@@ -211,6 +215,11 @@ def status_message(board: Board, window: Window, now: datetime) -> Message:
         ],
         notification(f"{title}.", *(f"{plain(line)}." for line in lines[:2]), *_data_push(view)),
     )
+
+
+def _unmeasured(window: NotMeasured) -> str:
+    why = reason(window.reason)
+    return f"{why[:1].upper()}{why[1:]}"
 
 
 def _title(pair: Pair, window: Window, measurement: Measurement | NotMeasured) -> str:

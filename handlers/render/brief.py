@@ -17,7 +17,6 @@ from handlers.render.alert_text import (
 from handlers.render.markup import escape, mark_simulated, plain, user_mention
 from handlers.render.message import Message, compose, context, header, notification, section
 from handlers.render.power import power_lines, power_notes
-from handlers.render.reasons import reason
 from services.alerting.alert import Alert
 from services.alerting.channel_settings import Occasion
 from services.alerting.notice import Brief, DayKind, SpecialDay
@@ -34,7 +33,7 @@ def brief_message(brief: Brief) -> Message:
     legs, alerts = _leg_lines(brief), _alert_lines(brief)
     power = ["*Bitcoin network*", *power_lines(brief.power)] if brief.occasion is Occasion.WEEKLY else []
     small = [" · ".join([*_source_parts(brief), data_text(brief.trust)])]
-    problems = [f"Problem: {reason(problem)}." for problem in brief.problems[:PROBLEMS_SHOWN]]
+    problems = [market.problem_line(problem) for problem in brief.problems[:PROBLEMS_SHOWN]]
     return compose(
         [
             header(title),
@@ -64,7 +63,7 @@ def _title(brief: Brief) -> str:
         case Occasion.CLOSE:
             when = f"{day} close"
         case Occasion.WEEKLY:
-            when = f"Week to {day}"
+            when = f"Weekly, {day}"
         case Occasion.NOW:
             when = "Now"
         case _:

@@ -79,7 +79,7 @@ def _escaped_setting(summary: Text) -> str:
 
 
 def addressee_name(addressee: Addressee) -> str:
-    """Return a person or a channel as Slack shows them, and a group by its name, which notifies nobody."""
+    """Return a person or a channel as Slack shows them, and a group by its name, which notifies no one."""
     if isinstance(addressee, Mention) and addressee.person is None:
         return escape_typed(addressee.name)
     return addressee_link(addressee)
@@ -99,7 +99,7 @@ def addressee_link(addressee: Addressee) -> str:
 def sinks_message(routes: Sequence[PageRoute], names: Mapping[str, str]) -> Message:
     """Return the sinks that a channel can page, and which ones it does."""
     if not names:
-        return text_message("No sinks are defined. Your MinerPulse administrator defines them, then `page` uses them.")
+        return text_message("No sinks are defined. Ask your MinerPulse administrator to define one.")
     paged = {route.sink for route in routes}
     lines = [
         f"{code(name)} ({escape(kind)}){' – paged by this channel' if name in paged else ''}"
@@ -110,4 +110,4 @@ def sinks_message(routes: Sequence[PageRoute], names: Mapping[str, str]) -> Mess
 
 def page_tested_message(sink: str, reference: str) -> Message:
     """Return that a test page was accepted, with the sink's reference."""
-    return text_message(f"{code(sink)} accepted a test page and its end. Reference: {code(reference)}")
+    return text_message(f"{code(sink)} accepted a test page and its resolution. Reference: {code(reference)}")

@@ -21,8 +21,10 @@ def drill_message(started: DrillStart) -> Message:
         return _message(["No test alert was posted: this channel is muted or in quiet hours.", *silence])
     number, ends_at = started.alert.id, fmt.instant(started.alert.opened_at + DRILL_LENGTH)
     if not started.is_new:
-        return _message([f"Test alert #{number} is still open. It resolves by itself {ends_at}.", *silence])
-    opening = f"Test alert #{number} is posted here. It resolves by itself {ends_at} and doesn't count in any record."
+        return _message([f"Test alert #{number} is still open. It resolves automatically {ends_at}.", *silence])
+    opening = (
+        f"Test alert #{number} is posted here. It resolves automatically {ends_at} and doesn't count in any record."
+    )
     return _message([opening, *_notification_lines(started.settings)])
 
 
@@ -56,7 +58,7 @@ def _addressee(settings: ChannelSettings) -> str:
 
 
 def _wait(wait: timedelta | None, longest_in_drill: timedelta) -> str:
-    """Return after how long a test alert that nobody acknowledges notifies, and a real one if that takes longer."""
+    """Return after how long a test alert that no one acknowledges notifies, and a real one if that takes longer."""
     if wait is None:
         return "off"
     if wait <= longest_in_drill:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 
 from handlers.render import fmt
+from handlers.render.alert_text import FACTOR
 from handlers.render.market import closes_text, context_lines, data_quality
 from handlers.render.markup import escape, mark_simulated, plain
 from handlers.render.message import (
@@ -26,6 +27,7 @@ from services.research.attribution import LOOKBACK, Attribution, IntradayAttribu
 from services.research.explain import Beta, Explanation, FactorBetas, RollingBetas
 from services.research.service import ExplainResult
 
+AI_FACTOR = f"AI{FACTOR}"
 CHARTED_BETAS = 9  # about one a quarter in two years
 MINIMUM_POINTS = 2  # of a line
 METHOD = (
@@ -64,7 +66,7 @@ def explain_message(result: ExplainResult) -> Message:
 
 
 def _title(explanation: Explanation) -> str:
-    """Return the return and its largest part: `WGMI +88.4% in 2026: AI +83.7 pp`."""
+    """Return the return and its largest part: `WGMI +88.4% in 2026: AI factor +83.7 pp`."""
     parts = _parts(explanation, explanation.attribution)
     name, part, _own = max(parts, key=lambda row: abs(row[1].amount))
     return f"{_move(explanation)}: {name} {fmt.pp(part.amount)}"
@@ -82,8 +84,8 @@ def _move(explanation: Explanation) -> str:
 def _parts(explanation: Explanation, parts: Attribution | IntradayAttribution) -> list[tuple[str, Part, float | None]]:
     """Return the name, contribution and own return of each factor, the larger first, then of the residual."""
     factors: list[tuple[str, Part, float | None]] = [
-        (fmt.name(explanation.pair.crypto), parts.crypto, parts.crypto_return),
-        ("AI", parts.proxy, parts.proxy_return),
+        (f"{fmt.name(explanation.pair.crypto)}{FACTOR}", parts.crypto, parts.crypto_return),
+        (AI_FACTOR, parts.proxy, parts.proxy_return),
     ]
     return [*sorted(factors, key=lambda row: -abs(row[1].amount)), ("residual", parts.residual, None)]
 
@@ -99,7 +101,7 @@ def _table_rows(explanation: Explanation) -> list[list[str]]:
     etf = fmt.signed(100 * explanation.attribution.etf_return)
     rows = [
         [
-            f"AI ({escape(explanation.proxy)})" if name == "AI" else f"{name[:1].upper()}{name[1:]}",
+            f"AI ({escape(explanation.proxy)})" if name == AI_FACTOR else _capitalized(name.replace(FACTOR, "")),
             fmt.signed(100 * part.amount),
             fmt.NO_VALUE if part.error is None else fmt.unsigned(100 * part.error),
             fmt.NO_VALUE if own is None else fmt.signed(100 * own),
@@ -155,7 +157,11 @@ def _beta_summary(explanation: Explanation) -> list[str]:
     changes = "; ".join(
         f"beta to {name} {fmt.ratio(now.value)}, was {fmt.ratio(then.value)}" for name, now, then in factors
     )
-    return [f"{changes[:1].upper()}{changes[1:]} in {betas.first.session:%b %Y}. R² {fmt.ratio(betas.last.r2)}."]
+    return [f"{_capitalized(changes)} in {betas.first.session:%b %Y}. R² {fmt.ratio(betas.last.r2)}."]
+
+
+def _capitalized(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _beta_chart(explanation: Explanation, *, simulated: bool) -> Block | None:

@@ -99,9 +99,9 @@ def unsigned_value(value: float, unit: Unit) -> str:
     return _in_unit(ratio(value) if unit.is_level else unsigned(unit.scale * value), unit)
 
 
-def threshold(value: float, unit: Unit) -> str:
-    """Return a threshold in its unit, with no more digits than were typed: 0.08 is `8 pp`."""
-    return _in_unit(f"{unit.scale * value:.6g}".replace("-", MINUS), unit)
+def threshold(value: float, unit: Unit, sign: str = "") -> str:
+    """Return a threshold in its unit, with no more digits than were typed: 0.08 is `8 pp`, or `±8 pp` with a sign."""
+    return _in_unit(f"{sign}{unit.scale * value:.6g}".replace("-", MINUS), unit)
 
 
 def _in_unit(number: str, unit: Unit) -> str:
@@ -167,6 +167,18 @@ def window(span: Window) -> str:
 def window_name(span: Window) -> str:
     """Return a window as a choice: `5 sessions`, `Year to date`."""
     return "Year to date" if span is Window.YTD else sessions(int(span.value.removesuffix("d")))
+
+
+def windows(spans: Sequence[Window]) -> str:
+    """Return several windows as a phrase: `1, 5 and 20 sessions`, `252 sessions and year to date`."""
+    counts = [span.value.removesuffix("d") for span in spans if span is not Window.YTD]
+    names = [_joined(counts) + (f"{NBSP}session" if counts == ["1"] else f"{NBSP}sessions")] if counts else []
+    return " and ".join([*names, *(["year to date"] if Window.YTD in spans else [])])
+
+
+def _joined(words: Sequence[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def over_window(span: Window, end: date | None = None) -> str:

@@ -57,8 +57,8 @@ Name a miner to see its pair with BTC: `/minerpulse MARA`, `/minerpulse chart MA
 {grammar}
 `8pp` is a spread of 8 percentage points. `8%` and `800bp` mean the same, and `-8pp` means `8pp below`.
 `above` means that the ETF outperforms BTC, `below` that it underperforms.
-A rule fires when the threshold is crossed for 5 minutes (`for 10m` sets another time). It clears below 60% of the \
-threshold (`clear 5pp` sets another level).
+A rule fires when its value has been past the threshold for 5 minutes (`for 10m` changes that). It clears inside 60% \
+of the threshold (`clear 5pp` sets another level).
 {metrics}
 The rules list shows the false-alarm rate of each rule, from the votes *Useful* and *Noise* on its last alerts.""",
         Topic.ALERTS: """\

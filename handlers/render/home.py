@@ -255,7 +255,7 @@ def loading_view() -> dict[str, Any]:
 
 
 def messages_hint() -> Message:
-    """Return how to ask the app, for its Messages tab, where nobody can type."""
+    """Return how to ask the app, for its Messages tab, where no one can type."""
     return text_message(
         "MinerPulse doesn't read direct messages. In a channel, type `/minerpulse`, or mention `@MinerPulse` if your "
         "workspace allows it. `/minerpulse help` lists all commands.",

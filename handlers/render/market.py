@@ -106,30 +106,30 @@ def source_parts(view: MarketView) -> list[str]:
 
 def windows_table(measurements: Sequence[Measurement | NotMeasured], pair: Pair) -> Block:
     """Return a table with a row per window: both legs in percent, the spread in pp, and its percentile or σ."""
-    head = ["Over", f"{fmt.name(pair.etf)} %", f"{fmt.name(pair.crypto)} %", "Spread pp", "Rank"]
+    head = ["Sess.", f"{fmt.name(pair.etf)} %", f"{fmt.name(pair.crypto)} %", "Spread pp", "Rank"]
     return table([head, *(_window_row(measurement) for measurement in measurements)])
 
 
 def windows_summary(snapshot: Snapshot) -> str:
     """Return the spread of each measured window, for a notification."""
     spreads = [
-        f"{_window_cell(measurement.window)} {fmt.pp(measurement.spread)}"
+        f"{fmt.windows([measurement.window])} {fmt.pp(measurement.spread)}"
         for measurement in snapshot.measurements.values()
         if not isinstance(measurement, NotMeasured)
     ]
-    return f"Spread by window: {', '.join(spreads)}." if spreads else ""
+    return f"Spread over {', '.join(spreads)}." if spreads else ""
 
 
 def unmeasured_lines(snapshot: Snapshot) -> list[str]:
     """Return why windows lack numbers, grouped by reason."""
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[str, list[Window]] = {}
     for measurement in snapshot.measurements.values():
         if isinstance(measurement, NotMeasured):
-            reasons.setdefault(reason(measurement.reason), []).append(measurement.window.value)
+            reasons.setdefault(reason(measurement.reason), []).append(measurement.window)
         elif not measurement.is_ranked:
             text = missing_rank(measurement)
-            reasons.setdefault(text, []).append(measurement.window.value)
-    return [f"{', '.join(spans)}: {text}." for text, spans in reasons.items()]
+            reasons.setdefault(text, []).append(measurement.window)
+    return [f"{_capitalized(fmt.windows(spans))}: {text}." for text, spans in reasons.items()]
 
 
 def origin_warnings(snapshot: Snapshot) -> list[str]:
@@ -140,7 +140,11 @@ def origin_warnings(snapshot: Snapshot) -> list[str]:
     reasons = [
         why for window in known if window in snapshot.anchor_trust for why in snapshot.anchor_trust[window].reasons
     ]
-    return [f"{reason(why)}." for why in reasons]
+    return [f"{_capitalized(reason(why))}." for why in reasons]
+
+
+def _capitalized(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _window_row(measurement: Measurement | NotMeasured) -> list[str]:
@@ -152,7 +156,7 @@ def _window_row(measurement: Measurement | NotMeasured) -> list[str]:
 
 
 def _window_cell(window: Window) -> str:
-    return "YTD" if window is Window.YTD else window.value
+    return "YTD" if window is Window.YTD else window.value.removesuffix("d")
 
 
 def _rank_cell(measurement: Measurement) -> str:
@@ -199,16 +203,21 @@ def data_quality(trust: Trust) -> str:
 
 def provenance_lines(provenance: Provenance, *sources: str) -> list[str]:
     """Return the sources, the quality of the last prices, and the sources' problems."""
-    failed = [f"Problem: {reason(problem)}." for problem in provenance.problems[:PROBLEMS_SHOWN]]
+    failed = [problem_line(problem) for problem in provenance.problems[:PROBLEMS_SHOWN]]
     basis = [f"Basis: {basis_text(provenance.basis)}."] if provenance.basis else []
     return [*sources, *basis, data_quality_line(provenance.trust), *failed]
 
 
 def context_lines(provenance: Provenance, *parts: str) -> list[str]:
     """Return the parts, the basis and the data quality as one line of small print, and the sources' problems."""
-    failed = [f"Problem: {reason(problem)}." for problem in provenance.problems[:PROBLEMS_SHOWN]]
+    failed = [problem_line(problem) for problem in provenance.problems[:PROBLEMS_SHOWN]]
     basis = [basis_text(provenance.basis)] if provenance.basis else []
     return [" · ".join([*parts, *basis, data_quality_line(provenance.trust)]), *failed]
+
+
+def problem_line(problem: Text) -> str:
+    """Return a source's problem as a line of small print: `:warning: Yahoo on WGMI: answered 503.`."""
+    return f":warning: {reason(problem)}."
 
 
 def closes_text(first: date, last: date) -> str:
@@ -285,7 +294,7 @@ def drawdown_basis(view: MarketView) -> list[str]:
 
 def problem_lines(view: MarketView, limit: int) -> list[str]:
     """Return the sources' problems, and how many sessions have no usable price."""
-    lines = [f"Problem: {reason(clip(sentence(problem), PROBLEM_TEXT))}." for problem in view.problems[:limit]]
+    lines = [problem_line(clip(sentence(problem), PROBLEM_TEXT)) for problem in view.problems[:limit]]
     loading = [f"Older history is loading (since {fmt.full_day(view.loading_since)})."] if view.loading_since else []
     return [*loading, *lines, *left_out_summary(view.left_out, view.pair)]
 

@@ -120,4 +120,4 @@ def plain(text: str) -> str:
 
 def mark_simulated(text: str, *, when: bool) -> str:
     """Return the text, prefixed if it is about simulated prices."""
-    return f"{SIMULATED}: {text}" if when else text
+    return f"{SIMULATED} · {text}" if when else text

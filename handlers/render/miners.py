@@ -1,7 +1,7 @@
 """A fund's holdings: contribution of each, effects per cohort, and the residual."""
 
 from handlers.render import fmt
-from handlers.render.market import closes_text, data_quality, data_quality_line
+from handlers.render.market import closes_text, data_quality, data_quality_line, problem_line
 from handlers.render.markup import escape, mark_simulated, plain
 from handlers.render.message import PROBLEMS_SHOWN, Message, compose, context, header, notification, section, table
 from handlers.render.reasons import reason
@@ -157,4 +157,4 @@ def _cohorts_text(report: HoldingsReport, shown: list[HoldingContribution]) -> l
 
 
 def _problem_lines(report: HoldingsReport) -> list[str]:
-    return [f"Problem: {reason(problem)}." for problem in report.problems[:PROBLEMS_SHOWN]]
+    return [problem_line(problem) for problem in report.problems[:PROBLEMS_SHOWN]]

@@ -123,10 +123,11 @@ def _page_failed_message(failed: PageFailed) -> Message:
     title = mark_alert(f"Page not delivered: alert {alert.id}", alert)
     if failed.ended:
         effect = f"{sink} may still show alert {number} as open."
-        todo = "Resolve it there by hand."
+        todo = "Resolve it there manually."
     else:
-        effect = f"{sink} didn't get alert {number}: {heading(alert.lead)}."
-        todo = f"Notify the person on call, then check the sink: `/minerpulse channel page test {escape(failed.sink)}`."
+        effect = f"{sink} didn't get alert {number} ({heading(alert.lead)})."
+        check = f"`/minerpulse channel page test {escape(failed.sink)}`"
+        todo = f"Notify the person on call, then check the sink with {check}."
     lines = [f"*Cause:* {escape(failed.problem)}", f"*Effect:* {effect}", f"*What to do:* {todo}"]
     push = f"{title}. {failed.sink} {'may still show it as open' if failed.ended else 'did not get it'}."
     return compose([header(title), section(*lines)], [push])
@@ -224,7 +225,7 @@ def _ended_outage_line(outage: Outage) -> str:
 
 
 def _escalation_message(escalation: Escalation) -> Message:
-    """Return an alert of another channel that nobody acknowledged, or how that ended."""
+    """Return an alert of another channel that no one acknowledged, or how that ended."""
     alert = escalation.alert
     waited, source = fmt.duration(escalation.after), channel_link(alert.channel.id)
     link = f"alert {fmt.alert_link(alert.id, alert.permalink)} in {source}"

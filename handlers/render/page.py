@@ -30,7 +30,7 @@ def page_details(page: Page) -> Mapping[str, object]:
         etf: f"{fmt.percent(hit.measurement.etf_return)} to {fmt.price(alert.etf.price)}",
         crypto: f"{fmt.percent(hit.measurement.crypto_return)} to {fmt.price(alert.crypto.price)}",
         "rank": _plain(rank_text(alert)),
-        "clears": _plain(clear_text(parse_rule(hit.rule))),
+        "clears": _plain(clear_text(parse_rule(hit.rule), alert.side)),
         "data": _plain(data_text(alert.trust)),
         "as_of": fmt.plain_instant(alert.as_of),
         "version": page.version,

@@ -24,8 +24,8 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.ALL_OF: "{reasons:distinct}",
     Code.EACH_OF: "{reasons:commas}",
     # Rule decisions
-    Code.RULE_AWAITS_TRADE: "no decision yet: {reason}",
-    Code.RULE_HAS_NO_DATA: "no decision: {reason}",
+    Code.RULE_AWAITS_TRADE: "no decision yet ({reason})",
+    Code.RULE_HAS_NO_DATA: "no decision ({reason})",
     # Values that a rule cannot observe
     Code.TOO_LITTLE_HISTORY: "not enough history for {metric}",
     Code.NETWORK_NOT_READ: "the bitcoin network's figures weren't fetched",
@@ -45,14 +45,14 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.NO_BAR_THAT_DAY: "{source} has no {symbol} bar for this day",
     Code.BAR_PENDING: "the {symbol} bar that ends at the close hasn't arrived yet; {last_at:last_bar}",
     # Trust in prices
-    Code.WINDOW_BEGINS_WHERE: "{window} starts at a close with a problem: {reason}",
+    Code.WINDOW_BEGINS_WHERE: "at the start of the {window:window} window, {reason}",
     Code.CLOSE_FROM_ONE_SOURCE: "{symbol}'s close is from {sources:and} only",
     Code.CLOSES_APART: "{sources:and} are {apart:.1%} apart on {symbol}'s close",
     Code.MOVED_UNLIKE_FUND: (
         "moved {moved:percent} at one venue, while {fund}, which holds it, moved {fund_moved:percent}"
     ),
     Code.EX_DIVIDEND: (
-        "{symbol} went ex-dividend on {session:date}: ${amount_usd:.6g} a share, included in its returns"
+        "{symbol} went ex-dividend on {session:date} (${amount_usd:.6g} a share, included in its returns)"
     ),
     Code.ACTION_AMOUNT_UNKNOWN: "the amount of {symbol}'s {kind} on {session:date} is unknown",
     Code.TRADE_OF_OUTVOTED_SOURCE: (
@@ -65,13 +65,13 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.NO_LAST_TRADE: "no last trade",
     Code.TRADE_FROM_ONE_SOURCE: "{symbol}'s last trade is from {source} only",
     Code.TRADES_APART: "{low_source} and {high_source} are {apart:.1%} apart",
-    Code.NO_VOLUME: "no volume: no trades",
+    Code.NO_VOLUME: "no volume, so no trades",
     Code.PRICE_OUTLIER: "{source} has {price:dollars}, {off:.1%} off the others",
     Code.HOLDINGS_CLOSES_DEGRADED: "last closes are degraded for {degraded} of {holdings:holdings}, at worst {worst}",
     # Faults of a source's answers
     Code.SOURCE_FAULT: "{source} on {symbol}: {fault}",
-    Code.CLOSES_LATE: "is late: its newest close is from {newest:date}, {behind_sessions:sessions} behind",
-    Code.TRADE_LATE: "is late: its last trade is from {at:instant}",
+    Code.CLOSES_LATE: "is late; its newest close is from {newest:date}, {behind_sessions:sessions} behind",
+    Code.TRADE_LATE: "is late; its last trade is from {at:instant}",
     Code.TRADE_AHEAD_OF_CLOCK: "its last trade is from {at:clock}, ahead of this machine's clock",
     Code.CLOSES_UNRELATED: (
         "sent closes that look like another symbol's, and no split explains them; they are ignored"
@@ -140,10 +140,10 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.GAP_HAS_NO_PAST: "a {metric} exists only while the market is closed, so history can't test it",
     Code.PRICES_NOT_FETCHED: "prices for {pair} are fetched after the rule is added",
     # Errors that are caused by reasons
-    Code.NO_PAIR_PRICES: "No prices for {pair}: {problems:semicolons}",
+    Code.NO_PAIR_PRICES: "No prices for {pair}. {problems:semicolons}",
     Code.NO_COMPLETE_SESSION: "No session from {first:date} to {last:date} has both prices: {reason}.",
-    Code.CANNOT_EXPLAIN: "{window} can't be explained: {reason}.",
-    Code.CANNOT_ATTRIBUTE: "{window} can't be attributed: {reason}.",
+    Code.CANNOT_EXPLAIN: "The {window:window} return can't be explained: {reason}.",
+    Code.CANNOT_ATTRIBUTE: "The {window:window} return can't be attributed: {reason}.",
     # Delivery
     Code.CHANNEL_LEFT: "MinerPulse was removed from the channel.",
     Code.MESSAGE_UNREADABLE: "the stored message can't be read",
@@ -259,7 +259,7 @@ def _rule_within_threshold(*, value: float, threshold: float, unit: str) -> str:
 
 @_renders(Code.RULE_KEEPS_FIRING)
 def _rule_keeps_firing(*, value: float, clear: float, unit: str) -> str:
-    return f"{_against(value, clear, unit)} hasn't cleared; the clear level is {_level(clear, unit)}"
+    return f"{_against(value, clear, unit)} hasn't cleared; the clear level is {_level(clear, unit, value)}"
 
 
 @_renders(Code.RULE_PENDING)
@@ -286,24 +286,28 @@ def _rule_cleared(*, value: float, clear: float, unit: str, kept_s: float) -> st
 
 @_renders(Code.MISSING_PRICE)
 def _missing_price(*, session: str, reasons: tuple[Text, ...]) -> str:
-    return f"{_date(session)}: {'; '.join(map(sentence, reasons)) or 'no price'}"
+    why = "; ".join(map(sentence, reasons))
+    return f"on {_date(session)}, {why}" if why else f"no price on {_date(session)}"
 
 
 @_renders(Code.WINDOW_BEFORE_HISTORY)
 def _window_before_history(*, session: str, window: str) -> str:
-    start = "the last close of the prior year" if window == Window.YTD.value else f"the start of the {window} window"
+    start = (
+        "the last close of the prior year"
+        if window == Window.YTD.value
+        else f"the start of the {_window(window)} window"
+    )
     return f"history starts on {_date(session)}, after {start}"
 
 
 @_renders(Code.NO_CLOSE)
 def _no_close(*, source: str, symbol: str) -> str:
-    have = "have" if " and " in source else "has"
-    return f"{source} {have} no {symbol} close for this session"
+    return _has_no_close(source, symbol, "this session")
 
 
 @_renders(Code.NO_PROXY_CLOSE)
 def _no_proxy_close(*, session: str, source: str, symbol: str) -> str:
-    return f"{_date(session)}: {_no_close(source=source, symbol=symbol)}"
+    return _has_no_close(source, symbol, _date(session))
 
 
 @_renders(Code.ACTION_INVALID)
@@ -380,7 +384,9 @@ def _hashrates_apart(*, high: Text, low: Text, ratio: float) -> str:
 
 @_renders(Code.RULE_WORSENED)
 def _rule_worsened(*, rule: str, growth: float, peak: float, unit: str) -> str:
-    return f"`{rule}` at {_value(peak, unit)}, {fmt.unsigned_value(growth, unit_named(unit))} more than last reported"
+    return (
+        f"`{rule}` at {_value(peak, unit)}, {fmt.unsigned_value(growth, unit_named(unit))} further than last reported"
+    )
 
 
 @_renders(Code.RULE_REPEATED)
@@ -399,7 +405,8 @@ def _rule_corrected(
 @_renders(Code.RULE_RETRACTED)
 def _rule_retracted(*, rule: str, corrections: tuple[Text, ...], threshold: float, unit: str) -> str:
     text = "; ".join(map(sentence, corrections))
-    return f"`{rule}` {text}, which doesn't cross the {_level(threshold, unit)} threshold"
+    fired_at = next((dict(one.params)["old"] for one in corrections if isinstance(one, Reason)), 0.0)
+    return f"`{rule}` {text}, which doesn't cross the {_level(threshold, unit, float(str(fired_at)))} threshold"
 
 
 @_renders(Code.CORRECTION)
@@ -410,7 +417,7 @@ def _correction(*, session: str | None, old: float, new: float, threshold: float
 
 @_renders(Code.ENDED_BY_HAND)
 def _ended_by_hand(*, note: str) -> str:
-    return f"resolved by hand{f': {note}' if note else ''}"
+    return f"resolved manually{f': {note}' if note else ''}"
 
 
 @_renders(Code.UNACKNOWLEDGED)
@@ -446,8 +453,14 @@ def _problems(problems: Iterable[Text]) -> str:
     return "; ".join(f"{', '.join(names)}{fault}" if fault else "; ".join(names) for fault, names in sources.items())
 
 
-def _level(value: float, unit: str) -> str:
-    return fmt.threshold(value, unit_named(unit))
+def _has_no_close(source: str, symbol: str, session: str) -> str:
+    return f"{source} {'have' if ' and ' in source else 'has'} no {symbol} close for {session}"
+
+
+def _level(level: float, unit: str, value: float = 0.0) -> str:
+    """Return a level in its unit, with the sign of a value below 0 that is compared with it by its distance from 0."""
+    measured_in = unit_named(unit)
+    return fmt.threshold(-level if value < 0 and not measured_in.is_level else level, measured_in)
 
 
 def _value(value: float, unit: str) -> str:
@@ -465,15 +478,15 @@ def _against(value: float, level: float, unit: str) -> str:
 
 
 def _past(value: float, threshold: float, unit: str) -> str:
-    return f"{_against(value, threshold, unit)} crossed the {_level(threshold, unit)} threshold"
+    return f"{_against(value, threshold, unit)} crossed the {_level(threshold, unit, value)} threshold"
 
 
 def _cleared(value: float, clear: float, unit: str) -> str:
     if unit_named(unit).is_level:
-        return f"{_against(value, clear, unit)}, back past the clear level of {_level(clear, unit)}"
+        return f"{_against(value, clear, unit)}, back past the {_level(clear, unit)} clear level"
     if abs(value) >= clear:
         return f"{_against(value, clear, unit)}, now on the other side"
-    return f"{_against(value, clear, unit)}, under {_level(clear, unit)}"
+    return f"{_against(value, clear, unit)}, inside the {_level(clear, unit)} clear level"
 
 
 def _duration(duration_s: float) -> str:
@@ -492,6 +505,10 @@ def _clock_time(at: str) -> str:
 
 def _date(session: str) -> str:
     return fmt.full_day(date.fromisoformat(session))
+
+
+def _window(window: str) -> str:
+    return fmt.window(Window(window)) if window in {one.value for one in Window} else window
 
 
 def _dollars(price: float) -> str:
@@ -528,5 +545,6 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "last_bar": _last_bar,
     "percent": fmt.percent,
     "semicolons": _problems,
+    "window": _window,
 }
 complete("SENTENCES", Code, SENTENCES)

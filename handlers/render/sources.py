@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from handlers.render import fmt
-from handlers.render.market import LOADING, data_quality_line
+from handlers.render.market import LOADING, data_quality_line, problem_line
 from handlers.render.markup import escape, mark_simulated, plain
 from handlers.render.message import Message, compose, context, header, notification, section
 from handlers.render.reasons import reason
@@ -23,7 +23,7 @@ def sources_message(status: SourceStatus, now: datetime) -> Message:
     failing = [
         f"{report.name} on {leg.symbol}" for leg in status.legs for report in leg.queried if not _is_healthy(report)
     ]
-    dropped = [f"Problem: {reason(values)}." for values in status.dropped]
+    dropped = [problem_line(values) for values in status.dropped]
     unused = [line for leg in status.legs if (line := _unused_line(leg))]
     return compose(
         [

@@ -23,6 +23,7 @@ from services.alerting.ports import ChannelRule
 from services.channels.rule_placement import Placement
 from services.core.intervals import MIN_BLOCKS
 from services.core.text import counted
+from services.market.metrics import Direction
 from services.research.service import TuneResult
 from services.research.tune import OutOfSampleCheck, RuleDiff, TunedRule, YearCount
 from services.rules.rule import Rule
@@ -107,7 +108,9 @@ def _use_button(rule: Rule, offer: TuneOffer | None) -> Block | None:
 
 def _clear_text(rule: Rule) -> str:
     margin = rule.unit.margin
-    return "clear level at 60% of the threshold" if margin is None else f"clear level {margin:g} behind the threshold"
+    if margin is None:
+        return "clear level at 60% of the threshold"
+    return f"clear level {margin:g} {'above' if rule.direction is Direction.BELOW else 'below'} the threshold"
 
 
 def _threshold_line(tuned: TunedRule) -> str:

@@ -1,4 +1,4 @@
-"""Pages: which alerts of a channel notify somebody outside Slack, where, and how urgently."""
+"""Pages: which alerts of a channel notify someone outside Slack, where, and how urgently."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -42,12 +42,12 @@ class PageRoute:
     always: bool = False
 
     def matches(self, alert: Alert) -> bool:
-        """Return whether the alert pages this sink. Simulated prices page nobody."""
+        """Return whether the alert pages this sink. Simulated prices page no one."""
         return not alert.simulated and (self.rule_id is None or any(hit.rule_id == self.rule_id for hit in alert.hits))
 
 
 def stage_of(alert: Alert) -> Stage:
-    """Return what pages of an alert show now. A snooze counts as an acknowledgement: somebody has seen it."""
+    """Return what pages of an alert show now. A snooze counts as an acknowledgement: someone has seen it."""
     if alert.closed_at is not None:
         return Stage.ENDED
     is_seen = alert.acknowledged is not None or (alert.snoozed is not None and alert.snoozed.until is not None)

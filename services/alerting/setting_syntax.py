@@ -108,12 +108,14 @@ def parse_mute(text: str, settings: ChannelSettings, market: MarketState, now: d
     match words:
         case ["off"]:
             return replace(settings, muted_until=None, muted_while=None)
-        case ["while", "shut" | "open" as state]:
-            return replace(settings, muted_while=MuteWhile(state))
+        case ["while", "closed" | "shut"]:
+            return replace(settings, muted_while=MuteWhile.SHUT)
+        case ["while", "open"]:
+            return replace(settings, muted_while=MuteWhile.OPEN)
     end = parse_snooze(text)
     if end is None:
         raise ChannelSettingError(
-            "Nothing was changed: mute for how long? Type `2h`, `until open`, `until close`, `while shut`, "
+            "Nothing was changed: for how long? Type `2h`, `until open`, `until close`, `while closed`, "
             "`while open` or `off`."
         )
     return replace(settings, muted_until=snooze_end(end, market, now))
@@ -345,7 +347,7 @@ def _parse_page(value: SettingInput, settings: ChannelSettings) -> ChannelSettin
     if words[0] == OFF:
         gone = set(words[1:])
         if gone and (unknown := gone - {route.sink for route in settings.pages}):
-            raise ChannelSettingError(f"Nothing here pages “{min(unknown)}”, so nothing was changed.")
+            raise ChannelSettingError(f"Nothing was changed: this channel doesn't page “{min(unknown)}”.")
         return replace(settings, pages=tuple(route for route in settings.pages if gone and route.sink not in gone))
     route = _page_options(PageRoute(sink=words[0]), words[1:])
     if not is_sink_name(route.sink):

@@ -95,7 +95,7 @@ class Action(Enum):
 
 
 class Drift(Enum):
-    """How a managed rule was changed by other means than its file."""
+    """How a managed rule was changed outside its file."""
 
     EDITED = "edited"
     REMOVED = "removed"
@@ -182,7 +182,7 @@ class Plan:
 
     @property
     def has_differences(self) -> bool:
-        """Whether anything would change, or was changed by other means."""
+        """Whether anything would change, or was changed outside the file."""
         return self.has_changes or any(one.drifts for one in self.channels)
 
 

@@ -1,6 +1,7 @@
 """Normalization of typed or pasted text: one minus sign, one kind of space, no invisible or control characters."""
 
 import re
+from collections.abc import Sequence
 from unicodedata import category
 
 MINUS_SIGNS = "−‐‑‒–—﹣－"  # noqa: RUF001 -- what phones and copied tables make of a minus
@@ -86,6 +87,12 @@ def cut(text: str) -> str:
 def bind_failure(error: OSError) -> str:
     """Return why an address cannot be bound, without the address that `socket.create_server` adds in parentheses."""
     return (error.strerror or str(error)).partition(" (while ")[0]
+
+
+def any_of(names: Sequence[str]) -> str:
+    """Return alternatives as a phrase: `1d, 5d or 20d`."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def counted(count: float, noun: str) -> str:

@@ -128,7 +128,7 @@ class Dispatcher:
             if not delivery.attempts:
                 log.exception("%s cannot be rendered; please report it", delivery.message.log_name)
             is_dead = await self._retry_later(delivery, error, self._now(now), unsure=unsure)
-            self._count(delivery, AttemptOutcome.GIVEN_UP if is_dead else AttemptOutcome.RETRY, started_s)
+            self._count(delivery, AttemptOutcome.DEAD_LETTERED if is_dead else AttemptOutcome.RETRY, started_s)
             return False
         self._count(delivery, AttemptOutcome.SENT, started_s)
         await self._record_sent(Accepted(delivery=delivery, message_id=message_id), now)
@@ -278,7 +278,7 @@ class Dispatcher:
 
 def _outcome(error: DeliveryError, *, is_dead: bool, unsure: bool) -> AttemptOutcome:
     if is_dead:
-        return AttemptOutcome.GIVEN_UP
+        return AttemptOutcome.DEAD_LETTERED
     if unsure:
         return AttemptOutcome.UNSURE
     return AttemptOutcome.REFUSED if error.permanent else AttemptOutcome.RETRY

@@ -16,7 +16,7 @@ from services.delivery.ports import AttemptOutcome, DeliveryMeter
 
 ATTEMPT_TIMEOUT = timedelta(seconds=30)  # of one call; a lease is longer
 HOLD = timedelta(minutes=1)  # of a sink that accepts nothing until a person acts
-SINK_GONE = "The sink is no longer defined, so the alert can't be resolved there. Resolve it there by hand."
+SINK_GONE = "The sink is no longer defined, so the alert can't be resolved there. Resolve it there manually."
 log = logging.getLogger(__name__)
 
 
@@ -101,12 +101,12 @@ class PageDispatcher(DeliveryLoop):
             outcome = AttemptOutcome.UNSURE
             await self._retry(page, "The sink didn't answer in time.", None, maybe_sent=True)
         except MessageRefusedError as error:
-            outcome = AttemptOutcome.GIVEN_UP
+            outcome = AttemptOutcome.DEAD_LETTERED
             await self._give_up(page, error.problem, maybe_sent=page.maybe_sent)
         except DeliveryError as error:
             outcome = await self._handle_error(page, error)
         except Exception as error:  # a page that cannot be written must not stop the others
-            log.exception("page of alert %d at %s cannot be written; please report it", page.alert.id, page.sink)
+            log.exception("page of alert %d at %s cannot be rendered; please report it", page.alert.id, page.sink)
             await self._retry(page, f"{type(error).__name__}: {error}", None, maybe_sent=page.maybe_sent)
         else:
             outcome = AttemptOutcome.SENT

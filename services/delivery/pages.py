@@ -10,7 +10,7 @@ from services.alerting.notice import Notice
 from services.alerting.paging import Severity, Stage, stage_of
 from services.core.identity import Channel
 
-GIVE_UP_OPENING = timedelta(hours=6)  # a page that comes later wakes somebody for nothing
+GIVE_UP_OPENING = timedelta(hours=6)  # a page that comes later wakes someone for nothing
 GIVE_UP_ENDING = timedelta(hours=24)  # after the alert has ended
 
 

@@ -113,7 +113,7 @@ class Backlog:
 
     Attributes:
         waiting: How many wait, without those withheld.
-        dead_lettered: How many were given up.
+        dead_lettered: How many were dead-lettered.
         oldest_age: Age of the oldest waiting message.
         withheld: How many are held back by quiet periods.
     """
@@ -256,14 +256,14 @@ class AttemptOutcome(Enum):
     - RETRY: not accepted; it is tried again.
     - UNSURE: the response was lost, so it may have been accepted; it is tried again.
     - REFUSED: a person must fix the channel, the token or the message; it is tried again.
-    - GIVEN_UP: dead-lettered.
+    - DEAD_LETTERED: refused too often; it is not tried again by itself.
     """
 
     SENT = "sent"
     RETRY = "retry"
     UNSURE = "unsure"
     REFUSED = "refused"
-    GIVEN_UP = "given_up"
+    DEAD_LETTERED = "dead_lettered"
 
 
 class DeliveryMeter(Protocol):

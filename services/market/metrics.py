@@ -187,9 +187,8 @@ class Direction(Enum):
 
 
 class Magnitude(NamedTuple):
-    """An unsigned value: its noun (`depth`), and the comparative for more of it (`deeper`)."""
+    """An unsigned value: the comparative for more of it (`deeper`)."""
 
-    noun: str
     comparative: str
 
 
@@ -430,7 +429,7 @@ DRAWDOWN = Metric(
     name="drawdown",
     unit=PERCENT,
     windows=(),
-    magnitude=Magnitude(noun="depth", comparative="deeper"),
+    magnitude=Magnitude(comparative="deeper"),
     subject=Subject("drawdown"),
     series=lambda aligned, _window: drawdown_series(aligned.crypto, aligned.crypto_prior_high),
     live=_bitcoin_depth,
@@ -503,8 +502,8 @@ CORRELATION_60 = Metric(
     example="0.4",
     examples=("60d correlation 0.4 below clear 0.5",),
     note=(
-        "`correlation` and `beta` are levels: a rule fires when the level crosses the threshold, and clears when it is "
-        "back past it by 0.1. They are evaluated at the close."
+        "`correlation` and `beta` are levels: a rule fires when the level crosses the threshold, and clears when it "
+        "has moved back by 0.1. They are evaluated at the close."
     ),
 )
 BETA_60 = Metric(

@@ -15,7 +15,7 @@ from services.core.intervals import CountRange, Dispersion, count_range, dispers
 from services.core.prices import Pair
 from services.core.scan import Scanner, Word, words
 from services.core.statistics import LOOKBACK_SESSIONS
-from services.core.text import counted
+from services.core.text import any_of, counted
 from services.market.align import Aligned
 from services.market.measure import Window
 from services.market.metrics import METRICS, SPREAD, Direction, Metric
@@ -101,13 +101,14 @@ def _watchable(rule: Rule, text: str) -> Rule:
     """Return the rule as its metric is watched. Raises RuleError if that is not possible."""
     metric = rule.metric
     if metric.unit.is_level and rule.direction is Direction.EITHER:
-        raise _incomplete(text, f"“above” or “below”: a {metric.name} is a level, with one side", "side")
+        raise _incomplete(text, f"“above” or “below”, because a {metric.name} rule has one side", "direction")
     if metric.windowed and rule.window is None:
         raise _incomplete(text, f"a window ({' '.join(_WINDOWS)}), as in “{EXAMPLE}”", "window")
     retired = metric.retired.windows if metric.retired else ()
     windows = [window for window in metric.windows if window not in retired]
     if metric.windowed and rule.window not in windows:
-        raise _incomplete(text, f"a window of {metric.name} ({' '.join(window.value for window in windows)})", "window")
+        problem = f"“{rule.window.value if rule.window else ''}” isn't a window of {metric.name}."
+        raise _incomplete(text, any_of([window.value for window in windows]), "window", problem)
     rule = rule if metric.windowed else replace(rule, window=None)
     return replace(rule, at_close=True, hold=timedelta(0)) if metric.closes_only else rule
 
@@ -133,9 +134,9 @@ def print_target(target: RateTarget) -> str:
     return " ".join([*words, f"{target.per_year:.6g}/year"])
 
 
-def _incomplete(text: str, expected: str, role: str = "") -> RuleError:
+def _incomplete(text: str, expected: str, role: str = "", problem: str = "") -> RuleError:
     offset = len(text.rstrip()) + 1 if text.strip() else 0
-    return RuleError(text, word="", offset=offset, expected=expected, role=role)
+    return RuleError(text, word="", offset=offset, expected=expected, role=role, problem=problem)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ from math import inf
 from services.core.errors import RuleError
 from services.core.prices import WGMI_BTC, Pair, Symbol
 from services.core.scan import DIGITS, LOWERCASE, WHITESPACE, Scanner, Word, is_symbol, words
-from services.core.text import MAX_TYPED, normalize
+from services.core.text import MAX_TYPED, any_of, normalize
 from services.market.measure import Window
 from services.market.metrics import METRICS, SPREAD, Direction, Metric, Unit
 from services.rules.rule import (
@@ -107,7 +107,7 @@ def parse_new_rule(text: str, pair: Pair = WGMI_BTC) -> Rule:
     if parser.small is not None:
         raise _ask_unit(parser.text, *parser.small)
     if not rounded(min(rule.threshold, rule.clear)):
-        raise RuleError("", word=text.strip(), offset=0, expected="levels that differ from 0 in six decimals")
+        raise RuleError("", word=text.strip(), offset=0, expected="levels above 0 in six decimals")
     successor = successor_of(rule)
     if successor is None:
         return rule
@@ -240,7 +240,10 @@ class _Parser:
         """Raise RuleError at the metric's name if it needs the bitcoin network and the pair has no bitcoin."""
         if rule.metric.needs_network and rule.pair.crypto != WGMI_BTC.crypto:
             self.next = 1
-            raise self.error(f"a pair with {WGMI_BTC.crypto}, whose network it is, as in “on {WGMI_BTC}”")
+            raise self.error(
+                f"a pair with {WGMI_BTC.crypto}, as in “on {WGMI_BTC}”",
+                problem=f"A {rule.metric.name} rule is about the bitcoin network.",
+            )
 
     def window(self) -> Window | None:
         """Parse the window, which people also write after the threshold; None for a metric without one."""
@@ -289,7 +292,7 @@ class _Parser:
             self.next = 0
             names = [one.value for one in metric.windows]
             raise self.error(
-                f"a window of {metric.name} ({' '.join(names)})",
+                any_of(names),
                 "window",
                 problem=f"“{window.value}” isn't a window of {metric.name}.",
                 replacements=names if len(names) == 1 else (),
@@ -311,10 +314,11 @@ class _Parser:
             return
         if word == "below" and (magnitude := metric.magnitude):
             raise self.error(
-                f"no “below”: a {metric.name} is a {magnitude.noun}, and fires when it is {magnitude.comparative}"
+                "no direction",
+                remedy=f"Leave it out: a {metric.name} rule fires at its threshold or {magnitude.comparative}.",
             )
         if word == "either" and metric.unit.is_level:
-            raise self.error(f"“above” or “below”: a {metric.name} rule has one side")
+            raise self.error(f"“above” or “below”, because a {metric.name} rule has one side")
 
     def sign(self, metric: Metric) -> Direction | None:
         """Remove the sign from a threshold: minus means below, plus above; None without one."""
@@ -324,8 +328,10 @@ class _Parser:
         if not sign or scanner.is_done:
             return None
         if not metric.signed:
-            noun = metric.magnitude.noun if metric.magnitude else "level"
-            raise self.error(f"no sign: a {metric.name} is a {noun}, as in {metric.example}")
+            raise self.error(
+                f"a {metric.name} threshold without a sign",
+                remedy=f"Leave out the sign: a {metric.name} threshold is positive, as in {metric.example}.",
+            )
         word = self.words[self.next]
         removed = 0 if prefix else len(word.text) - len(word.text.removeprefix(sign).lstrip())
         self.words[self.next] = Word(prefix + scanner.rest, word.at + removed)
@@ -338,12 +344,14 @@ class _Parser:
             side = _canonical(word.text)
             is_agreeing = _COMPARISONS.issuperset(word.text) and side == direction.value
             if side in _DIRECTIONS and not is_agreeing:
-                rest = self.text[: word.at].rstrip() if at >= self.next else self.text[word.at + len(word.text) :]
+                after = "" if at >= self.next else self.text[word.at + len(word.text) :]
+                rest = " ".join(f"{self.text[: word.at]} {after}".split())
                 name = "minus" if direction is Direction.BELOW else "plus"
                 self.next = at
                 raise self.error(
-                    f"no side, as the {name} sign means {direction.value} already. Keep one of them, as in "
-                    f"“{rest.replace(sign, '', 1)} {direction.value}”"
+                    "one direction",
+                    problem=f"The {name} sign already means {direction.value}.",
+                    remedy=f"Use one of the two, as in “{rest.replace(sign, '', 1)} {direction.value}”.",
                 )
 
     def check_comparison(self, metric: Metric) -> None:
@@ -353,7 +361,7 @@ class _Parser:
             return
         threshold, self.next = self.peek(), self.next - 1
         raise self.error(
-            f"“below {threshold}” for a move of {threshold} in the other direction",
+            f"“below {threshold}” for a move of {threshold} in the opposite direction",
             problem=f"“{sign.text} {threshold}” can be read in two ways.",
             replacements=["below"],
         )
@@ -410,7 +418,7 @@ class _Parser:
             raise self.error(f"“{word}” only once")
         for other, name in (("hold", "for"), ("keep", "keep")):
             if {field} | seen >= {other, "at_close"}:
-                raise self.error(f"either “{name}” or “at close”: a close is evaluated once, with nothing to hold")
+                raise self.error(f"either “{name}” or “at close”, because a close is evaluated only once")
         if field == "direction":
             self.check_side(word, rule.metric)
         self.next += 1
@@ -584,8 +592,7 @@ def _unnamed_metric(word: str) -> Metric | None:
 
 
 def _metric_names(*, windowed: bool) -> str:
-    *names, last = (metric.name for metric in METRICS.values() if metric.windowed is windowed)
-    return f"{', '.join(names)} or {last}" if names else last
+    return any_of([metric.name for metric in METRICS.values() if metric.windowed is windowed])
 
 
 def _example(metric: Metric) -> str:

@@ -129,7 +129,7 @@ def with_threshold(rule: Rule, threshold: float) -> Rule:
 
 
 def rounded(value: Values) -> Values:
-    """Return a value as levels are compared with it: to 6 decimals, far below what anybody sees.
+    """Return a value as levels are compared with it: to 6 decimals, far below what anyone sees.
 
     A tie is a tie in spite of binary fractions: 23/20 - 1 is 15 pp, although the float is 0.1499999999999999.
     """

@@ -50,7 +50,7 @@ INSTALLATION_TABLES = frozenset({"installations", "org_teams"})
 ERASED = ""
 NOT_SPOOLED = "the new token of %s cannot be stored in %s (%s), and is lost if MinerPulse stops before it is saved"
 UNREADABLE_SPOOL = (
-    "the token in %s cannot be saved: %s. Correct that and restart MinerPulse, or install the app again and delete it."
+    "the token in %s cannot be saved: %s. Fix that and restart MinerPulse, or reinstall the app and delete the file."
 )
 log = logging.getLogger(__name__)
 

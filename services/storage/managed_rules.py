@@ -116,7 +116,7 @@ async def _apply(tx: AsyncConnection, change: RulesFileChange, by: str, at: date
 
 
 async def _take(tx: AsyncConnection, channel: Channel, rule_ids: Sequence[int]) -> None:
-    """Count rules as changed, so that nobody who has read them as unmanaged can save a change."""
+    """Count rules as changed, so that no one who has read them as unmanaged can save a change."""
     if rule_ids:
         here = (*in_channel(tables.rules, channel), _rules.id.in_(rule_ids), tables.ACTIVE)
         values = {"edit_count": _rules.edit_count + 1, "revision": await next_revision(tx)}

@@ -45,7 +45,7 @@ async def add_pages(
 
 
 async def bump_pages(tx: AsyncConnection, alerts: Sequence[Alert], at: datetime) -> None:
-    """Raise the versions of alerts' pages. One that was given up is tried again once its alert has ended."""
+    """Raise the versions of alerts' pages. One that was dead-lettered is tried again once its alert has ended."""
     current = _pages.sent_version == _pages.version
     ended = [alert.id for alert in alerts if alert.closed_at is not None]
     others = [alert.id for alert in alerts if alert.closed_at is None]

@@ -337,7 +337,7 @@ async def test_a_missing_scope_fails_with_its_name(healthy: Settings) -> None:
         pytest.param(
             "commands,chat:write,channels:history,app_mentions:read",
             "commands, chat:write, channels:history, app_mentions:read; "
-            "without groups:history an alert whose answer is lost may appear twice",
+            "without groups:history an alert whose response is lost may appear twice",
             id="not in private channels",
         ),
     ],
@@ -464,7 +464,7 @@ async def test_an_overdue_token_fails_with_a_next_step(healthy: Settings) -> Non
     )
 
     assert (
-        "workspace T1: its token could not be renewed, and it expires soon. Install the app there again."
+        "workspace T1: its token could not be renewed, and it expires soon. Reinstall the app there."
         == findings["tokens"].found
     )
     assert "/slack/install" in findings["tokens"].next_step

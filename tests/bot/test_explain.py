@@ -70,10 +70,11 @@ def test_a_history_too_short_for_betas_is_an_error(minerpulse: RunCli, files: li
     result = minerpulse("explain", "252d", *files)
     assert result.code == 1
     assert result.err == (
-        "252d can't be explained: fewer than 94 of the 126 sessions up to Apr 18, 2022 have all three prices.\n"
+        "The 252-session return can't be explained: "
+        "fewer than 94 of the 126 sessions up to Apr 18, 2022 have all three prices.\n"
     )
 
 
 @pytest.mark.usefixtures("simulated")
 def test_a_simulated_market_is_explained_and_labelled(minerpulse: RunCli) -> None:
-    assert minerpulse("explain", "5d").out.startswith("SIMULATED: WGMI ")
+    assert minerpulse("explain", "5d").out.startswith("SIMULATED · WGMI ")

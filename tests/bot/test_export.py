@@ -23,7 +23,7 @@ from tests.bot.conftest import RunCli
 from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
 from tests.services.storage.conftest import post_alert
 
-COLUMNS: dict[str, Sequence[Column[Any]]] = {"alerts": ALERTS, "deliveries": DELIVERIES, "acts": ACTS}
+COLUMNS: dict[str, Sequence[Column[Any]]] = {"alerts": ALERTS, "deliveries": DELIVERIES, "actions": ACTS}
 FORMULA = "=HYPERLINK(0)"
 
 
@@ -76,18 +76,18 @@ def test_deliveries_have_their_state_and_attempts(minerpulse: RunCli) -> None:
 
 
 def test_acts_name_who_did_what(minerpulse: RunCli) -> None:
-    rows = read_csv(minerpulse("export", "acts").out)
+    rows = read_csv(minerpulse("export", "actions").out)
 
     assert [("U1", "added"), ("U2", "resolved"), ("U3", "voted_noise")] == sorted(
-        (row["by"], row["act"]) for row in rows
+        (row["by"], row["action"]) for row in rows
     )
-    assert "1d 8pp" == next(row["after"] for row in rows if row["act"] == "added")
+    assert "1d 8pp" == next(row["after"] for row in rows if row["action"] == "added")
 
 
 def test_a_text_that_a_spreadsheet_would_run_is_escaped_in_csv_only(minerpulse: RunCli) -> None:
-    (in_csv,) = (row["reason"] for row in read_csv(minerpulse("export", "acts").out) if row["act"] == "resolved")
-    lines = map(json.loads, minerpulse("export", "acts", "--format", "jsonl").out.splitlines())
-    (in_json,) = (row["reason"] for row in lines if row["act"] == "resolved")
+    (in_csv,) = (row["reason"] for row in read_csv(minerpulse("export", "actions").out) if row["action"] == "resolved")
+    lines = map(json.loads, minerpulse("export", "actions", "--format", "jsonl").out.splitlines())
+    (in_json,) = (row["reason"] for row in lines if row["action"] == "resolved")
 
     assert (f"'{FORMULA}", FORMULA) == (in_csv, in_json)
 
@@ -114,8 +114,8 @@ def test_only_what_is_newer_than_a_day_is_exported_if_one_is_given(minerpulse: R
 
 
 def test_an_empty_table_is_a_valid_file_in_every_format(minerpulse: RunCli, clean: Path) -> None:
-    assert "" == minerpulse("export", "acts", "--since", "2026-11-18", "--format", "jsonl").out
-    minerpulse("export", "acts", "--since", "2026-11-18", "--format", "parquet", "-o", "table.parquet")
+    assert "" == minerpulse("export", "actions", "--since", "2026-11-18", "--format", "jsonl").out
+    minerpulse("export", "actions", "--since", "2026-11-18", "--format", "parquet", "-o", "table.parquet")
 
     assert 0 == len(pd.read_parquet(clean / "table.parquet"))
 

@@ -163,7 +163,7 @@ async def test_readyz_reports_the_reason(flow: FlowHarness) -> None:
 
     undelivered: dict[str, object] = {
         "waiting": 0,
-        "given_up": 0,
+        "dead_lettered": 0,
         "kept_back": 0,
         "oldest_s": None,
         "needs_a_person": [],
@@ -185,8 +185,8 @@ async def test_undelivered_messages_are_counted_without_affecting_readiness(flow
     assert "the first tick hasn't finished yet" == readyz.json()["why"]
     undelivered = readyz.json()["undelivered"]
     (stuck,) = undelivered.pop("needs_a_person")
-    assert {"waiting": 1, "given_up": 1, "kept_back": 0, "oldest_s": 420} == undelivered
-    assert stuck.startswith("channel C1: 1 dead-lettered: ")
+    assert {"waiting": 1, "dead_lettered": 1, "kept_back": 0, "oldest_s": 420} == undelivered
+    assert stuck.startswith("channel C1: 1 dead-lettered (")
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer wrong", "status-token", "Bearer \u00e9"])

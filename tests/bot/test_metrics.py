@@ -391,7 +391,7 @@ async def test_a_delivery_is_counted_by_its_outcome(
     assert dict.fromkeys(accepted, 300.0) == values(metrics, "delivery_latency_seconds_sum")
 
 
-async def test_a_message_that_is_given_up_is_counted_and_shown(
+async def test_a_message_that_is_dead_lettered_is_counted_and_shown(
     slack: FakeSlack, harness: Harness, metrics: Metrics
 ) -> None:
     outbox = metered(an_outbox(slack, harness.store), metrics)
@@ -407,8 +407,10 @@ async def test_a_message_that_is_given_up_is_counted_and_shown(
 
     assert {("slack",): 1} == waiting
     assert {("slack",): 3600} == oldest
-    assert {("slack", "refused"): MAX_ATTEMPTS - 1, ("slack", "given_up"): 1} == values(metrics, "deliveries_total")
-    assert {("slack",): 1} == values(metrics, "deliveries_given_up")
+    assert {("slack", "refused"): MAX_ATTEMPTS - 1, ("slack", "dead_lettered"): 1} == values(
+        metrics, "deliveries_total"
+    )
+    assert {("slack",): 1} == values(metrics, "deliveries_dead_lettered")
     assert {} == values(metrics, "deliveries_waiting")
 
 

@@ -55,14 +55,17 @@ def test_one_session_is_charted_over_twenty_with_the_one_session_rule(
 
 
 def test_a_simulated_chart_is_labelled(minerpulse: RunCli, simulated: None) -> None:  # noqa: ARG001 -- for its effect
-    assert minerpulse("chart").out.startswith("SIMULATED: WGMI ")
+    assert minerpulse("chart").out.startswith("SIMULATED · WGMI ")
 
 
 def test_a_window_longer_than_the_history_writes_nothing(minerpulse: RunCli, clean: Path) -> None:
     result = minerpulse("chart", "60d", *price_options(clean, [20.0] * 5, [50_000.0] * 5))
     assert (result.code, result.err) == (
         1,
-        "No chart of WGMI over 60\u00a0sessions: history starts on Mar 2, 2026, after the start of the 60d window.\n",
+        (
+            "No chart of WGMI over 60\u00a0sessions: "
+            "history starts on Mar 2, 2026, after the start of the 60-session window.\n"
+        ),
     )
     assert not (clean / "spread.png").exists()
 
@@ -199,9 +202,9 @@ def test_simulated_charts_and_reports_use_the_configured_pair(
     minerpulse: RunCli, clean: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINERPULSE_ETF", "MARA")
-    assert minerpulse("chart").out.startswith("SIMULATED: MARA ")
+    assert minerpulse("chart").out.startswith("SIMULATED · MARA ")
     assert minerpulse("report").code == 0
-    assert "SIMULATED: MARA " in (clean / "report.html").read_text(encoding="utf-8")
+    assert "SIMULATED · MARA " in (clean / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_report_needs_both_price_files(minerpulse: RunCli, files: list[str | Path]) -> None:
@@ -253,7 +256,7 @@ def test_a_file_that_was_not_named_is_replaced_by_force_only(
 
     refused = minerpulse(command, *files)
     assert (1, "") == (refused.code, refused.out)
-    assert f"{name} exists already. Name a file with -o, or replace it with --force." in refused.err
+    assert f"{name} already exists. Name a file with -o, or replace it with --force." in refused.err
     assert "mine" == (clean / name).read_text(encoding="utf-8")
 
     for options in (["--force"], ["-o", name]):

@@ -43,7 +43,7 @@ def numbers(text: str) -> str:
             "Date,Close/Last,Volume,Open,High,Low",
             "{day},${price},7,$1,$1,$1",
             "%m/%d/%Y",
-            "Nasdaq CSV. Prices: Close/Last; the file doesn't say if they are adjusted for splits and dividends. "
+            "Nasdaq CSV. Prices: Close/Last; the file doesn't say whether they are adjusted for splits and dividends. "
             "Newest first, dates month first.",
             id="nasdaq",
         ),

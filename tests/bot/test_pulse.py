@@ -83,7 +83,7 @@ def test_the_document_has_every_number_with_source_and_age(minerpulse: RunCli, c
         "reasons": [],
     }
     assert windows["5d"]["spread"] == pytest.approx(0.19)
-    assert windows["20d"] == {"reason": "history starts on Mar 2, 2026, after the start of the 20d window"}
+    assert windows["20d"] == {"reason": "history starts on Mar 2, 2026, after the start of the 20-session window"}
     assert drawdowns["btc"] == {"depth": 0.0, "high": 51_000.0, "high_on": "2026-03-09", "since": "2026-03-02"}
 
 
@@ -124,7 +124,7 @@ def test_the_board_is_shown_as_in_slack(minerpulse: RunCli, clean: Path) -> None
         "WGMI closed 8.0\N{NO-BREAK SPACE}pp ahead of BTC, Mar 9",
         "No BTC price since WGMI's close.",
     ]
-    assert "1d     +10.0   +2.0       +8.0     –" in shown
+    assert "1       +10.0   +2.0       +8.0     –" in shown
     assert "WGMI $24.20 from etf.csv, Mar 9, 4:00 PM ET." in shown
 
 
@@ -155,7 +155,7 @@ def test_files_without_a_common_session_are_rejected(minerpulse: RunCli, clean: 
 
 @pytest.mark.usefixtures("simulated")
 def test_a_simulated_market_is_labelled_and_not_stored(minerpulse: RunCli, clean: Path) -> None:
-    assert minerpulse("pulse").out.startswith("SIMULATED: WGMI ")
+    assert minerpulse("pulse").out.startswith("SIMULATED · WGMI ")
     document = json.loads(minerpulse("pulse", "--json").out)
     assert document["simulated"] is True
     assert document["prices"]["btc"]["source"] == "SIMULATED"

@@ -125,7 +125,7 @@ async def test_a_simulated_market_has_a_simulated_network() -> None:
         channel.read_screen()
         await channel.prompt.handle("/minerpulse network")
         news = channel.read_screen()
-    assert "SIMULATED: Hashprice $" in news
+    assert "SIMULATED · Hashprice $" in news
     assert "Data OK" in news
 
 
@@ -403,7 +403,7 @@ def test_a_simulated_week_runs_to_its_end_without_a_prompt(minerpulse: RunCli) -
     first, *_, last = result.out.replace("\N{NO-BREAK SPACE}", " ").splitlines()
     assert first == "Rehearsing SIMULATED market 1: 5 sessions."
     assert re.fullmatch(r"SIMULATED market 1: 5 sessions, \d+ alerts? posted, \d+ resolved\.", last)
-    assert "SIMULATED: Alerts on WGMI and BTC are posted here." in result.out
+    assert "SIMULATED · Alerts on WGMI and BTC are posted here." in result.out
 
 
 def test_the_same_seed_plays_the_same_market(minerpulse: RunCli) -> None:

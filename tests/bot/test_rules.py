@@ -203,9 +203,9 @@ def test_drift_is_shown_and_undone(minerpulse: RunCli) -> None:
     apply(minerpulse)
 
     assert 3 == shown.code
-    assert "  ! day            rule 1: edited by other means: 1d 8pp → 1d 9pp" in shown.out
-    assert "  ! week           rule 2: removed by other means: 5d 15pp" in shown.out
-    assert "1 to add, 1 to change, 2 changed by other means." in shown.out
+    assert "  ! day            rule 1: edited outside the file: 1d 8pp → 1d 9pp" in shown.out
+    assert "  ! week           rule 2: removed outside the file: 5d 15pp" in shown.out
+    assert "1 to add, 1 to change, 2 changed outside the file." in shown.out
     assert ["1d 8pp", "5d 15pp"] == rules()
     assert 0 == minerpulse("rules", "diff", "rules.yaml", "--offline", "--exit-code").code
 
@@ -289,7 +289,7 @@ def test_nothing_is_applied_without_a_terminal_to_ask_on(minerpulse: RunCli) -> 
     looked = minerpulse("rules", "apply", "rules.yaml", "--dry-run", "--offline", "--json")
 
     assert 2 == refused.code
-    assert "There is no terminal to ask on. Use --yes, or --dry-run to only look." in refused.err
+    assert "There is no terminal for the confirmation. Use --yes, or --dry-run to only look." in refused.err
     assert (0, False) == (looked.code, json.loads(looked.out)["applied"])
     assert [] == rules()
 
@@ -334,16 +334,16 @@ channels:
             WRONG,
             [
                 "line 5 (channels[0].rules[0].rule): The window is missing. Use a window (1d ",
-                "line 6 (channels[0].rules[1].key): “day” is there twice. Remove one.",
-                "line 7 (channels[0].rules[2].rule): “5d 15pp” is there twice. Remove one.",
+                "line 6 (channels[0].rules[1].key): “day” appears twice. Remove one.",
+                "line 7 (channels[0].rules[2].rule): “5d 15pp” appears twice. Remove one.",
                 "line 9 (channels[0].settings.quiet): couldn't read the hours “soon”.",
                 "line 10 (channels[0].settings.colour): it isn't a setting. Settings: mention, remind, ",
                 "line 11 (channels[0].routes[0].rule): this channel has no rule with the key “night”.",
             ],
             id="values",
         ),
-        pytest.param("version: 1\nversion: 1\nchannels: []\n", ["(version): this key is there twice."], id="twice"),
-        pytest.param("channels: [\n", ["line 2: it isn't valid YAML or JSON: "], id="syntax"),
+        pytest.param("version: 1\nversion: 1\nchannels: []\n", ["(version): this key appears twice."], id="twice"),
+        pytest.param("channels: [\n", ["line 2: it isn't valid YAML or JSON ("], id="syntax"),
         pytest.param("a: &x 1\nb: *x\n", ["line 2: aliases (*x) aren't read."], id="alias"),
         pytest.param("", ["rules.yaml is empty."], id="empty"),
         pytest.param("[1]", ["line 1: input should be a valid dictionary"], id="a list"),

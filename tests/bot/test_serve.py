@@ -132,7 +132,7 @@ async def test_the_server_becomes_ready_answers_and_stops_at_a_signal(slack: Fak
 
     undelivered: dict[str, object] = {
         "waiting": 0,
-        "given_up": 0,
+        "dead_lettered": 0,
         "kept_back": 0,
         "oldest_s": None,
         "needs_a_person": [],
@@ -294,7 +294,7 @@ async def test_a_stop_with_work_in_flight_logs_no_error(
     cancelled = [
         "Cancel 1 running task(s), timeout graceful shutdown exceeded",
         "delivery did not finish within 0 s and is cancelled",
-        "shutdown: abandoned unfinished tasks: /minerpulse board",
+        "shutdown abandoned unfinished tasks: /minerpulse board",
         "token renewal did not finish within 0 s and is cancelled",
     ]
     records = [(record.levelno, record.getMessage()) for record in caplog.records]

@@ -97,7 +97,7 @@ def test_incomplete_slack_settings_name_the_missing_variable(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], missing: str
 ) -> None:
     error = settings_error(monkeypatch, **variables)
-    assert error.startswith("Slack is half configured: ")
+    assert error.startswith("Slack is only partly configured: ")
     assert missing in error
 
 
@@ -121,7 +121,7 @@ def test_a_distributed_app_needs_no_bot_token_and_uses_http(monkeypatch: pytest.
 def test_a_missing_distributed_setting_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     error = settings_error(monkeypatch, **{name: value for name, value in DISTRIBUTED.items() if name != missing})
     assert (
-        f"Slack is half configured: {missing} not set. "
+        f"Slack is only partly configured: {missing} not set. "
         "Set what is missing, or unset all Slack variables to run without Slack." == error
     )
 
@@ -514,9 +514,9 @@ def test_the_env_file_may_name_the_file_of_a_secret() -> None:
 @pytest.mark.parametrize(
     ("content", "also", "problem"),
     [
-        pytest.param(None, None, "SLACK_BOT_TOKEN_FILE: cannot read token: No such file or directory.", id="missing"),
+        pytest.param(None, None, "SLACK_BOT_TOKEN_FILE: cannot read token (No such file or directory).", id="missing"),
         pytest.param(b"", None, "SLACK_BOT_TOKEN_FILE: token is empty. Put the value in it.", id="empty"),
-        pytest.param(b"\xff", None, "SLACK_BOT_TOKEN_FILE: cannot read token: it isn't UTF-8 text.", id="binary"),
+        pytest.param(b"\xff", None, "SLACK_BOT_TOKEN_FILE: cannot read token (it isn't UTF-8 text).", id="binary"),
         pytest.param(b"nonsense", None, "SLACK_BOT_TOKEN", id="wrong"),
         pytest.param(b"xoxb-1", "xoxb-2", "SLACK_BOT_TOKEN and SLACK_BOT_TOKEN_FILE are both set.", id="both"),
     ],

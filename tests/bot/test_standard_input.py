@@ -43,7 +43,7 @@ def test_only_one_option_reads_the_standard_input(minerpulse: RunCli, monkeypatc
     result = minerpulse("pulse", "--etf", "-", "--btc", "-")
 
     assert (2, "") == (result.code, result.out)
-    assert "'--etf' reads the standard input already. Name a file." in result.err
+    assert "'--etf' already reads the standard input. Name a file." in result.err
 
 
 def test_holdings_are_imported_from_the_standard_input(minerpulse: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:

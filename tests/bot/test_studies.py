@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("simulated")
 
 def test_both_drawdowns_are_shown(minerpulse: RunCli) -> None:
     result = minerpulse("drawdown")
-    assert (result.code, result.out.startswith("SIMULATED: Drawdown: WGMI ")) == (0, True)
+    assert (result.code, result.out.startswith("SIMULATED · Drawdown: WGMI ")) == (0, True)
 
 
 def test_both_drawdowns_are_one_document(minerpulse: RunCli) -> None:
@@ -43,7 +43,7 @@ def test_a_fund_without_holdings_is_an_error_with_a_next_step(minerpulse: RunCli
 
 def test_with_simulated_prices_the_network_is_simulated(minerpulse: RunCli) -> None:
     result = minerpulse("network")
-    assert (result.code, result.out.startswith("SIMULATED: Hashprice $")) == (0, True)
+    assert (result.code, result.out.startswith("SIMULATED · Hashprice $")) == (0, True)
     assert "Network SIMULATED, " in result.out
 
 

@@ -42,7 +42,7 @@ def closes(sessions: int = SESSIONS) -> Aligned:
         (92_208.0 * btc_path / btc_path[-1])[-sessions:].tolist(),
         first=str(CALENDAR.days[last - sessions + 1]),
     )
-    return replace(market, etf_source="yahoo", crypto_source="coinbase")
+    return replace(market, etf_source="Yahoo", crypto_source="Coinbase")
 
 
 def open_view(
@@ -60,8 +60,8 @@ def open_view(
     state = CALENDAR.state_at(now)
     rows = market.before(state.session).with_live(state.session, now - timedelta(minutes=1), etf=etf, crypto=crypto)
     quotes = (
-        Quote(symbol=Symbol("WGMI"), price=etf, at=now - timedelta(minutes=1), source="yahoo"),
-        Quote(symbol=Symbol("BTC"), price=crypto, at=now - timedelta(seconds=20), source="coinbase"),
+        Quote(symbol=Symbol("WGMI"), price=etf, at=now - timedelta(minutes=1), source="Yahoo"),
+        Quote(symbol=Symbol("BTC"), price=crypto, at=now - timedelta(seconds=20), source="Coinbase"),
     )
     stamps = tuple(PriceStamp(symbol=one.symbol, source=one.source, price=one.price, at=one.at) for one in quotes)
     return MarketView(
@@ -91,7 +91,7 @@ def off_hours() -> OffHours:
 def shut_view(*, crypto: float = 94_050.0, now: datetime = SHUT_AT) -> MarketView:
     """Return the market after Monday's close, with a later bitcoin price."""
     view = open_view(now=OPEN_AT)
-    quote = Quote(symbol=Symbol("BTC"), price=crypto, at=now - timedelta(seconds=20), source="coinbase")
+    quote = Quote(symbol=Symbol("BTC"), price=crypto, at=now - timedelta(seconds=20), source="Coinbase")
     return replace(
         view,
         now=now,

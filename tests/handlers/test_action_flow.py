@@ -241,7 +241,7 @@ async def test_an_alert_is_one_message_with_a_thread(
     assert resolved["shown"].startswith(
         ":white_check_mark: Resolved: WGMI 1.0 pp ahead of BTC, peak 12.0 pp. Open 40 min."
     )
-    assert "`1d 8pp` cleared: +1.0 pp, under 4.8 pp" in resolved["shown"]
+    assert "`1d 8pp` cleared: +1.0 pp, inside the 4.8 pp clear level" in resolved["shown"]
     assert [*VOTE_BUTTONS, "details"] == buttons(ended)
     assert alert.id == 1
 

@@ -33,7 +33,7 @@ async def test_details_shows_everything_about_the_alert_in_a_modal(
     assert [] == view_problems(view)
     text = "\n".join(block["text"]["text"] for block in view["blocks"] if block["type"] == "section")
     assert f"Alert #{alert.id}" == view["title"]["text"]
-    for part in ("*Acknowledged: WGMI", "Spread *+", "*Rule 1* `1d 8pp` at", "Data OK", "*Timeline*", "*Receipt*"):
+    for part in ("*Acknowledged: WGMI", "Spread *+", "*Rule 1* `1d 8pp` at", "Data OK", "*Timeline*", "*Audit log*"):
         assert part in text
     assert "– Fired: +" in text
     assert "– Acknowledged by <@U2>" in text

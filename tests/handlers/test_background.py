@@ -45,7 +45,7 @@ async def test_drain_abandons_and_logs_tasks_that_never_end(caplog: pytest.LogCa
     await asyncio.wait({asyncio.create_task(tasks.drain(0.01))})
 
     assert ["board"] == cancelled
-    assert ["shutdown: abandoned unfinished tasks: /minerpulse board"] == caplog.messages
+    assert ["shutdown abandoned unfinished tasks: /minerpulse board"] == caplog.messages
 
 
 async def test_under_overload_commands_and_presses_are_answered_with_busy(

@@ -57,7 +57,7 @@ async def test_a_setting_that_changes_nothing_says_so(
         pytest.param("channel quiet 9", "couldn't read the hours", id="no hours"),
         pytest.param("channel editors <@U1> <!subteam^S1|@oncall>", "@oncall is a group", id="a group as an editor"),
         pytest.param("channel editors <@U2>", "Add yourself to it", id="a list without whoever makes it"),
-        pytest.param("mute for ever", "mute for how long", id="no length"),
+        pytest.param("mute for ever", "for how long", id="no length"),
         pytest.param("mute until close", "the market is closed", id="no close"),
     ],
 )

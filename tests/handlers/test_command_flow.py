@@ -110,7 +110,7 @@ async def test_rules_are_listed_with_their_state(person: Person, slack: FakeSlac
     assert "2 rules in this channel. 1: 1d 8pp, firing (alert 1). 2: 20d 30pp below for 10m, OK." == lines[0]
     assert "*1*  `1d 8pp` – :red_circle: Firing, #1, +9.0 pp (113%)" in lines
     assert "±8 pp · hold 5 min · clear 4.8 pp" in lines
-    assert "−30.0 pp or less · hold 10 min · clear 18 pp" in lines
+    assert "−30 pp or less · hold 10 min · clear 18 pp" in lines
 
 
 async def test_pending_rules_and_rules_without_prices_are_listed(person: Person, harness: Harness) -> None:
@@ -190,7 +190,7 @@ async def test_channels_do_not_see_each_other(person: Person, slack: FakeSlack) 
 async def test_failing_sources_are_shown_on_the_board(person: Person, slack: FakeSlack, harness: Harness) -> None:
     harness.clock.at = LATER
     harness.vendors.faults["yahoo"] = [httpx.Response(404) for _ in range(9)]
-    assert "Problem: Yahoo on WGMI: " in await reply_to(person, "")
+    assert ":warning: Yahoo on WGMI: " in await reply_to(person, "")
     assert "no live spread (" in slack.responses[-1]["shown"]
 
 
@@ -214,8 +214,8 @@ async def test_an_unavailable_database_is_reported_without_details(
 @pytest.mark.parametrize(
     ("refusals", "kinds", "numbers"),
     [
-        pytest.param(1, {"header", "section", "context", "actions"}, "```Over", id="once: the table in fixed width"),
-        pytest.param(2, {"section", "actions"}, "1d | 0.0 | −0.4 | +0.4 | ", id="twice: its text alone"),
+        pytest.param(1, {"header", "section", "context", "actions"}, "```Sess.", id="once: the table in fixed width"),
+        pytest.param(2, {"section", "actions"}, "1 | 0.0 | −0.4 | +0.4 | ", id="twice: its text alone"),
     ],
 )
 async def test_a_rejected_reply_is_sent_in_a_simpler_form(
@@ -453,7 +453,7 @@ async def test_explain_replies_only_to_the_person(person: Person, slack: FakeSla
     (message,) = slack.responses
     assert "ephemeral" == message["response_type"]
     assert message["shown"].startswith("WGMI +0.3% over 5 sessions: ")
-    assert "BTC 0.0 pp, residual 0.0 pp." in message["shown"]
+    assert "BTC factor 0.0 pp, residual 0.0 pp." in message["shown"]
 
 
 async def test_backtest_and_tune_reply(person: Person, slack: FakeSlack) -> None:

@@ -167,7 +167,7 @@ def test_an_answer_has_buttons_that_run_the_suggested_command(text: str, buttons
         pytest.param(
             "rule add 1d < 8pp",
             "Rule not added: “&lt; 8pp” can be read in two ways.\n"
-            "Use “below 8pp” for a move of 8pp in the other direction. Did you mean `1d 8pp below`?",
+            "Use “below 8pp” for a move of 8pp in the opposite direction. Did you mean `1d 8pp below`?",
             id="a comparison that is nearly always true",
         ),
         pytest.param(

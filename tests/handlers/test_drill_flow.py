@@ -59,14 +59,14 @@ async def test_a_test_alert_is_labelled_from_its_first_message_to_its_end(
     (root,) = roots
     header = root["blocks"][0]["text"]["text"]
     last = slack.arguments_of(UPDATE)[-1]
-    assert ("Test alert: Firing: WGMI 1.0\u00a0pp ahead of BTC", True) == (header, len(header) <= LONGEST_HEADER)
-    assert "Test alert: " in root["text"]
+    assert ("Test alert · Firing: WGMI 1.0\u00a0pp ahead of BTC", True) == (header, len(header) <= LONGEST_HEADER)
+    assert "Test alert · " in root["text"]
     assert "This is a test" in root["text"]
     assert "this is a test" in str(root["blocks"]).lower()
     assert "<!subteam^S1>" in str(root["blocks"])
     assert "recovering" not in str(root["blocks"])
-    assert [True] * 3 == ["Test alert: " in reply["text"] for reply in replies[-3:]]  # two reminders and the end
-    assert "Test alert: Resolved" in last["text"]
+    assert [True] * 3 == ["Test alert · " in reply["text"] for reply in replies[-3:]]  # two reminders and the end
+    assert "Test alert · Resolved" in last["text"]
 
 
 async def test_a_test_alert_has_no_buttons_about_rules_and_votes(
@@ -86,12 +86,12 @@ async def test_the_answer_says_what_happens_by_the_channels_settings(person: Per
     again = plain(await reply_to(person, "test"))
 
     assert [
-        f"Test alert #1 is posted here. It resolves by itself {ENDS} and doesn't count in any record.",
+        f"Test alert #1 is posted here. It resolves automatically {ENDS} and doesn't count in any record.",
         "Mention: none; set one with /minerpulse channel mention @WHO",
         "Reminder: off",
         "Escalation: off",
     ] == bare.splitlines()[:4]
-    assert again.startswith(f"Test alert #1 is still open. It resolves by itself {ENDS}.\n")
+    assert again.startswith(f"Test alert #1 is still open. It resolves automatically {ENDS}.\n")
 
 
 @pytest.mark.parametrize(

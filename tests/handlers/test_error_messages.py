@@ -20,13 +20,13 @@ CASES = [
         errors.AlertNotFoundError("There is no alert 7 here."), "There is no alert 7 here.", id="alert not found"
     ),
     pytest.param(
-        errors.SourceError("timed out", source="yahoo", symbol="WGMI", retryable=True),
-        "The price source didn't answer (yahoo on WGMI: timed out). Try again in a minute.",
+        errors.SourceError("timed out", source="Yahoo", symbol="WGMI", retryable=True),
+        "The price source didn't answer (Yahoo on WGMI: timed out). Try again in a minute.",
         id="source, may come back",
     ),
     pytest.param(
-        errors.SourceError("unknown symbol", source="yahoo", symbol="XXXX", retryable=False),
-        "The price source has no usable answer (yahoo on XXXX: unknown symbol). Check the symbols.",
+        errors.SourceError("unknown symbol", source="Yahoo", symbol="XXXX", retryable=False),
+        "The price source has no usable answer (Yahoo on XXXX: unknown symbol). Check the symbols.",
         id="source, will not",
     ),
     pytest.param(

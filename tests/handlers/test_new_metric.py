@@ -2,7 +2,6 @@
 
 import copy
 import json
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -80,7 +79,7 @@ def test_its_rules_are_parsed_and_printed(text: str) -> None:
     [
         pytest.param("5d gain 8pp", "a multiple, as in 0.2x", id="another unit"),
         pytest.param("5d gain 11x", "above 0 and at most 10x", id="too large"),
-        pytest.param("60d gain 0.2x", r"a window of gain \(1d 5d 20d\)", id="a window that it doesn't have"),
+        pytest.param("60d gain 0.2x", "Use 1d, 5d or 20d", id="a window that it doesn't have"),
         pytest.param("gain 0.2x", "a window before it .* as in “20d gain 0.2x”", id="no window"),
         pytest.param("5d rate 0.2x", "etf, btc or gain", id="a misspelled name"),
     ],
@@ -91,7 +90,7 @@ def test_an_invalid_rule_of_it_is_explained(text: str, expected: str) -> None:
 
 
 def test_a_rate_of_it_has_one_of_its_windows() -> None:
-    with pytest.raises(RuleError, match=re.escape("a window of gain (1d 5d 20d)")):
+    with pytest.raises(RuleError, match=r"isn.t a window of gain. Use 1d, 5d or 20d"):
         parse_target("60d gain 1/month", parse_rule("1d 8pp"))
 
 

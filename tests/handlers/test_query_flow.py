@@ -107,7 +107,7 @@ async def test_unusable_values_of_a_network_source_are_named(
     await person.types("sources")
 
     named = "mempool.space on network: unusable values ignored (fastestFee)."
-    assert [True, True] == [f"Problem: {named}" in answer["shown"] for answer in slack.responses]
+    assert [True, True] == [f":warning: {named}" in answer["shown"] for answer in slack.responses]
 
 
 async def test_the_network_has_a_power_draw_with_its_range(person: Person, slack: FakeSlack, harness: Harness) -> None:

@@ -25,8 +25,8 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (of(Code.ALL_OF, reasons=[NO_QUOTE, "away", NO_QUOTE]), "no BTC quote; away"),
     (of(Code.EACH_OF, reasons=[NO_QUOTE, "away"]), "no BTC quote, away"),
     (of(Code.OF_RULE, rule="1d 8pp", reason=PAST), "`1d 8pp`: +8.3 pp crossed the 8 pp threshold and held for 5 min"),
-    (of(Code.RULE_AWAITS_TRADE, reason=NO_QUOTE), "no decision yet: no BTC quote"),
-    (of(Code.RULE_HAS_NO_DATA, reason=NO_QUOTE), "no decision: no BTC quote"),
+    (of(Code.RULE_AWAITS_TRADE, reason=NO_QUOTE), "no decision yet (no BTC quote)"),
+    (of(Code.RULE_HAS_NO_DATA, reason=NO_QUOTE), "no decision (no BTC quote)"),
     (
         of(Code.RULE_WITHIN_THRESHOLD, value=0.0799999, threshold=0.08, unit="pp"),
         "+7.99999 pp hasn't crossed the 8 pp threshold",
@@ -41,7 +41,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.RULE_PENDING, value=-0.09, threshold=0.08, unit="pp", held_s=299.0, hold_s=5400.0),
-        "−9.0 pp crossed the 8 pp threshold, held for 4 min of 1 h 30 min",
+        "−9.0 pp crossed the −8 pp threshold, held for 4 min of 1 h 30 min",
     ),
     (
         of(Code.RULE_PENDING, value=0.1, threshold=0.08, unit="pp", held_s=45.0, hold_s=7200.0),
@@ -58,15 +58,15 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.RULE_RECOVERING, value=-0.00001, clear=0.048, unit="pp", kept_s=0.0, keep_s=300.0),
-        "0.0 pp, under 4.8 pp, for 0 s of 5 min",
+        "0.0 pp, inside the 4.8 pp clear level, for 0 s of 5 min",
     ),
     (
         of(Code.RULE_CLEARED, value=0.0479999, clear=0.048, unit="pp", kept_s=0.0),
-        "cleared: +4.79999 pp, under 4.8 pp",
+        "cleared: +4.79999 pp, inside the 4.8 pp clear level",
     ),
     (
         of(Code.RULE_CLEARED, value=0.04, clear=0.048, unit="pp", kept_s=3660.0),
-        "cleared: +4.0 pp, under 4.8 pp for 1 h 1 min",
+        "cleared: +4.0 pp, inside the 4.8 pp clear level for 1 h 1 min",
     ),
     (of(Code.TOO_LITTLE_HISTORY, metric="residual"), "not enough history for residual"),
     (of(Code.NETWORK_NOT_READ), "the bitcoin network's figures weren't fetched"),
@@ -85,15 +85,15 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (of(Code.QUOTE_LAGS, symbol="BTC", other="WGMI", lag_s=180), "the BTC quote is 180 s older than WGMI's"),
     (of(Code.NO_PRICE), "no price"),
-    (of(Code.MISSING_PRICE, session="2026-03-02", reasons=[]), "Mar 2, 2026: no price"),
+    (of(Code.MISSING_PRICE, session="2026-03-02", reasons=[]), "no price on Mar 2, 2026"),
     (
         of(Code.MISSING_PRICE, session="2026-03-02", reasons=[of(Code.NO_CLOSE, source="A", symbol="WGMI"), "lost"]),
-        "Mar 2, 2026: A has no WGMI close for this session; lost",
+        "on Mar 2, 2026, A has no WGMI close for this session; lost",
     ),
     (of(Code.HISTORY_BEGINS, session="2026-03-02"), "history starts on Mar 2, 2026"),
     (
         of(Code.WINDOW_BEFORE_HISTORY, session="2026-03-02", window="20d"),
-        "history starts on Mar 2, 2026, after the start of the 20d window",
+        "history starts on Mar 2, 2026, after the start of the 20-session window",
     ),
     (
         of(Code.WINDOW_BEFORE_HISTORY, session="2026-03-02", window="ytd"),
@@ -110,7 +110,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.NO_PROXY_CLOSE, session="2026-03-02", source="Yahoo and Nasdaq", symbol="SMH"),
-        "Mar 2, 2026: Yahoo and Nasdaq have no SMH close for this session",
+        "Yahoo and Nasdaq have no SMH close for Mar 2, 2026",
     ),
     (
         of(Code.NO_BAR_BEFORE_CLOSE, symbol="BTC", last_at=AT),
@@ -131,7 +131,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
             window="5d",
             reason=of(Code.CLOSE_FROM_ONE_SOURCE, symbol="WGMI", sources=["Yahoo"]),
         ),
-        "5d starts at a close with a problem: WGMI's close is from Yahoo only",
+        "at the start of the 5-session window, WGMI's close is from Yahoo only",
     ),
     (of(Code.CLOSE_FROM_ONE_SOURCE, symbol="WGMI", sources=["Yahoo"]), "WGMI's close is from Yahoo only"),
     (
@@ -144,7 +144,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.EX_DIVIDEND, symbol="WGMI", session="2026-03-02", amount_usd=0.125),
-        "WGMI went ex-dividend on Mar 2, 2026: $0.125 a share, included in its returns",
+        "WGMI went ex-dividend on Mar 2, 2026 ($0.125 a share, included in its returns)",
     ),
     (
         of(
@@ -239,7 +239,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (of(Code.NO_LAST_TRADE), "no last trade"),
     (of(Code.TRADE_FROM_ONE_SOURCE, symbol="WGMI", source="Yahoo"), "WGMI's last trade is from Yahoo only"),
     (of(Code.TRADES_APART, low_source="Yahoo", high_source="IEX", apart=0.0149), "Yahoo and IEX are 1.5% apart"),
-    (of(Code.NO_VOLUME), "no volume: no trades"),
+    (of(Code.NO_VOLUME), "no volume, so no trades"),
     (of(Code.PRICE_OUTLIER, source="Yahoo", price=12.5, off=0.031), "Yahoo has $12.50, 3.1% off the others"),
     (
         of(Code.PRICES_DISPUTED, prices=[("Kraken", 50_000.0), ("Coinbase", 55_000.0)]),
@@ -259,9 +259,9 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.CLOSES_LATE, newest="2026-03-02", behind_sessions=3),
-        "is late: its newest close is from Mar 2, 2026, 3 sessions behind",
+        "is late; its newest close is from Mar 2, 2026, 3 sessions behind",
     ),
-    (of(Code.TRADE_LATE, at=AT), "is late: its last trade is from Mar 2, 10:04 AM ET"),
+    (of(Code.TRADE_LATE, at=AT), "is late; its last trade is from Mar 2, 10:04 AM ET"),
     (of(Code.TRADE_AHEAD_OF_CLOCK, at=AT), "its last trade is from 10:04 AM ET, ahead of this machine's clock"),
     (
         of(Code.CLOSES_UNRELATED),
@@ -325,7 +325,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (of(Code.IMPLIED_HASHRATE_OF, source="A"), "the hash rate implied by A's difficulty"),
     (
         of(Code.RULE_WORSENED, rule="1d 8pp", growth=0.042, peak=0.124, unit="pp"),
-        "`1d 8pp` at +12.4 pp, 4.2 pp more than last reported",
+        "`1d 8pp` at +12.4 pp, 4.2 pp further than last reported",
     ),
     (
         of(Code.RULE_REPEATED, rule="1d 8pp repeat 1h", value=0.09, peak=-0.124, unit="pp"),
@@ -374,8 +374,8 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (of(Code.UNSNOOZED), "a person ended the snooze"),
     (of(Code.DRILL_STARTED), "a test was started"),
     (of(Code.DRILL_ENDED), "the test is over"),
-    (of(Code.ENDED_BY_HAND, note=""), "resolved by hand"),
-    (of(Code.ENDED_BY_HAND, note="earnings"), "resolved by hand: earnings"),
+    (of(Code.ENDED_BY_HAND, note=""), "resolved manually"),
+    (of(Code.ENDED_BY_HAND, note="earnings"), "resolved manually: earnings"),
     (of(Code.UNACKNOWLEDGED, waited_s=5400), "firing for 1 h 30 min, not acknowledged"),
     (of(Code.APP_REMOVED), "MinerPulse was removed from the channel"),
     (
@@ -421,7 +421,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.NO_PAIR_PRICES, pair="MARA/BTC", problems=["Yahoo on MARA: away", NO_QUOTE]),
-        "No prices for MARA/BTC: Yahoo on MARA: away; no BTC quote",
+        "No prices for MARA/BTC. Yahoo on MARA: away; no BTC quote",
     ),
     (
         of(Code.NO_PROXY_CLOSES, symbol="SMH", problems=[]),
@@ -435,8 +435,11 @@ EXAMPLES: list[tuple[Reason, str]] = [
         of(Code.NO_COMPLETE_SESSION, first="2026-03-02", last="2026-03-06", reason=NO_QUOTE),
         "No session from Mar 2, 2026 to Mar 6, 2026 has both prices: no BTC quote.",
     ),
-    (of(Code.CANNOT_EXPLAIN, window="5d", reason=NO_QUOTE), "5d can't be explained: no BTC quote."),
-    (of(Code.CANNOT_ATTRIBUTE, window="5d", reason=NO_QUOTE), "5d can't be attributed: no BTC quote."),
+    (of(Code.CANNOT_EXPLAIN, window="5d", reason=NO_QUOTE), "The 5-session return can't be explained: no BTC quote."),
+    (
+        of(Code.CANNOT_ATTRIBUTE, window="5d", reason=NO_QUOTE),
+        "The 5-session return can't be attributed: no BTC quote.",
+    ),
     (of(Code.CHANNEL_LEFT), "MinerPulse was removed from the channel."),
     (of(Code.MESSAGE_UNREADABLE), "the stored message can't be read"),
 ]

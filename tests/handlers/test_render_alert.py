@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from handlers.render.alert import alert_message
+from handlers.render.alert_text import clear_text
 from handlers.render.alert_thread import thread_reply
 from handlers.render.markup import plain
 from handlers.render.message import Message
@@ -29,6 +30,7 @@ from services.research.attribution import AlertAttribution, Part
 from services.research.follow_up import FollowUp
 from services.research.track_record import TrackRecord
 from services.rules.decide import Side
+from services.rules.grammar import parse_rule
 from tests.fakes.alerts import (
     AT,
     CLEARED,
@@ -84,6 +86,7 @@ CORRECTED = Reason.of(
     peak=None,
     unit="pp",
 )
+WIDER = a_measurement(etf_return=0.073)
 WORSENED = Reason.of(Code.RULE_WORSENED, rule="1d 8pp", growth=0.042, peak=0.125, unit="pp")
 REPEATED = Reason.of(Code.RULE_REPEATED, rule="1d 8pp", value=0.09, peak=0.124, unit="pp")
 EDITED = Reason.of(Code.RULE_EDITED, before="1d 8pp", after="1d 10pp")
@@ -130,8 +133,22 @@ def shown_block(block: dict[str, Any]) -> str:
     return shown(Message(blocks=[block], text="")).strip()
 
 
+@pytest.mark.parametrize(
+    ("rule", "side", "expected"),
+    [
+        ("1d 8pp", Side.ABOVE, "clears below 4.8 pp"),
+        ("1d 8pp keep 10m", Side.BELOW, "clears above −4.8 pp for 10 min"),
+        ("1d z3.5", Side.BELOW, "clears above z −2.1"),
+        ("drawdown 60%", Side.ABOVE, "clears below 36%"),
+        ("60d correlation 0.4 below", Side.BELOW, "clears above 0.5"),
+    ],
+)
+def test_the_clear_level_is_on_the_side_that_fired(rule: str, side: Side, expected: str) -> None:
+    assert expected == clear_text(parse_rule(rule), side).replace("\u00a0", " ")
+
+
 def test_a_widened_alert_says_by_how_much_and_when(golden: Golden) -> None:
-    hit = replace(a_rule_hit(), widened=Widening(by=0.042, at=AT))
+    hit = replace(a_rule_hit(measurement=WIDER), widened=Widening(by=0.042, at=AT))
     alert = an_alert(id=12, hits=[hit])
     golden("alert_widened", alert_message(alert, AT))
     assert ":chart_with_upwards_trend: Widened by *4.2 pp* at " in shown(alert_message(alert, AT))
@@ -248,7 +265,7 @@ def test_a_difficulty_alert_shows_its_change_and_percentile(percentile: float | 
     alert = an_alert(hits=[hit])
     text = shown(alert_message(alert, AT))
     closed = shown(alert_message(close(alert, AT, CLEARED), AT))
-    assert text.startswith("Firing: difficulty +6.0% over 20 sessions (alert 0). Hashprice −18.2% to $36.02/PH/s/day, ")
+    assert text.startswith("Firing: difficulty +6.0% over 20 sessions (alert 0). Hashprice −18.2% to $36.02/PH/s/day. ")
     assert ("*91st percentile* of 252 sessions" in text) is expected
     assert closed.startswith("Resolved: difficulty +6.0%, peak 6.0% (alert 0). Open 5 min.")
 
@@ -336,7 +353,7 @@ def test_an_alert_that_a_person_resolved_names_them_and_does_not_say_that_it_cle
 def test_an_alert_on_simulated_prices(golden: Golden) -> None:
     message = alert_message(an_alert(id=12, simulated=True, chart=an_alert_chart()), AT)
     golden("alert_simulated", message)
-    assert message.text.startswith("SIMULATED: ")
+    assert message.text.startswith("SIMULATED · ")
 
 
 @pytest.mark.parametrize(
@@ -456,7 +473,11 @@ def test_a_rule_that_has_cleared_says_so() -> None:
     ],
 )
 def test_a_thread_reply_per_timeline_entry(golden: Golden, name: str, entry: TimelineEntry) -> None:
-    golden(name, thread_reply(entry, an_alert(id=12)))
+    calmer = a_rule_hit(peak=0.091, measurement=a_measurement(etf_return=0.021, crypto_return=-0.02))
+    of_two = [replace(calmer, active=False), a_rule_hit(rule_id=2, rule="5d 15pp", measurement=FIVE_DAYS)]
+    wider = [a_rule_hit(measurement=WIDER)]
+    hits = {"entry_resolved": [calmer], "entry_left": of_two, "entry_paused": of_two, "entry_worsened": wider}
+    golden(name, thread_reply(entry, an_alert(id=12, hits=hits.get(name))))
 
 
 def test_a_line_in_the_thread_names_who_acted_without_notifying_them() -> None:
@@ -468,7 +489,7 @@ def test_a_line_in_the_thread_names_who_acted_without_notifying_them() -> None:
 
 
 def test_a_thread_reply_on_simulated_prices_is_marked() -> None:
-    assert thread_reply(an_entry(), an_alert(simulated=True)).text.startswith("SIMULATED: ")
+    assert thread_reply(an_entry(), an_alert(simulated=True)).text.startswith("SIMULATED · ")
 
 
 def test_a_snooze_without_an_end_shows_no_end() -> None:

@@ -71,7 +71,7 @@ def test_simulated_prices_are_marked_and_other_pairs_show_their_legs() -> None:
     market = aligned_market([100.0, 110.0, 110.0], [100.0, 100.0, 104.0])
     other_pair = replace(market, pair=Pair(etf=Symbol("MARA"), crypto=Symbol("ETH")))
     text = shown(message_for("1d 8pp", other_pair, Provenance(simulated=True)))
-    assert text.startswith("SIMULATED: 1d 8pp on MARA/ETH: fired 1 time, 126.0 a year. ")
+    assert text.startswith("SIMULATED · 1d 8pp on MARA/ETH: fired 1 time, 126.0 a year. ")
 
 
 def test_a_network_rule_shows_both_legs_forward_returns_and_no_gap() -> None:
@@ -81,7 +81,7 @@ def test_a_network_rule_shows_both_legs_forward_returns_and_no_gap() -> None:
     text = shown(message)
     assert "5-session forward return: median WGMI 0.0%, BTC 0.0%, n = 1. Any 5 sessions: median WGMI 0.0%" in text
     assert "Fired | Peak % | Sessions | Next 5 %\n" in text
-    assert "Live, the rule is also evaluated at night and at weekends" in text
+    assert "Live, the rule is also evaluated at night and on weekends" in text
     assert "gap" not in text
     assert [] == problems(message._asdict())
 

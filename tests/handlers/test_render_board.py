@@ -25,7 +25,7 @@ from tests.handlers.conftest import Golden
 def test_the_board_of_an_open_market(golden: Golden) -> None:
     fired = RuleState(firing=Side.ABOVE, fired_at=OPEN_AT)
     rules = [a_channel_rule("1d 8pp", state=fired), a_channel_rule("5d 15pp", id=2), a_channel_rule("20d 30pp", id=3)]
-    alert = an_alert(acknowledged=ActorStamp(by="U2", at=OPEN_AT))
+    alert = an_alert(id=12, acknowledged=ActorStamp(by="U2", at=OPEN_AT))
     golden("board_open", board_message(a_board(open_view(), alerts=[alert], rules=rules), OPEN_AT))
 
 
@@ -40,7 +40,7 @@ def test_the_board_of_simulated_prices(golden: Golden) -> None:
 def test_the_board_with_a_short_history_and_failing_sources(golden: Golden) -> None:
     view = open_view(
         market=closes(25),
-        problems=["yahoo on WGMI: HTTP 429 <too many requests>"],
+        problems=["Yahoo on WGMI: HTTP 429 <too many requests>"],
         left_out=[
             Exclusion(
                 session=date(2026, 11, 10),
@@ -70,10 +70,10 @@ def test_a_half_day_shows_its_early_close() -> None:
 
 def test_a_board_without_a_live_spread_says_why_and_falls_back_to_the_close() -> None:
     view = replace(
-        open_view(), live=None, live_reason=Reason.of(Code.TRADE_TOO_OLD, symbol="WGMI", source="yahoo", age_min=31)
+        open_view(), live=None, live_reason=Reason.of(Code.TRADE_TOO_OLD, symbol="WGMI", source="Yahoo", age_min=31)
     )
     message = board_text(a_board(view))
-    assert "no live spread (the last WGMI trade from yahoo is 31 min old) · table at the Nov 16 close · " in message
+    assert "no live spread (the last WGMI trade from Yahoo is 31 min old) · table at the Nov 16 close · " in message
     assert message.startswith("WGMI closed 3.0 pp ahead of BTC, Nov 16.")
 
 
@@ -158,10 +158,10 @@ async def test_a_session_without_trades_is_shown_as_a_possible_market_closure() 
         harness.vendors.no_trade_sessions = {date(2026, 3, 4)}
         harness.clock.at = evening
         message = board_text(a_board(await harness.market.view(WGMI_BTC, evening)), evening)
-    why = "Mar 4, 2026: no WGMI trade from any source; the exchange may have been closed."
-    assert f"1d, 5d, 20d, 60d, 252d, ytd: {why}" in message
-    assert f"1 session has no WGMI price, {why}" in message
-    assert "Problem:" not in message
+    why = "no WGMI trade from any source; the exchange may have been closed."
+    assert f"1, 5, 20, 60 and 252 sessions and year to date: on Mar 4, 2026, {why}" in message
+    assert f"1 session has no WGMI price, Mar 4, 2026: {why}" in message
+    assert ":warning:" not in message
 
 
 def test_a_window_that_starts_at_a_close_from_one_source_says_so() -> None:
@@ -173,7 +173,7 @@ def test_a_window_that_starts_at_a_close_from_one_source_says_so() -> None:
 
     lines = board_text(a_board(view_with_origins)).splitlines()
 
-    assert "20d starts at a close with a problem: WGMI's close is from Yahoo only." in lines
+    assert "At the start of the 20-session window, WGMI's close is from Yahoo only." in lines
 
 
 def test_out_of_hours_the_board_has_the_time_of_bitcoins_price() -> None:
@@ -185,7 +185,7 @@ def test_out_of_hours_the_board_has_the_time_of_bitcoins_price() -> None:
 def test_a_leg_without_a_price_says_so() -> None:
     view = shut_view()
     message = board_text(a_board(replace(view, close=replace(view.close, etf=None, etf_drawdown=None))), SHUT_AT)
-    assert " · no WGMI price, BTC coinbase · " in message
+    assert " · no WGMI price, BTC Coinbase · " in message
 
 
 def test_a_leg_at_its_high_has_no_drawdown() -> None:
@@ -226,7 +226,7 @@ def test_a_rule_is_shown_with_its_status(state: RuleState, expected: str) -> Non
 
 def test_many_rules_and_problems_fit_into_the_message() -> None:
     rules = [a_channel_rule(f"1d {n}.5pp above clear 0.1pp for 10m", id=n) for n in range(1, 300)]
-    view = open_view(problems=["yahoo on WGMI: " + "x" * 5_000] * 9)
+    view = open_view(problems=["Yahoo on WGMI: " + "x" * 5_000] * 9)
     message = board_message(a_board(view, rules=rules), OPEN_AT)
     assert "… and 268 more\n" in shown(message)
 

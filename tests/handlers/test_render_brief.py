@@ -76,7 +76,7 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
         pytest.param(
             {"occasion": Occasion.WEEKLY, "measurements": (replace(CALM, percentile=2.0, spread=-0.1),), "alerts": ()},
             [
-                "*Week to Nov 17: WGMI 10.0 pp behind BTC over 5 sessions*",
+                "*Weekly, Nov 17: WGMI 10.0 pp behind BTC over 5 sessions*",
                 "*Unusual:* 5-session spread, 2nd percentile of 252 sessions (1 of 1 spread checked)",
                 "*Alerts:* none since <!date^1794861600^{date_short_pretty} at {time}|Nov 16, 3:40 PM ET>",
             ],
@@ -101,17 +101,17 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
             },
             [
                 (
-                    "SIMULATED: Now: no spread for WGMI/BTC. No window can be measured: a price is missing. "
+                    "SIMULATED · Now: no spread for WGMI/BTC. No window can be measured: a price is missing. "
                     "1 open alert (#12). Data OK."
                 ),
-                "*SIMULATED: Now: no spread for WGMI/BTC*",
+                "*SIMULATED · Now: no spread for WGMI/BTC*",
                 "*Unusual:* unknown, not enough history",
                 "*Next:* difficulty retarget unknown",
                 (
                     "no WGMI price · BTC $87,412, Coinbase, "
                     "<!date^1794930000^{date_short_pretty} at {time}|Nov 17, 10:40 AM ET> · Data OK"
                 ),
-                "Problem: No WGMI prices yet.",
+                ":warning: No WGMI prices yet.",
             ],
             id="of what is not known",
         ),

@@ -44,9 +44,9 @@ def test_a_chart_of_closes_names_the_last_one_and_the_sources() -> None:
     chart = a_chart(view, Window.D252)
     message, picture = chart_message(chart, view.now), chart_picture(chart)
     checked({"text": message.text, "blocks": message.blocks})
-    assert message.blocks[-1]["elements"][0]["text"].startswith("WGMI yahoo · BTC coinbase · close of Mon Nov 16 · ")
+    assert message.blocks[-1]["elements"][0]["text"].startswith("WGMI Yahoo · BTC Coinbase · close of Mon Nov 16 · ")
     assert picture is not None
-    assert picture.footer.startswith(f"WGMI yahoo · BTC coinbase · close of Nov{NBSP}16,{NBSP}2026, 4:00 PM ET · ")
+    assert picture.footer.startswith(f"WGMI Yahoo · BTC Coinbase · close of Nov{NBSP}16,{NBSP}2026, 4:00 PM ET · ")
 
 
 def test_a_picture_has_the_time_of_its_prices_in_new_york() -> None:
@@ -60,10 +60,10 @@ def test_a_source_of_the_last_price_alone_is_named_too() -> None:
     view = open_view()
     assert view.live is not None
     assert view.live.etf is not None
-    live = replace(view.live, etf=replace(view.live.etf, source="nasdaq"))
+    live = replace(view.live, etf=replace(view.live.etf, source="Nasdaq"))
     picture = chart_picture(a_chart(replace(view, live=live), Window.D20))
     assert picture is not None
-    assert picture.footer.startswith("WGMI yahoo + nasdaq · BTC coinbase · ")
+    assert picture.footer.startswith("WGMI Yahoo + Nasdaq · BTC Coinbase · ")
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def cells(line: str) -> list[str]:
 
 def test_a_simulated_chart_says_so_in_its_title_and_in_its_picture() -> None:
     message = chart_message(a_chart(open_view(simulated=True), Window.YTD), OPEN_AT)
-    assert message.text.startswith("SIMULATED: ")
-    assert message.blocks[1]["title"].startswith("SIMULATED: ")
+    assert message.text.startswith("SIMULATED · ")
+    assert message.blocks[1]["title"].startswith("SIMULATED · ")
 
 
 def test_a_chart_that_cannot_be_drawn_says_why() -> None:
@@ -105,7 +105,7 @@ def test_a_chart_that_cannot_be_drawn_says_why() -> None:
     not_drawn = ChartResult(view=open_view(), curve=not_measured)
     message = chart_message(not_drawn, OPEN_AT)
     assert chart_picture(not_drawn) is None
-    why = "history starts on Jan 2, 2026, after the start of the 252d window"
+    why = "history starts on Jan 2, 2026, after the start of the 252-session window"
     assert f"No chart of WGMI over 252{NBSP}sessions: {why}." == message.text
 
 
@@ -116,5 +116,5 @@ def test_the_status_of_an_unmeasured_window_says_why() -> None:
     )
     live = view.live and replace(view.live, measurements={**view.live.measurements, Window.D5: not_measured})
     message = status_message(a_board(replace(view, live=live)), Window.D5, OPEN_AT)
-    expected = f"WGMI and BTC: no spread over 5{NBSP}sessions. Nov 10, 2026: no WGMI close. Data OK."
+    expected = f"WGMI and BTC: no spread over 5{NBSP}sessions. On Nov 10, 2026, no WGMI close. Data OK."
     assert expected == message.text

@@ -49,7 +49,7 @@ def test_a_percentile_just_below_100_is_not_rounded_up() -> None:
 
 
 def test_simulated_prices_are_marked_first() -> None:
-    assert drawdown_message(a_result(simulated=True)).text.startswith("SIMULATED: Drawdown: WGMI 23.1%, BTC 8.7%. ")
+    assert drawdown_message(a_result(simulated=True)).text.startswith("SIMULATED · Drawdown: WGMI 23.1%, BTC 8.7%. ")
 
 
 def test_a_leg_at_its_high_says_so() -> None:

@@ -51,7 +51,7 @@ BEFORE, AFTER = betas_on(date(2024, 6, 13), 1.33, 0.46, 0.354), betas_on(date(20
 EXPLANATION = Explanation(
     pair=WGMI_BTC,
     proxy=Symbol("SMH"),
-    sources=("yahoo", "coinbase", "yahoo"),
+    sources=("Yahoo", "Coinbase", "Yahoo"),
     attribution=ATTRIBUTION,
     short_lookback=replace(ATTRIBUTION, lookback=60, crypto=Part(amount=-0.399, error=0.09)),
     betas=RollingBetas(
@@ -68,7 +68,7 @@ EXPLANATION = Explanation(
         open_price_age=timedelta(minutes=30),
     ),
 )
-ONE_SOURCE = Provenance(trust=Trust(verdict=Verdict.DEGRADED, reasons=("WGMI's close is from yahoo alone",)))
+ONE_SOURCE = Provenance(trust=Trust(verdict=Verdict.DEGRADED, reasons=("WGMI's close is from Yahoo only",)))
 
 
 def text(explanation: Explanation, provenance: Provenance = ONE_SOURCE) -> str:
@@ -90,9 +90,10 @@ def test_an_attribution_of_the_year(golden: Golden) -> None:
 
 def test_the_header_has_the_largest_part_and_the_notification_has_all() -> None:
     message = explain_message(ExplainResult(explanation=EXPLANATION, provenance=Provenance(simulated=True)))
-    assert "SIMULATED: WGMI +88.4% in 2026: AI +83.7\u00a0pp" == message.blocks[0]["text"]["text"]
+    assert "SIMULATED · WGMI +88.4% in 2026: AI factor +83.7\u00a0pp" == message.blocks[0]["text"]["text"]
     assert shown(message).startswith(
-        "SIMULATED: WGMI +88.4% in 2026: AI +83.7 pp, BTC −38.7 pp, residual +43.4 pp. Beta to BTC 0.55, was 1.33; "
+        "SIMULATED · WGMI +88.4% in 2026: AI factor +83.7 pp, BTC factor −38.7 pp, residual +43.4 pp. "
+        "Beta to BTC 0.55, was 1.33; "
         "beta to SMH 1.13, was 0.46 in Jun 2024. R² 0.62. Data OK."
     )
 

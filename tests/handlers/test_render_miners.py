@@ -44,7 +44,7 @@ REPORT = HoldingsReport(
     ),
     simulated=False,
     sources=("Yahoo",),
-    trust=Trust(verdict=Verdict.DEGRADED, reasons=("WGMI's close is from Yahoo alone",)),
+    trust=Trust(verdict=Verdict.DEGRADED, reasons=("WGMI's close is from Yahoo only",)),
     problems=("Nasdaq on WGMI: away",),
 )
 
@@ -91,7 +91,7 @@ def test_weights_of_several_days_have_their_range() -> None:
 
 def test_a_fund_without_prices_has_no_cohorts_and_simulated_prices_are_marked() -> None:
     text = shown(miners_message(replace(REPORT, cohort_effects=(), cohorts={}, warnings=(), simulated=True)))
-    assert text.startswith("SIMULATED: WGMI +9.0% over 20 sessions: ")
+    assert text.startswith("SIMULATED · WGMI +9.0% over 20 sessions: ")
     assert "*Cohorts:* unknown, no holding has a price at both ends" in text
     assert "cohorts assessed" not in text
     assert ":warning: No" not in text

@@ -153,5 +153,5 @@ def test_unknown_figures_are_shown_as_unknown() -> None:
 
 def test_a_simulated_price_is_marked_first() -> None:
     assert text(replace(RESULT, provenance=Provenance(simulated=True))).startswith(
-        "SIMULATED: Hashprice $26.17/PH/s/day. Difficulty 150.00 T, highest"
+        "SIMULATED · Hashprice $26.17/PH/s/day. Difficulty 150.00 T, highest"
     )

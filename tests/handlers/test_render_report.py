@@ -237,7 +237,7 @@ def test_text_from_sources_is_escaped() -> None:
 def test_simulated_prices_are_marked_in_the_banner_and_the_title() -> None:
     words = Outline(html(a_result(provenance=Provenance(simulated=True)))).words
     assert "SIMULATED: these prices are made up." in words
-    assert "SIMULATED: WGMI " in words
+    assert "SIMULATED · WGMI " in words
 
 
 def test_omitted_prices_are_summarized_and_listed() -> None:
@@ -285,4 +285,4 @@ def test_a_rule_that_never_fired_is_one_line_and_a_long_table_is_marked() -> Non
 def test_a_short_history_is_reported(sessions: int) -> None:
     page = Outline(html(a_result(LEGS.aligned.head(sessions))))
     assert f"{sessions} of {sessions}\xa0session" in page.words
-    assert "ytd can't be explained" in page.words
+    assert "The year-to-date return can't be explained" in page.words

@@ -88,7 +88,7 @@ def test_each_rule_has_a_row_with_its_state_record_and_menu(golden: Golden) -> N
         pytest.param(
             RuleState(breach=Side.ABOVE, breach_at=SINCE), "Pending, past its threshold since <!date^", id="Pending"
         ),
-        pytest.param(FIRED, ":red_circle: Firing, since <!date^", id="Firing, resolved by hand"),
+        pytest.param(FIRED, ":red_circle: Firing, since <!date^", id="Firing, resolved manually"),
         pytest.param(replace(FIRED, clear_at=SINCE), "Recovering, +3.0 pp (38%)", id="Recovering"),
         pytest.param(RuleState(nodata_since=LONG_AGO), "No data since <!date^", id="No data"),
         pytest.param(

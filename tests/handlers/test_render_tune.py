@@ -43,12 +43,12 @@ def test_only_rules_on_the_same_metric_and_window_are_compared() -> None:
 
 
 def test_a_tuned_level_clears_behind_it_and_has_no_hold_time() -> None:
-    """Levels are decided at closes, and clear 0.1 behind the threshold."""
+    """Levels are decided at closes, and clear 0.1 past the threshold."""
     lines = shown(tune_message(a_result("60d correlation 2/year"))).splitlines()
     rule = parse_rule(lines[0].split(":")[0])
 
     assert f"Threshold *{rule.threshold:.2f}*, clear *{rule.threshold + 0.1:.2f}*" == lines[2]
-    assert lines[-1].startswith("Counted at closes · clear level 0.1 behind the threshold · ")
+    assert lines[-1].startswith("Counted at closes · clear level 0.1 above the threshold · ")
 
 
 def text_with(promised: CountRange | None, episodes: int) -> str:
@@ -113,5 +113,5 @@ def test_three_half_years_say_nothing_about_evenness() -> None:
 
 def test_a_history_too_short_for_a_check_says_so_and_simulated_prices_are_marked() -> None:
     text = shown(tune_message(a_result("60d 0.3/year", Provenance(simulated=True))))
-    assert text.startswith("SIMULATED: 60d ")
+    assert text.startswith("SIMULATED · 60d ")
     assert "*Out-of-sample check:* not possible, half of the history is too short" in text

@@ -101,7 +101,7 @@ def test_a_saved_rule_with_the_same_alerts_is_named() -> None:
 
 
 def test_a_simulated_preview_is_marked() -> None:
-    assert "SIMULATED: Would have fired" in preview_message(replace(PREVIEW, simulated=True)).text
+    assert "SIMULATED · Would have fired" in preview_message(replace(PREVIEW, simulated=True)).text
 
 
 def test_the_home_tab_of_a_user_with_channels(golden_view: GoldenView) -> None:
@@ -144,11 +144,11 @@ def test_the_welcome_message(golden: Golden) -> None:
     mara = Pair(etf=Symbol("MARA"), crypto=Symbol("BTC"))
     assert "the bitcoin miners ETF" not in shown(welcome_message(mara, [], simulated=False))
     back = shown(welcome_message(WGMI_BTC, ["1d 8pp"], simulated=True))
-    assert "SIMULATED: MinerPulse alerts on WGMI and BTC are posted here again." in back
+    assert "SIMULATED · MinerPulse alerts on WGMI and BTC are posted here again." in back
     assert "Rules: `1d 8pp`." in back
 
 
 def test_the_board_by_shortcut_marks_simulated_prices(golden_view: GoldenView) -> None:
     view = market_modal(open_view(simulated=True))
     golden_view("board_by_shortcut", view)
-    assert view["blocks"][0]["text"]["text"].startswith("SIMULATED: ")
+    assert view["blocks"][0]["text"]["text"].startswith("SIMULATED · ")

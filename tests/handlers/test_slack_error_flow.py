@@ -44,7 +44,7 @@ async def test_a_reply_refused_by_its_response_url_is_sent_as_an_ephemeral_messa
     rules, board = slack.arguments_of(EPHEMERAL)
     assert [("C1", "U1")] * 2 == [(one["channel"], one["user"]) for one in (rules, board)]
     assert rules["text"].startswith("No rules in this channel, so nothing is monitored.")
-    assert "Spread by window: 1d " in board["text"]
+    assert "Spread over 1\u00a0session " in board["text"]
     assert re.search("rejected a reply|did not reach Slack", caplog.text)
 
 

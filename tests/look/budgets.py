@@ -60,7 +60,7 @@ SURFACES = {  # by the start of a golden file's name; the longest that fits deci
 HEADER, CONTROLS, COLUMNS, INPUTS, OPTIONS = 56, 3, 5, 6, range(2, 6)
 SMALL_WORDS = {"a", "an", "and", "as", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "until", "with"}
 ENDS = ".!?:;,"
-SIMULATED_MARK, DRILL_MARK = "SIMULATED: ", "Test alert: "  # only in rehearsals and drills; not counted in a header
+SIMULATED_MARK, DRILL_MARK = "SIMULATED · ", "Test alert · "  # only in rehearsals and drills; not counted in a header
 FIRST_EMOJI = 0x1F000
 
 _EMOJI = re.compile(r"(?<![\w:]):([a-z][a-z0-9_+-]*):")

@@ -128,7 +128,7 @@ def test_an_alert_that_exceeds_a_budget_is_reported(payload: dict[str, Any], exp
         pytest.param("board_made", message(section("a\n" * 20), table(5), text="a" * 260), id="a board"),
         pytest.param("rule_error", message(actions(button("Add 1d 8pp below", "rule add 1d 8pp below"))), id="a rule"),
         pytest.param("stop", message(actions(button("Mute 8\u00a0h"), button("Share to Channel"))), id="a unit"),
-        pytest.param("alert_drill", message(header(f"SIMULATED: Test alert: {'A' * 56}")), id="a marked header"),
+        pytest.param("alert_drill", message(header(f"SIMULATED · Test alert · {'A' * 56}")), id="a marked header"),
         pytest.param("entry_made", {"text": f"Snoozed until {DATE}."}, id="a line in a thread"),
         pytest.param("home", {"type": "home", "blocks": [section(fields=[plain("a")])]}, id="fields on Home"),
         pytest.param("editor", form(6), id="six inputs"),

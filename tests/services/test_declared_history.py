@@ -134,7 +134,7 @@ async def test_after_the_close_of_an_ex_date_the_return_is_the_same(history: Pri
 
 async def test_the_view_of_an_ex_date_has_a_note(history: PriceHistory, vendors: Vendors) -> None:
     vendors.dividends[TODAY] = 0.11
-    note = "WGMI went ex-dividend on Mar 4, 2026: $0.11 a share, included in its returns"
+    note = "WGMI went ex-dividend on Mar 4, 2026 ($0.11 a share, included in its returns)"
 
     morning = await read_view(history, vendors, MORNING)
     noon = await read_view(history, vendors, NOON, 19.9)

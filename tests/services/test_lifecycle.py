@@ -160,8 +160,8 @@ async def test_a_widening_is_posted_at_every_half_of_the_threshold(harness: Harn
     await harness.ticks(BEGIN + 5 * MINUTE, [0.12, 0.124, 0.09, 0.125, 0.165])
 
     assert [
-        (EntryKind.WORSENED, "`1d 8pp for 0s` at +12.4 pp, 4.2 pp more than last reported"),
-        (EntryKind.WORSENED, "`1d 8pp for 0s` at +16.5 pp, 4.1 pp more than last reported"),
+        (EntryKind.WORSENED, "`1d 8pp for 0s` at +12.4 pp, 4.2 pp further than last reported"),
+        (EntryKind.WORSENED, "`1d 8pp for 0s` at +16.5 pp, 4.1 pp further than last reported"),
     ] == await timeline(harness)
 
 
@@ -178,7 +178,7 @@ async def test_a_widening_during_a_snooze_is_posted_after_it(harness: Harness) -
 
     assert [] == during
     assert [
-        (EntryKind.WORSENED, "`1d 8pp for 0s repeat 15m` at +18.0 pp, 9.0 pp more than last reported")
+        (EntryKind.WORSENED, "`1d 8pp for 0s repeat 15m` at +18.0 pp, 9.0 pp further than last reported")
     ] == await timeline(harness)
 
 
@@ -227,7 +227,9 @@ async def test_an_edited_rule_stays_in_its_alert_and_is_evaluated_again(harness:
     assert [(EntryKind.EDITED, "changed `1d 8pp for 0s` to `1d 20pp for 0s`", "U7")] == [
         (entry.kind, text_of(entry), entry.by) for entry in posted
     ]
-    assert [(EntryKind.RESOLVED, "`1d 20pp for 0s` cleared: +10.0 pp, under 12 pp")] == await timeline(harness)
+    assert [(EntryKind.RESOLVED, "`1d 20pp for 0s` cleared: +10.0 pp, inside the 12 pp clear level")] == await timeline(
+        harness
+    )
 
 
 async def test_an_edit_to_another_metric_is_measured_by_the_next_tick(harness: Harness) -> None:

@@ -48,13 +48,13 @@ def missing_reason(view: MarketView, window: Window) -> str:
 async def test_after_its_close_the_reason_is_that_new_york_may_have_been_closed(harness: Harness) -> None:
     view = await read_view(harness, EVENING)
 
-    assert {f"Mar 4, 2026: {WHY}"} == {missing_reason(view, window) for window in Window}
+    assert {f"on Mar 4, 2026, {WHY}"} == {missing_reason(view, window) for window in Window}
     assert [(TODAY, WHY)] == [(out.session, sentence(out.reason)) for out in view.left_out]
     assert (None, WHY, ()) == (view.live, sentence(view.live_reason), view.problems)
 
 
 async def test_the_reason_is_shown_from_the_close_on(harness: Harness) -> None:
-    assert f"Mar 4, 2026: {WHY}" == missing_reason(await read_view(harness, CLOSE), Window.D1)
+    assert f"on Mar 4, 2026, {WHY}" == missing_reason(await read_view(harness, CLOSE), Window.D1)
 
 
 @pytest.mark.parametrize("rule", ["1d 8pp at close", "5d 8pp", "drawdown 60%", "gap 5%"])
@@ -62,7 +62,7 @@ async def test_rules_skip_its_close_as_on_a_holiday(harness: Harness, rule: str)
     for at in (CLOSE, EVENING, TOMORROW - timedelta(hours=1)):
         seen = (await read_view(harness, at)).observe(parse_rule(rule))
 
-        assert (None, True, f"Mar 4, 2026: {WHY}") == (seen.value, seen.awaiting_trade, sentence(seen.reason))
+        assert (None, True, f"on Mar 4, 2026, {WHY}") == (seen.value, seen.awaiting_trade, sentence(seen.reason))
 
 
 async def test_an_open_alert_does_not_change(harness: Harness) -> None:
@@ -102,7 +102,7 @@ async def test_the_next_session_is_measured_except_from_the_missing_close(two_so
     view = await read_view(two_source_harness, TOMORROW)
 
     assert view.live is not None
-    assert f"Mar 4, 2026: {WHY}" == missing_reason(view, Window.D1)
+    assert f"on Mar 4, 2026, {WHY}" == missing_reason(view, Window.D1)
     assert isinstance(view.current.measurements[Window.D5], Measurement)
     assert (None, False) == (
         view.observe(parse_rule("1d 8pp")).value,
@@ -115,7 +115,7 @@ async def test_the_next_session_is_measured_except_from_the_missing_close(two_so
 async def test_after_the_next_close_every_other_window_is_measured_again(two_source_harness: Harness) -> None:
     view = await read_view(two_source_harness, NEXT_CLOSE + timedelta(minutes=16))
 
-    assert f"Mar 4, 2026: {WHY}" == missing_reason(view, Window.D1)
+    assert f"on Mar 4, 2026, {WHY}" == missing_reason(view, Window.D1)
     assert {Window.D1} == {window for window, one in view.close.measurements.items() if isinstance(one, NotMeasured)}
     assert not view.observe(parse_rule("5d 8pp at close")).awaiting_trade
 
@@ -125,7 +125,7 @@ async def test_a_gap_at_the_only_source_is_attributed_to_it_when_it_trades_again
         harness.vendors.no_trade_sessions = {TODAY}
         view = await read_view(harness, NEXT_CLOSE + timedelta(minutes=16))
 
-    assert "Mar 4, 2026: Yahoo has no WGMI close for this session" == missing_reason(view, Window.D1)
+    assert "on Mar 4, 2026, Yahoo has no WGMI close for this session" == missing_reason(view, Window.D1)
 
 
 async def test_a_second_session_in_a_row_without_a_trade_is_no_data(harness: Harness) -> None:
@@ -133,7 +133,7 @@ async def test_a_second_session_in_a_row_without_a_trade_is_no_data(harness: Har
 
     seen = (await read_view(harness, NEXT_CLOSE + timedelta(hours=1))).observe(parse_rule("1d 8pp at close"))
 
-    assert (None, False, f"Mar 5, 2026: {WHY}") == (seen.value, seen.awaiting_trade, sentence(seen.reason))
+    assert (None, False, f"on Mar 5, 2026, {WHY}") == (seen.value, seen.awaiting_trade, sentence(seen.reason))
 
 
 async def test_a_failing_source_does_not_suggest_a_market_closure(two_source_harness: Harness) -> None:
@@ -147,7 +147,7 @@ async def test_a_failing_source_does_not_suggest_a_market_closure(two_source_har
 
 
 async def test_a_close_that_arrives_late_is_used(two_source_harness: Harness) -> None:
-    assert f"Mar 4, 2026: {WHY}" == missing_reason(await read_view(two_source_harness, EVENING), Window.D1)
+    assert f"on Mar 4, 2026, {WHY}" == missing_reason(await read_view(two_source_harness, EVENING), Window.D1)
 
     two_source_harness.vendors.no_trade_sessions.clear()
     view = await read_view(two_source_harness, EVENING + timedelta(minutes=20))

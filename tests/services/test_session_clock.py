@@ -160,9 +160,9 @@ async def test_the_reasons_for_a_new_etf_say_when_its_history_starts(harness: Ha
         assert isinstance(one, NotMeasured)
         return sentence(one.reason)
 
-    assert "history starts on Mar 2, 2026, after the start of the 1d window" == missing_reason(first, Window.D1)
+    assert "history starts on Mar 2, 2026, after the start of the 1-session window" == missing_reason(first, Window.D1)
     assert date(2026, 3, 3) == measured(third, Window.D1).anchor
-    assert "history starts on Mar 2, 2026, after the start of the 5d window" == missing_reason(third, Window.D5)
+    assert "history starts on Mar 2, 2026, after the start of the 5-session window" == missing_reason(third, Window.D5)
     assert "history starts on Mar 2, 2026, after the last close of the prior year" == missing_reason(third, Window.YTD)
     assert third.gap is not None
     assert third.gap.implied is None

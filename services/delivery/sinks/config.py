@@ -146,7 +146,7 @@ def _pagerduty(config: SinkConfig, tools: SinkTools) -> PagerDutySink:
 def _webhook(config: SinkConfig, tools: SinkTools) -> WebhookSink:
     secrets = tuple(parse_secret(config.name, one) for one in config.secret.split())
     if not secrets:
-        raise InvalidSinkError(config.name, "It has no secret, so its receiver can't tell that pages are genuine.")
+        raise InvalidSinkError(config.name, "It has no secret, so its receiver can't verify that pages are genuine.")
     return WebhookSink(
         name=config.name,
         url=config.options["url"],

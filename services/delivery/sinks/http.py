@@ -159,7 +159,7 @@ def check_status(host: str, status: int, retry_after: str | None = None) -> None
     if status >= SERVER_ERROR:
         raise DeliveryError(problem, permanent=False, surely_not_posted=False)
     hint = "It redirects, which pages don't follow" if status in REDIRECTS else "Check its address and secret"
-    hint = "It says that nobody listens there any more" if status == GONE else hint
+    hint = "The address is no longer in use" if status == GONE else hint
     raise DeliveryError(f"{problem} {hint}.", permanent=True, surely_not_posted=True)
 
 

@@ -221,7 +221,7 @@ SOURCES = (
     Source(
         name="binance",
         title="Binance (USDT)",
-        about="Bars and the last trade of any coin against Tether, which is not quite the US dollar",
+        about="Bars and the last trade of any coin against Tether (USDT), which approximates the US dollar",
         delay="Real time; each quote carries its own time",
         limits="1,000 bars a call; MinerPulse makes at most 2 calls a second",
         terms=f"Official and public, from a host that serves only public data. Binance's terms apply: {ACCEPT_TERMS}",

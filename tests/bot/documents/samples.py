@@ -188,7 +188,7 @@ def _health() -> object:
         pairs=[status],
         sources={"etf": ["yahoo"], "crypto": ["coinbase"], "network": ["mempool"]},
         queues={"slack": Backlog(waiting=2, dead_lettered=1, oldest_age=timedelta(minutes=5))},
-        needs_a_person=["channel C1: 1 given up"],
+        needs_a_person=["channel C1: 1 dead-lettered"],
     )
 
 

@@ -74,7 +74,7 @@ async def test_a_failing_renewal_is_logged_once_and_retried(
     messages = [record.message for record in caplog.records if "token of T1" in record.message]
     failure = (
         "cannot renew the token of T1; retrying every minute: "
-        "Slack refuses it (invalid_refresh_token). Install the app there again."
+        "Slack refuses it (invalid_refresh_token). Reinstall the app there."
     )
     assert [failure, "renewed the token of T1"] == messages
     assert "xox" not in caplog.text
@@ -103,7 +103,7 @@ async def test_a_token_that_is_not_renewed_needs_action_until_it_is(
     harness.slack.refresh_tokens = {"xoxe-1": "xoxe.xoxb-2"}
     await harness.oauth.rotation.run()
 
-    expected = f"workspace T1: {sentence}, and it expires soon. Install the app there again."
+    expected = f"workspace T1: {sentence}, and it expires soon. Reinstall the app there."
     assert [(expected,) if minute >= after_min else () for minute in range(12)] == reported
     assert () == (await health.report()).action_needed
 

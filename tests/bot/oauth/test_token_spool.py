@@ -219,7 +219,7 @@ async def test_a_folder_that_cannot_be_written_to_is_named_while_the_database_is
             await renew_until_stopped(harness, database)
 
     assert f"the new token of T1 cannot be stored in {database}-token-T1 (Permission denied)" in caplog.text
-    assert "the new token of T1 is lost: it could not be saved. Install the app there again." in caplog.text
+    assert "the new token of T1 is lost: it could not be saved. Reinstall the app there." in caplog.text
 
 
 async def test_a_database_in_memory_has_no_files(

@@ -106,7 +106,7 @@ async def test_a_read_that_was_invalidated_is_not_cached(store: CountingStore, c
 
 
 async def test_a_workspace_without_the_app_has_no_client(harness: OAuthHarness) -> None:
-    with pytest.raises(DeliveryError, match="no longer installed in this workspace: install it again") as raised:
+    with pytest.raises(DeliveryError, match="no longer installed in this workspace: reinstall it") as raised:
         await harness.oauth.clients.of("T1")
 
     assert raised.value.surely_not_posted

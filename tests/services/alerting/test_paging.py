@@ -83,7 +83,7 @@ def test_the_number_of_routes_is_bounded() -> None:
         ("page désk", "isn't the name of a sink"),
         ("page desk severity loud", "Which severity"),
         ("page desk sometimes", "Couldn't read “sometimes”"),
-        ("page off desk", "Nothing here pages “desk”"),
+        ("page off desk", "this channel doesn't page “desk”"),
     ],
 )
 def test_a_wrong_route_says_what_to_do(text: str, expected: str) -> None:

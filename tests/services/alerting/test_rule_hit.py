@@ -142,14 +142,14 @@ def hit_of(rule: str, value: float, peak: float, reported_peak: float, at: datet
         pytest.param(
             hit_of("1d 8pp", 0.12, 0.122, 0.082),
             Side.ABOVE,
-            "`1d 8pp` at +12.2 pp, 4.0 pp more than last reported",
+            "`1d 8pp` at +12.2 pp, 4.0 pp further than last reported",
             id="by half",
         ),
         pytest.param(hit_of("1d 8pp", 0.12, 0.1219, 0.082), Side.ABOVE, None, id="by less"),
         pytest.param(
             hit_of("1d 8pp", -0.13, -0.13, -0.08),
             Side.BELOW,
-            "`1d 8pp` at −13.0 pp, 5.0 pp more than last reported",
+            "`1d 8pp` at −13.0 pp, 5.0 pp further than last reported",
             id="below",
         ),
         pytest.param(a_rule_hit(rule="1d 8pp", value=0.3), Side.ABOVE, None, id="of an older version"),

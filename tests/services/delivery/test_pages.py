@@ -156,7 +156,7 @@ async def test_after_an_unclear_opening_the_end_is_always_sent_and_nothing_after
     assert ["trigger", "resolve", "resolve"] == receiver.actions
 
 
-async def test_a_page_that_is_hours_late_is_given_up_with_a_notice_and_its_end_too(
+async def test_a_page_that_is_hours_late_is_dead_lettered_with_a_notice_and_its_end_too(
     harness: Harness, receiver: Receiver
 ) -> None:
     pages = dispatcher(harness, pagerduty(receiver))
@@ -289,7 +289,7 @@ async def test_a_route_that_is_turned_off_still_ends_what_it_opened_and_opens_no
         ("page nobody", "There is no sink “nobody”, so nothing was changed. Sinks: desk."),
         ("page desk severity loud", "Which severity? Use critical, error, warning, info"),
         ("page desk whenever", "Couldn't read “whenever”"),
-        ("page off desk", "Nothing here pages “desk”"),
+        ("page off desk", "this channel doesn't page “desk”"),
     ],
 )
 async def test_a_route_that_cannot_be_set_says_what_to_do(

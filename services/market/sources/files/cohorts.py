@@ -17,7 +17,7 @@ def read_cohorts(path: Path = DEFAULT_PATH) -> dict[str, Membership]:
     table = read_table(path)
     if not table.has(*COLUMNS):
         raise PriceFileError(
-            path, "lacks a column", remedy="Name them Ticker, Cohort, AsOf and Source, as in the file that ships"
+            path, "lacks a column", remedy="Name them Ticker, Cohort, AsOf and Source, as in the built-in file"
         )
     table.check_unique(*COLUMNS)
     memberships: dict[str, Membership] = {}

@@ -46,7 +46,7 @@ class Adjustment(Enum):
 
     TOTAL = "adjusted for splits and dividends"
     TRADED = "as traded, not adjusted for splits or dividends"
-    UNKNOWN = "the file doesn't say if they are adjusted for splits and dividends"
+    UNKNOWN = "the file doesn't say whether they are adjusted for splits and dividends"
     NOT_NEEDED = "cryptocurrency has neither splits nor dividends"
 
 

@@ -78,7 +78,7 @@ def _check_duplicates(path: Path, rows: Sequence[HoldingsRow]) -> None:
             continue
         share = row.ticker, row.exchange or "US"
         if share in seen:
-            problem = f"{row.ticker} is listed for {row.day} already, in line {seen[share]}"
+            problem = f"{row.ticker} is already listed for {row.day}, in line {seen[share]}"
             raise PriceFileError(path, problem, remedy=_DUPLICATE_REMEDY, line=row.line)
         seen[share] = row.line
 

@@ -20,7 +20,7 @@ def read_machines(path: Path = DEFAULT_MACHINES) -> tuple[Machine, ...]:
     """
     table = read_table(path)
     if not table.has(*COLUMNS):
-        remedy = "Name them Machine, Released, J/TH (joules per terahash), AsOf and Source, as in the file that ships"
+        remedy = "Name them Machine, Released, J/TH (joules per terahash), AsOf and Source, as in the built-in file"
         raise PriceFileError(path, "lacks a column", remedy=remedy, line=1)
     table.check_unique(*COLUMNS)
     machines: dict[str, Machine] = {}

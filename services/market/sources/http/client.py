@@ -243,7 +243,7 @@ class HttpClient:
                 if max(len(body), received) > self._max_body_bytes:
                     body.clear()  # the traceback would keep it
                     raise ConnectionFailedError(
-                        f"sent more than {self._max_body_bytes:,} bytes, which no price list needs"
+                        f"sent more than {self._max_body_bytes:,} bytes, far more than a price list needs"
                     )
             deadline.extend(len(chunk))
         if decoder and received and not decoder.eof:

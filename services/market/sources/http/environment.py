@@ -82,7 +82,7 @@ def _proxy_problems() -> Iterator[str]:
 def _proxy_problem(proxy: str) -> str | None:
     if proxy.lower().startswith("socks"):
         return (
-            "{variable} names a SOCKS proxy, which MinerPulse cannot use. "
+            "{variable} names a SOCKS proxy, which MinerPulse doesn't support. "
             f"Set HTTPS_PROXY and HTTP_PROXY to a proxy such as {PROXY_FORM}, or unset {{variable}}."
         )
     if _is_proxy_url(proxy):
@@ -119,4 +119,4 @@ def _certificate_problems() -> Iterator[str]:
         except OSError as error:
             yield f"SSL_CERT_FILE names {file}, which cannot be read: {error.strerror}. Name another, or unset it."
     elif folders and not any(Path(folder).is_dir() for folder in folders.split(os.pathsep)):
-        yield f"SSL_CERT_DIR names {folders}, which is no folder. Name a folder of certificates, or unset it."
+        yield f"SSL_CERT_DIR names {folders}, which isn't a folder. Name a folder of certificates, or unset it."

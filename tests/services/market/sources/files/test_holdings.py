@@ -213,7 +213,7 @@ LIST = "Ticker,Weight,Shares,Date"
         pytest.param(
             [LIST, "IREN,15%,,2026-07-07", "IREN US,15%,,2026-07-07"],
             3,
-            "IREN is listed for 2026-07-07 already, in line 2. Keep one line for each share",
+            "IREN is already listed for 2026-07-07, in line 2. Keep one line for each share",
             id="listed twice",
         ),
         pytest.param(
@@ -244,7 +244,7 @@ LIST = "Ticker,Weight,Shares,Date"
         pytest.param([LIST, '"IREN,15%,,2026-07-07'], 2, "a quote is not closed", id="a quote"),
         pytest.param([",IREN,HUT", "2026-07-07,0,"], 2, "holds nothing. Delete the line", id="a day without holdings"),
         pytest.param(
-            [",IREN,IREN US", "2026-07-07,60,40"], 2, "IREN is listed for 2026-07-07 already", id="a column twice"
+            [",IREN,IREN US", "2026-07-07,60,40"], 2, "IREN is already listed for 2026-07-07", id="a column twice"
         ),
     ],
 )

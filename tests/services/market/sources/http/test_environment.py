@@ -108,7 +108,7 @@ def test_a_proxy_for_https_holds_for_websockets(monkeypatch: pytest.MonkeyPatch,
         pytest.param({"SSL_CERT_FILE": "/missing.pem"}, "SSL_CERT_FILE names /missing.pem, which cannot", id="missing"),
         pytest.param({"SSL_CERT_FILE": __file__}, "which has no certificates", id="not certificates"),
         pytest.param({"SSL_CERT_FILE": "/"}, "SSL_CERT_FILE names /, which", id="a folder"),
-        pytest.param({"SSL_CERT_DIR": "/missing"}, "SSL_CERT_DIR names /missing, which is no folder", id="no folder"),
+        pytest.param({"SSL_CERT_DIR": "/missing"}, "SSL_CERT_DIR names /missing, which isn't a folder", id="no folder"),
     ],
 )
 def test_an_unusable_environment_is_one_sentence_that_names_the_variable(
