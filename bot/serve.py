@@ -15,7 +15,7 @@ import aiohttp
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.app import App, build, secret_value
-from bot.health import HEARTBEAT_TIMEOUT_S, Health, Heartbeat
+from bot.health import HEARTBEAT_TIMEOUT_S, Health, Heartbeat, sources_by_name
 from bot.http.app import build_web
 from bot.http.server import Server
 from bot.http.slack_requests import SlackRequests
@@ -86,6 +86,7 @@ async def _run(app: App, role: Role, listener: socket.socket) -> None:
             heartbeat if is_worker else None,
             runs_ticks=is_worker,
             overdue_tokens=overdue_tokens,
+            sources=sources_by_name(app.settings),
         )
         if not is_worker:
             app.backfill.only_stored_until = app.clock.now() + SHARED_WAIT
@@ -113,8 +114,10 @@ async def _run(app: App, role: Role, listener: socket.socket) -> None:
 
 
 async def _check_health(app: App, health: Health) -> None:
-    """Run the health check, which ticks; then record what it and the database know, if metrics are on."""
+    """Run the health check, which ticks; then save what the sources answered, and record the metrics if they are on."""
     await health.run()
+    with suppress(DatabaseUnavailableError):  # health reports it
+        await app.source_log.save()
     if app.metrics is not None:
         await _record_status(app, app.metrics, health)
 

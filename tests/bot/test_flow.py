@@ -169,7 +169,12 @@ async def test_readyz_reports_the_reason(flow: FlowHarness) -> None:
         "needs_a_person": [],
     }
     assert (200, 503) == (alive.status_code, early.status_code)
-    assert {"ready": False, "why": "the first tick hasn't finished yet", "undelivered": undelivered} == early.json()
+    assert {
+        "ready": False,
+        "why": "the first tick hasn't finished yet",
+        "undelivered": undelivered,
+        "sources": [],
+    } == early.json()
 
 
 async def test_undelivered_messages_are_counted_without_affecting_readiness(flow: FlowHarness) -> None:
