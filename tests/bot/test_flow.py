@@ -51,7 +51,7 @@ class FlowHarness:
     async def send_command(self, text: str) -> httpx.Response:
         return await self.send({"command": "/minerpulse", "text": text, "channel_id": "C1", "user_id": "U1"})
 
-    async def click(self, element: dict[str, Any]) -> httpx.Response:
+    async def click(self, element: dict[str, Any], message: dict[str, Any] | None = None) -> httpx.Response:
         action = {"block_id": "b", **{key: element[key] for key in ("type", "action_id", "value")}}
         payload = {
             "type": "block_actions",
@@ -60,6 +60,7 @@ class FlowHarness:
             "channel": {"id": "C1"},
             "response_url": f"{self.slack.url}responses/2",
             "actions": [action],
+            **({} if message is None else {"message": message}),
         }
         return await self.send({"payload": json.dumps(payload)})
 
