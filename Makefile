@@ -73,7 +73,8 @@ chaos: $(VENV)/.dev ## kill, freeze and cut off processes; count lost and repeat
 	@$(BIN)/python -m tests.chaos clock --on sqlite
 	@$(BIN)/python -m tests.chaos clock --on postgresql
 	@$(BIN)/python -m tests.chaos replace
-	@$(BIN)/python -m tests.chaos pages
+	@$(BIN)/python -m tests.chaos pages --on sqlite
+	@$(BIN)/python -m tests.chaos pages --on postgresql
 	@$(BIN)/python -m tests.chaos bomb
 	@$(BIN)/python -m tests.chaos rewrite
 	@$(BIN)/python -m tests.chaos faults
