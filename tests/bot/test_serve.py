@@ -43,6 +43,7 @@ from services.storage import SqlStore, database_lock, generate_key
 from tests.fakes.alerts import AT, an_alert
 from tests.fakes.clock import SetClock
 from tests.fakes.harness import CHANNEL, OPEN, open_harness
+from tests.fakes.sinks import ROUTING_KEY
 from tests.fakes.slack import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -618,3 +619,27 @@ async def test_readyz_and_the_command_agree_on_what_each_source_answered(slack: 
     assert ("nasdaq", None) == (nasdaq["name"], nasdaq["last_success_at"])
     assert "answered 503 Service Unavailable; a problem on its side; MinerPulse retries" == nasdaq["problem"]
     assert {**SIMULATED, "used_for": ["crypto", "network"]} == simulated
+
+
+async def test_sighup_reads_the_sinks_again_and_keeps_them_if_the_file_is_wrong(
+    slack: FakeSlack, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="bot.serve")
+    path, key = tmp_path / "sinks.toml", tmp_path / "key"
+    desk = f'[desk]\ntype = "pagerduty"\nsecret = "file:{key}"\n'
+    key.write_text(ROUTING_KEY, encoding="utf-8")
+    path.write_text(desk, encoding="utf-8")
+    path.chmod(0o600)
+
+    async def reload(expected: str) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await eventually(lambda: expected in caplog.messages[-1])
+
+    async with running(settings_for(slack, tmp_path, sinks_file=path)):
+        key.write_text("f" * 32, encoding="utf-8")
+        path.write_text(desk + desk.replace("desk", "night"), encoding="utf-8")
+        await reload("read the sinks again: desk, night")
+        path.write_text("[desk", encoding="utf-8")
+        await reload("the sinks stay as they are: The sinks file isn't valid TOML")
+
+    assert ROUTING_KEY not in caplog.text
