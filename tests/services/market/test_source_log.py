@@ -1,6 +1,6 @@
 """What each source answered lately is collected, and saved as one record per source."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -26,9 +26,11 @@ class Store:
     """Collects what is saved, or fails."""
 
     fails: bool = False
+    during_save: Callable[[], None] = lambda: None
     saved: list[SourceRecord] = field(default_factory=list)
 
     async def add_source_records(self, records: Sequence[SourceRecord]) -> None:
+        self.during_save()
         if self.fails:
             raise DatabaseUnavailableError("the disk is gone")
         self.saved += records
@@ -75,6 +77,27 @@ async def test_what_could_not_be_saved_is_saved_later_with_what_came_since(clock
     await log.save()
 
     assert [SourceRecord(source="Yahoo", failures=2, failing_since=AT, problem="answered 503")] == store.saved
+
+
+async def test_what_arrives_during_a_failed_save_comes_after_it(clock: SetClock) -> None:
+    log = SourceLog(store=(store := Store(fails=True)), clock=clock)
+    store.during_save = lambda: log.count_request("Yahoo", ERROR, 0.1, "answered 503")
+    log.count_request("Yahoo", ERROR, 0.1, "refused")
+    with pytest.raises(DatabaseUnavailableError):
+        await log.save()
+    store.fails, store.during_save = False, lambda: None
+    await log.save()
+
+    assert [SourceRecord(source="Yahoo", failures=2, failing_since=AT, problem="answered 503")] == store.saved
+
+
+async def test_each_request_is_counted_by_the_meter_too(clock: SetClock) -> None:
+    counted = SourceLog(store=(store := Store()), clock=clock)
+    log = SourceLog(store=Store(), clock=clock, meter=counted)
+    log.count_request("Yahoo", ERROR, 0.1, "refused")
+    await counted.save()
+
+    assert ["refused"] == [record.problem for record in store.saved]
 
 
 @pytest.mark.parametrize(
