@@ -45,7 +45,7 @@ check: $(VENV)/.dev ## lint, types, layers, dependencies, tables of the docs, co
 	@$(BIN)/pytest -q -n auto --dist worksteal $(PURE_TESTS) --cov=services --cov-report=
 	@$(BIN)/coverage report --skip-covered --include="$(PURE)" --omit="$(subst $() ,,$(ORCHESTRATION))" --fail-under=100
 
-types: $(VENV)/.dev ## check messages and calls against Slack's own types; needs Node
+types: $(VENV)/.dev ## check messages and calls against Slack's own types, the dashboard against Grafana's; needs Node
 	@command -v npm > /dev/null || { echo "This needs Node: install it, and run again."; exit 1; }
 	@npm install --prefix tests/types --no-package-lock --no-audit --no-fund --silent
 	@$(BIN)/python -m tests.types
@@ -73,7 +73,8 @@ chaos: $(VENV)/.dev ## kill, freeze and cut off processes; count lost and repeat
 	@$(BIN)/python -m tests.chaos clock --on sqlite
 	@$(BIN)/python -m tests.chaos clock --on postgresql
 	@$(BIN)/python -m tests.chaos replace
-	@$(BIN)/python -m tests.chaos pages
+	@$(BIN)/python -m tests.chaos pages --on sqlite
+	@$(BIN)/python -m tests.chaos pages --on postgresql
 	@$(BIN)/python -m tests.chaos bomb
 	@$(BIN)/python -m tests.chaos rewrite
 	@$(BIN)/python -m tests.chaos faults

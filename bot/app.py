@@ -41,6 +41,7 @@ from services.market.mining_power import PowerModel, Pue
 from services.market.network_service import NetworkService
 from services.market.ports import CryptoSource, EquitySource, NetworkSource
 from services.market.price_history import PriceHistory
+from services.market.source_log import SourceLog
 from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, build_source
 from services.market.sources.files.cohorts import DEFAULT_PATH, read_cohorts
 from services.market.sources.files.machines import DEFAULT_MACHINES, read_machines
@@ -66,6 +67,7 @@ class App:
     settings: Settings
     clock: Clock
     store: SqlStore
+    source_log: SourceLog
     history: PriceHistory
     backfill: Backfill
     market: MarketService
@@ -111,7 +113,8 @@ async def build(
         stack.push_async_callback(store.aclose)
         store.on_event = metrics.count_event if metrics else None
         vendors = HttpClient()
-        vendors.meter = metrics
+        source_log = SourceLog(store=store, clock=clock, meter=metrics)
+        vendors.meter = source_log
         stack.push_async_callback(vendors.aclose)
         client = await stack.enter_async_context(_open_slack_client(settings, clock))
         equities = [equity] if equity else _equity_sources(settings, vendors, clock)
@@ -167,6 +170,7 @@ async def build(
             settings=settings,
             clock=clock,
             store=store,
+            source_log=source_log,
             history=history,
             backfill=Backfill(history=history, clock=clock),
             market=market,

@@ -3,13 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.metrics import SOURCE_NAMES
 from bot.scheduler import TickScheduler
+from bot.settings import Settings
 from handlers.render import fmt
 from handlers.render.reasons import sentence
 from handlers.slack_errors import translate_slack_error
@@ -18,6 +21,7 @@ from services.alerting.tick_log import WAITING, LastTick, PairStatus
 from services.core.errors import DatabaseUnavailableError, DeliveryError
 from services.core.prices import Pair
 from services.delivery.ports import Backlog, DeliveryProblem, OutboxStore
+from services.market.source_log import SourceRecord, SourceRecordStore
 from services.rules.decide import NODATA_GRACE
 
 MAX_MISSED_TICKS = 5  # ticks
@@ -28,12 +32,37 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceState:
+    """A configured source and what it answered.
+
+    Attributes:
+        name: As settings name it.
+        used_for: What it is asked for: `etf`, `crypto` or `network`.
+        record: None if it was not asked yet.
+    """
+
+    name: str
+    used_for: tuple[str, ...]
+    record: SourceRecord | None
+
+    @property
+    def failures(self) -> int:
+        """Failed requests in a row."""
+        return self.record.failures if self.record else 0
+
+
+class HealthStore(OutboxStore, SourceRecordStore, Protocol):
+    """What health reads from the database."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HealthReport:
     """The state of the app.
 
     Attributes:
         problems: What is wrong, one sentence each; empty if the app is ready.
         categories: What each problem is about: `ticks`, `prices`, `database` or `slack`.
+        sources: What each configured source answered. Failures don't affect readiness as long as prices are usable.
         backlog: Undelivered messages; None if the database is unavailable.
         action_needed: Messages and tokens that need a person. They do not affect readiness.
     """
@@ -42,6 +71,7 @@ class HealthReport:
     backlog: Backlog | None
     action_needed: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
+    sources: tuple[SourceState, ...] = ()
 
     @property
     def ready(self) -> bool:
@@ -56,6 +86,7 @@ class DatabaseAnswer:
     backlog: Backlog | None = None
     action_needed: tuple[str, ...] = ()
     problem: str | None = None
+    sources: tuple[SourceState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +118,7 @@ def judge(now: datetime, vitals: Vitals | None, database: DatabaseAnswer, slack_
         categories=tuple(problems),
         backlog=database.backlog,
         action_needed=database.action_needed,
+        sources=database.sources,
     )
 
 
@@ -145,16 +177,18 @@ class Health:
     Attributes:
         runs_ticks: Whether this process ticks. If not, ticks and prices are not checked.
         overdue_tokens: Returns the workspaces whose tokens are overdue for renewal, if workspaces have their own.
+        sources: What each configured source is asked for, by name.
         slack_problem: The result of the last Slack check. A client without a token checks the connection only.
         socket_problem: Returns why Socket Mode is not connected, in processes that use it.
     """
 
     scheduler: TickScheduler
-    store: OutboxStore
+    store: HealthStore
     client: AsyncWebClient
     heartbeat: Heartbeat | None = None
     runs_ticks: bool = True
     overdue_tokens: Callable[[datetime], Awaitable[tuple[str, ...]]] | None = None
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     slack_problem: str | None = None
     socket_problem: Callable[[], str | None] | None = None
     database_timeout_s: float = DATABASE_TIMEOUT_S
@@ -195,7 +229,7 @@ class Health:
 
     async def _read_database(self, now: datetime) -> DatabaseAnswer:
         try:
-            return await read_outbox(self.store, self.overdue_tokens, now)
+            return await ask_database(self.store, self.overdue_tokens, self.sources, now)
         except DatabaseUnavailableError as error:
             return DatabaseAnswer(problem=str(error))
         except Exception as error:
@@ -203,14 +237,35 @@ class Health:
             return DatabaseAnswer(problem=f"the database cannot be read ({type(error).__name__}); see the log")
 
 
-async def read_outbox(
-    store: OutboxStore, overdue_tokens: Callable[[datetime], Awaitable[tuple[str, ...]]] | None, now: datetime
+async def ask_database(
+    store: HealthStore,
+    overdue_tokens: Callable[[datetime], Awaitable[tuple[str, ...]]] | None,
+    sources: Mapping[str, tuple[str, ...]],
+    now: datetime,
 ) -> DatabaseAnswer:
-    """Return the backlog, and the tokens and messages that need a person. Raises DatabaseUnavailableError."""
+    """Return the backlog, what needs a person, and what the sources answered. Raises DatabaseUnavailableError."""
     backlog = await store.backlog(now)
     overdue = () if overdue_tokens is None else await overdue_tokens(now)
     problems = tuple(describe_delivery_problem(problem) for problem in await store.delivery_problems())
-    return DatabaseAnswer(backlog=backlog, action_needed=(*overdue, *problems))
+    records = {SOURCE_NAMES.get(record.source, record.source): record for record in await store.source_records()}
+    return DatabaseAnswer(
+        backlog=backlog,
+        action_needed=(*overdue, *problems),
+        sources=tuple(
+            SourceState(name=name, used_for=used_for, record=records.get(name)) for name, used_for in sources.items()
+        ),
+    )
+
+
+def sources_by_name(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Return what each configured source is asked for, by its name in settings, in order of preference."""
+    kinds = {
+        "etf": settings.etf_sources,
+        "crypto": settings.crypto_sources,
+        "network": settings.network_source_names,
+    }
+    names = dict.fromkeys(name for listed in kinds.values() for name in listed)
+    return {name: tuple(kind for kind, listed in kinds.items() if name in listed) for name in names}
 
 
 async def find_slack_problem(client: AsyncWebClient) -> str | None:

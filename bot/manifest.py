@@ -20,7 +20,7 @@ LOOKUP = {
 }
 PRESENCE = {
     "channels:read": "learns that it was added to a public channel or removed from one, and which ones a person is in: "
-    "App Home shows a channel only to its members",
+    "App Home shows a channel only to its members; `rules check --online` learns which ones the app is in",
     "groups:read": "the same for private channels that the app is in",
 }
 MENTION = {"app_mentions:read": "answers `@MinerPulse` in channels that it is in; reads no other message"}

@@ -76,8 +76,9 @@ class Metrics:
             for labels in family.known_labels():
                 metric.labels(*labels)
 
-    def count_request(self, source: str, outcome: RequestOutcome, seconds: float) -> None:
+    def count_request(self, source: str, outcome: RequestOutcome, seconds: float, problem: str | None = None) -> None:
         """Count a request to a source; see RequestMeter."""
+        del problem
         name = SOURCE_NAMES.get(source, source)
         self._counters[families.REQUESTS].labels(name, outcome.value).inc()
         self._histograms[families.REQUEST_DURATION].labels(name).observe(seconds)

@@ -215,10 +215,14 @@ class RulesFileReader:
             if value is not None and value in values[:at]:
                 self._add((*place, at, key), f"{quote(value)} appears twice. Remove one.")
 
-    def _add(self, place: Place, problem: str) -> None:
+    def describe(self, place: Place, problem: str) -> str:
+        """Return a problem with its line and place in the file."""
         path = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in place).removeprefix(".")
         where = f" ({path})" if path else ""
-        self._problems.append(f"{self._name}, line {_line_of(self._root, place)}{where}: {problem}")
+        return f"{self._name}, line {_line_of(self._root, place)}{where}: {problem}"
+
+    def _add(self, place: Place, problem: str) -> None:
+        self._problems.append(self.describe(place, problem))
 
     def _raise_problems(self) -> None:
         if self._problems:

@@ -15,17 +15,17 @@ import aiohttp
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.app import App, build, secret_value
-from bot.health import HEARTBEAT_TIMEOUT_S, Health, Heartbeat
+from bot.health import HEARTBEAT_TIMEOUT_S, Health, Heartbeat, sources_by_name
 from bot.http.app import build_web
 from bot.http.server import Server
 from bot.http.slack_requests import SlackRequests
 from bot.metrics import Metrics, serve_metrics
 from bot.scheduler import TickScheduler, schedule
 from bot.settings import Settings
-from bot.sinks import by_kind
+from bot.sinks import by_kind, read_sinks_file
 from bot.socket_mode import SocketMode
 from handlers.slack_errors import translate_slack_error
-from services.core.errors import DatabaseUnavailableError, DeliveryError, InvalidSettingsError
+from services.core.errors import DatabaseUnavailableError, DeliveryError, InvalidSettingsError, InvalidSinkError
 from services.core.text import bind_failure
 from services.delivery.dispatcher import SINK
 from services.market.backfill import SHARED_WAIT
@@ -86,6 +86,7 @@ async def _run(app: App, role: Role, listener: socket.socket) -> None:
             heartbeat if is_worker else None,
             runs_ticks=is_worker,
             overdue_tokens=overdue_tokens,
+            sources=sources_by_name(app.settings),
         )
         if not is_worker:
             app.backfill.only_stored_until = app.clock.now() + SHARED_WAIT
@@ -113,8 +114,10 @@ async def _run(app: App, role: Role, listener: socket.socket) -> None:
 
 
 async def _check_health(app: App, health: Health) -> None:
-    """Run the health check, which ticks; then record what it and the database know, if metrics are on."""
+    """Run the health check, which ticks; then save what the sources answered, and record the metrics if they are on."""
     await health.run()
+    with suppress(DatabaseUnavailableError):  # health reports it
+        await app.source_log.save()
     if app.metrics is not None:
         await _record_status(app, app.metrics, health)
 
@@ -177,11 +180,27 @@ async def _serve_requests(app: App, role: Role, health: Health, listener: socket
     )
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signal_number, server.stop)
+    if hasattr(signal, "SIGHUP"):
+        asyncio.get_running_loop().add_signal_handler(
+            signal.SIGHUP, lambda: app.background.start(_reload_sinks(app), "sinks")
+        )
     async with AsyncExitStack() as stack:
         if settings.socket_mode and role is not Role.WORKER:
             health.socket_problem = (await stack.enter_async_context(socket_mode(app))).problem
         log.info("listening on http://%s:%d", _url_host(settings.host), settings.port)
         await server.serve(sockets=[listener])
+
+
+async def _reload_sinks(app: App) -> None:
+    """Read the sinks file and its secrets again; a file that can't be used changes nothing."""
+    try:
+        app.sinks.file = read_sinks_file(app.settings.sinks_file)
+    except InvalidSinkError as error:
+        log.error("the sinks stay as they are: %s", error)  # noqa: TRY400 -- the operator's file, with what to do
+        return
+    await app.sinks.remember_file()
+    log.info("read the sinks again: %s", ", ".join(app.sinks.file) or "none")
+    app.pages.nudge()
 
 
 def _build_slack_requests(app: App, role: Role) -> SlackRequests | None:

@@ -37,10 +37,24 @@ _SIGILS = {"@": "@", "#": "#", "!": "@"}
 
 
 class SafeConsole(Console):
-    """A console that escapes the control characters in what it prints; its own styles remain."""
+    """A console that escapes the control characters in what it prints; its own styles remain.
 
-    def __init__(self) -> None:
+    Attributes:
+        on_closed: Called if nobody reads the output any more, as after `| head`. Without it, the process exits.
+    """
+
+    def __init__(self, on_closed: Callable[[], object] | None = None) -> None:
         super().__init__(highlight=False)
+        self.on_closed = on_closed
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more; exit, or call `on_closed`, as an exit inside a server's task would be logged."""
+        try:
+            super().on_broken_pipe()
+        except SystemExit:
+            if self.on_closed is None:
+                raise
+            self.on_closed()
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Yield the segments of a renderable."""

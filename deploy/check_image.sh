@@ -36,6 +36,9 @@ cd /var/lib/minerpulse
 minerpulse --version
 minerpulse migrate
 minerpulse chart -o /tmp/chart.png
+started=$(date +%s)
+first=$(minerpulse rehearse --no-web --no-prompt | grep -m 1 -o 'Firing: .*[a-z]')
+echo "A rehearsal's first alert came after $(($(date +%s) - started)) s: $first"
 minerpulse run & app=$!
 for _ in $(seq 60); do
 	if python3 -c "import urllib.request as r; r.urlopen('http://127.0.0.1:3000/healthz', timeout=3)" 2> /dev/null; then break; fi

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 
 from handlers.alert_forms import open_details, open_resolve_form
@@ -49,7 +50,7 @@ from services.alerting.snooze import SnoozeUntil
 from services.channels.commands import AlertOutcome
 from services.channels.permissions import Act
 from services.channels.rule_placement import find_placement
-from services.core.errors import MarketClosedError, NotFoundError, RuleError
+from services.core.errors import AlertNotFoundError, MarketClosedError, NotFoundError, RuleError
 from services.core.prices import Pair
 from services.market.measure import Window
 from services.rules.grammar import parse_rule
@@ -312,6 +313,26 @@ async def resolve_with_reason(request: Request) -> Reply | None:
     return await open_resolve_form(request, _number(request.value))
 
 
+async def refuse_older_message(request: Request, ts: str) -> None:
+    """Raise AlertNotFoundError if a message shows another alert than the one that has its number now.
+
+    Numbers are given out again after a restore from a backup. A message that is older than the alert is only its own if
+    the database has it: Slack's clock may be behind.
+    """
+    number = _number(request.value.partition(":")[0])
+    alert = await request.commands.alert(request.channel, number)
+    if posted_at(ts) >= alert.opened_at:
+        return
+    audit = await request.commands.audit(request.channel, number)
+    if ts not in {posting.message_id for posting in audit.postings}:
+        raise AlertNotFoundError(f"This message shows an earlier alert than alert {number}, which has its number now.")
+
+
+def posted_at(ts: str) -> datetime:
+    """Return when Slack posted a message."""
+    return datetime.fromtimestamp(float(ts), UTC)
+
+
 async def refuse_stale(_request: Request) -> Reply | None:
     """Raise NotFoundError: the option of a menu is from another version."""
     raise NotFoundError(STALE_BUTTON)
@@ -335,6 +356,7 @@ class Action:
         is_study: Whether it measures years of history; a person runs one of these at a time.
         options: Of a menu whose options do different things: the action by the first part of an option's value.
         read: Of a button that runs what its value says: returns the action of a value, which has its own act.
+        on_alert: Whether it acts on the alert whose number its value begins with.
     """
 
     act: Act
@@ -342,6 +364,7 @@ class Action:
     is_study: bool = False
     options: Mapping[str, Action] = field(default_factory=dict)
     read: Callable[[str], tuple[Action, str]] | None = None
+    on_alert: bool = False
 
 
 STALE = Action(act=Act.READ, run=refuse_stale)
@@ -386,11 +409,11 @@ async def _answer(message: Message | None, _request: Request) -> Reply | None:
 
 # Of the menu of an alert.
 ALERT_MENU = {
-    "chart": Action(act=Act.READ, run=show_chart),
+    "chart": Action(act=Act.READ, run=show_chart, on_alert=True),
     "edit_rule": Action(act=Act.CHANGE_RULES, run=edit_rule_by_id),
-    "noise": Action(act=Act.VOTE, run=partial(vote, noise=True)),
-    "receipt": Action(act=Act.READ, run=show_audit),
-    "resolve": Action(act=Act.RESOLVE, run=resolve_with_reason),
+    "noise": Action(act=Act.VOTE, run=partial(vote, noise=True), on_alert=True),
+    "receipt": Action(act=Act.READ, run=show_audit, on_alert=True),
+    "resolve": Action(act=Act.RESOLVE, run=resolve_with_reason, on_alert=True),
     "rules": Action(act=Act.READ, run=list_rules),
 }
 # Of the menu of a rule in the list.
@@ -402,18 +425,18 @@ RULE_MENU_ACTIONS = {
     "resume": Action(act=Act.CHANGE_RULES, run=resume_rule),
 }
 ACTIONS: dict[str, Action] = {
-    "acknowledge": Action(act=Act.ACKNOWLEDGE, run=acknowledge),
+    "acknowledge": Action(act=Act.ACKNOWLEDGE, run=acknowledge, on_alert=True),
     "add_rule": Action(act=Act.CHANGE_RULES, run=open_editor),
     "begin": Action(act=Act.CHANGE_RULES, run=begin),
     "board_chart": Action(act=Act.READ, run=show_board_chart),
-    "chart": Action(act=Act.READ, run=show_chart),
+    "chart": Action(act=Act.READ, run=show_chart, on_alert=True),
     HELP_TOPIC: Action(act=Act.READ, run=show_topic),
     "edit_new_rule": Action(act=Act.CHANGE_RULES, run=edit_new_rule),
     **dict.fromkeys(RUN_COMMAND, Action(act=Act.READ, run=refuse_stale, read=read_command)),
-    "details": Action(act=Act.READ, run=show_details),
+    "details": Action(act=Act.READ, run=show_details, on_alert=True),
     "edit_rule": Action(act=Act.CHANGE_RULES, run=edit_rule),
     MENU: Action(act=Act.READ, run=refuse_stale, options=ALERT_MENU),
-    "noise": Action(act=Act.VOTE, run=partial(vote, noise=True)),
+    "noise": Action(act=Act.VOTE, run=partial(vote, noise=True), on_alert=True),
     "explain_window": Action(act=Act.READ, run=partial(show_window, explain), is_study=True),
     "miners_window": Action(act=Act.READ, run=partial(show_window, miners), is_study=True),
     "refresh": Action(act=Act.READ, run=refresh),
@@ -423,16 +446,16 @@ ACTIONS: dict[str, Action] = {
     "home_previous": Action(act=Act.READ, run=publish_home),
     "refresh_home": Action(act=Act.READ, run=publish_home),
     REMOVE_RULE: Action(act=Act.CHANGE_RULES, run=remove_rule),
-    "resolve": Action(act=Act.RESOLVE, run=resolve),
+    "resolve": Action(act=Act.RESOLVE, run=resolve, on_alert=True),
     RULE_MENU: Action(act=Act.READ, run=refuse_stale, options=RULE_MENU_ACTIONS),
     "share": Action(act=Act.SHARE, run=refuse_stale, read=read_shared),
-    "snooze": Action(act=Act.SNOOZE, run=snooze),
+    "snooze": Action(act=Act.SNOOZE, run=snooze, on_alert=True),
     "start": Action(act=Act.CHANGE_RULES, run=start),
-    "unacknowledge": Action(act=Act.ACKNOWLEDGE, run=unacknowledge),
+    "unacknowledge": Action(act=Act.ACKNOWLEDGE, run=unacknowledge, on_alert=True),
     UNDO_ADD: Action(act=Act.CHANGE_RULES, run=undo_add),
     UNDO_REMOVE: Action(act=Act.CHANGE_RULES, run=undo_remove),
     "use_rule": Action(act=Act.CHANGE_RULES, run=use_rule, is_study=True),
-    "unsnooze": Action(act=Act.SNOOZE, run=unsnooze),
-    "useful": Action(act=Act.VOTE, run=partial(vote, noise=False)),
-    "why": Action(act=Act.READ, run=show_audit),
+    "unsnooze": Action(act=Act.SNOOZE, run=unsnooze, on_alert=True),
+    "useful": Action(act=Act.VOTE, run=partial(vote, noise=False), on_alert=True),
+    "why": Action(act=Act.READ, run=show_audit, on_alert=True),
 }

@@ -10,7 +10,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext
 from slack_sdk.web.async_client import AsyncWebClient
 
-from handlers.actions import ACTIONS, Action, choose
+from handlers.actions import ACTIONS, Action, choose, refuse_older_message
 from handlers.alert_forms import keep_resolve_form, submit_resolve, validate_resolve
 from handlers.background import BackgroundTasks, open_message_modal, post_ephemeral, run_and_log
 from handlers.command import SLASH
@@ -249,10 +249,19 @@ def _on_action(deps: Dependencies, row: Action) -> Listener:
         chosen, value = choose(row, str(choice.get("value", "")))
         request = deps.build_request(context, client, value, body)
         fallback = post_ephemeral if context.channel_id else open_message_modal  # the Home tab has no channel
-        work = partial(deps.gate.run, request, chosen.act, partial(chosen.run, request), is_study=chosen.is_study)
+        run = partial(_run_on_shown, chosen, request, body)
+        work = partial(deps.gate.run, request, chosen.act, run, is_study=chosen.is_study)
         deps.tasks.start_reply(request, _mark_untracked(work, body), str(action["action_id"]), fallback)
 
     return listen
+
+
+async def _run_on_shown(chosen: Action, request: Request, body: dict[str, Any]) -> Reply | None:
+    """Run an action; refuse it if its message shows another alert than the one with its number."""
+    ts = (body.get("message") or {}).get("ts")
+    if chosen.on_alert and ts:
+        await refuse_older_message(request, str(ts))
+    return await chosen.run(request)
 
 
 async def _mark_untracked(work: Callable[[], Awaitable[Reply | None]], body: dict[str, Any]) -> Reply | None:

@@ -14,12 +14,23 @@ from bot.commands.doctor import STYLES
 from bot.commands.options import json_option, print_document
 from bot.documents.health import HealthDocument, health_document
 from bot.documents.operations import CheckResult
-from bot.health import HealthReport, Vitals, find_slack_problem, judge, read_outbox, stored_vitals
+from bot.health import (
+    HealthReport,
+    SourceState,
+    Vitals,
+    ask_database,
+    find_slack_problem,
+    judge,
+    sources_by_name,
+    stored_vitals,
+)
+from bot.setting_types import SIMULATED
 from bot.settings import Settings, load_settings
 from bot.terminal import SafeConsole
 from handlers.render import fmt
 from handlers.render.reasons import sentence
 from services.alerting.tick_log import PairStatus
+from services.core.text import counted
 from services.delivery.ports import Backlog
 from services.storage import database_path
 from services.storage.exports import SLACK
@@ -61,7 +72,7 @@ def health_command(*, as_json: bool) -> int:
     """
     condition = asyncio.run(_examine(load_settings()))
     if as_json:
-        print_document(_document(condition))
+        print_document(document_of(condition))
     else:
         SafeConsole().print(_table(condition))
     return 0 if condition.report.ready else 1
@@ -78,16 +89,17 @@ async def examine(app: App) -> Condition:
     pairs = await app.monitor.watch_pairs()
     statuses = await app.store.pair_statuses()
     vitals = stored_vitals(pairs, await app.store.last_ticks(pairs), statuses, app.monitor.every)
-    outbox = await read_outbox(app.store, app.oauth.overdue_tokens if app.oauth else None, now)
+    overdue_tokens = app.oauth.overdue_tokens if app.oauth else None
+    answer = await ask_database(app.store, overdue_tokens, sources_by_name(settings), now)
     slack_problem = await find_slack_problem(app.client) if settings.has_slack else None
     path = database_path(settings.database_url)
     return Condition(
         at=now,
         version=version("minerpulse"),
         settings=settings,
-        report=judge(now, vitals, outbox, slack_problem),
+        report=judge(now, vitals, answer, slack_problem),
         vitals=vitals,
-        queues={SLACK: outbox.backlog, **await app.store.page_backlogs(now)} if outbox.backlog else {},
+        queues={SLACK: answer.backlog, **await app.store.page_backlogs(now)} if answer.backlog else {},
         pairs=tuple(status for status in statuses if status.pair in pairs),
         checked=frozenset(NAMES) if settings.has_slack else frozenset(NAMES) - {"slack"},
         database=app.store.name,
@@ -95,8 +107,9 @@ async def examine(app: App) -> Condition:
     )
 
 
-def _document(condition: Condition) -> HealthDocument:
-    report, settings = condition.report, condition.settings
+def document_of(condition: Condition) -> HealthDocument:
+    """Return what --json prints."""
+    report = condition.report
     return health_document(
         at=condition.at,
         version=condition.version,
@@ -105,11 +118,7 @@ def _document(condition: Condition) -> HealthDocument:
         database=(condition.database, condition.database_bytes),
         vitals=condition.vitals,
         pairs=condition.pairs,
-        sources={
-            "etf": settings.etf_sources,
-            "crypto": settings.crypto_sources,
-            "network": settings.network_source_names,
-        },
+        sources=report.sources,
         queues=condition.queues,
         needs_a_person=report.action_needed,
     )
@@ -139,9 +148,12 @@ def _table(condition: Condition) -> Table:
         result = _result(condition, name)
         lines = [found[name]] if name not in problems else [problems[name], *([found[name]] if name != "slack" else [])]
         table.add_row(title, f"[{STYLES[result]}]{result.value}[/]", escape("\n".join(lines)))
-    legs = (settings.pair.etf, settings.etf_sources), (settings.pair.crypto, settings.crypto_sources)
-    sources = [*legs, ("bitcoin network", settings.network_source_names)]
-    table.add_row("Sources", "", escape("\n".join(f"{what}: {', '.join(names)}" for what, names in sources)))
+    legs = {"etf": settings.pair.etf, "crypto": settings.pair.crypto, "network": "bitcoin network"}
+    for at, one in enumerate(report.sources):
+        used_for = ", ".join(legs[kind] for kind in one.used_for)
+        result = _source_result(one)
+        shown = escape(f"{one.name} ({used_for}): {_source(one, condition.at)}")
+        table.add_row("" if at else "Sources", f"[{STYLES[result]}]{result.value}[/]", shown)
     queues = (f"{sink}: {_queue(backlog)}" for sink, backlog in condition.queues.items())
     table.add_row("Queues", "", escape("\n".join(queues)))
     if report.action_needed:
@@ -163,6 +175,26 @@ def _prices(status: PairStatus, now: datetime) -> str:
         why = sentence(status.reason).rstrip(".")
         return f"{status.pair}: {why}; last used {fmt.plain_instant(status.usable_at)} ({stamps})"
     return f"{status.pair}: {stamps}, {fmt.age(now - status.at)}"
+
+
+def _source_result(state: SourceState) -> CheckResult:
+    if state.record is None:
+        return CheckResult.SKIP
+    return CheckResult.WARN if state.failures else CheckResult.OK
+
+
+def _source(state: SourceState, now: datetime) -> str:
+    """Return a source's last success, and its failures since."""
+    record = state.record
+    if record is None:
+        return "not asked" if state.name == SIMULATED else "not asked yet"
+    last = (
+        "never answered" if record.last_success_at is None else f"last answer {fmt.age(now - record.last_success_at)}"
+    )
+    if not record.failures or record.failing_since is None:
+        return last
+    failures = f"{counted(record.failures, 'failure')} since {fmt.plain_instant(record.failing_since)}"
+    return f"{failures}, {last}: {record.problem}"
 
 
 def _size(size: int | None) -> str:

@@ -76,7 +76,10 @@ def rehearse_command(
             asyncio.run(_play_in_browser(settings, script, Pace(speed or BROWSER_SPEED), port, has_prompt=has_prompt))
     else:
         pace = Pace(speed or (TERMINAL_SPEED if has_prompt else None))
-        asyncio.run(_play_in_terminal(settings, script, pace, has_prompt=has_prompt))
+        try:
+            asyncio.run(_play_in_terminal(settings, script, pace, has_prompt=has_prompt))
+        except asyncio.CancelledError:  # nobody reads the output any more
+            sys.exit(1)
 
 
 def is_browser_usable() -> bool:
@@ -85,7 +88,9 @@ def is_browser_usable() -> bool:
 
 
 async def _play_in_terminal(settings: Settings, script: Script, pace: Pace, *, has_prompt: bool) -> None:
-    screen = open_screen(script, SafeConsole())
+    task = asyncio.current_task()
+    assert task is not None, "asyncio.run makes one"  # noqa: S101
+    screen = open_screen(script, SafeConsole(on_closed=task.cancel))
     async with open_rehearsal(settings, script, screen.print_event) as rehearsal:
         if has_prompt:
             await play_with_prompt(rehearsal, script, Prompt(pace=pace, screen=screen, rehearsal=rehearsal))

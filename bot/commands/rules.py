@@ -14,7 +14,8 @@ from bot.commands.base import group
 from bot.commands.options import STDOUT, json_option, print_document, write_output
 from bot.documents.rules_plan import alert_count, rules_document
 from bot.rules_files import RulesFileReader, address_name, write_rules_file
-from bot.settings import load_settings
+from bot.rules_online import check_online
+from bot.settings import Settings, load_settings
 from bot.sinks import read_sinks_file
 from bot.streams import echo, note
 from handlers.commands.channel import parse_addressee
@@ -93,19 +94,38 @@ def export_rules(*, channel: str | None, team: str, path: Path, as_json: bool) -
     write_output(path, write_rules_file(file, as_json=as_json).encode())
 
 
-@rules_command.command(name="check", examples=("minerpulse rules check rules.yaml",))
+@rules_command.command(
+    name="check", examples=("minerpulse rules check rules.yaml", "minerpulse rules check rules.yaml --online")
+)
 @FILE
-def check_rules(*, file: Path) -> None:
-    """Check FILE without a database: its keys, rules, settings and, if MINERPULSE_SINKS_FILE is set, its sinks."""
-    rules_file, _ = RulesFileReader(file).read()
+@TEAM
+@click.option("--online", is_flag=True, help="Also ask Slack and the price sources.")
+def check_rules(*, file: Path, team: str, online: bool) -> None:
+    """Check FILE without a database: its keys, rules, settings and, if MINERPULSE_SINKS_FILE is set, its sinks.
+
+    With --online, Slack is asked whether the app is in each channel, also in those that alerts escalate to, and the
+    price sources whether they have each symbol. Nothing is changed, and nobody is notified.
+    """
+    reader = RulesFileReader(file)
+    rules_file, _ = reader.read(team)
     settings = load_settings()
     if settings.sinks_file is not None and not settings.token_keys:  # else a workspace can have sinks of its own
         known = read_sinks_file(settings.sinks_file)
         used = {route.sink for channel in rules_file.channels for route in channel.routes or ()}
         if unknown := sorted(used - known.keys()):
             raise RulesFileError(f"{file.name}: {settings.sinks_file} has no sink “{unknown[0]}”. Define it first.")
+    reached = asyncio.run(_check_online(settings, reader, team)) if online else ""
     count = sum(len(channel.rules) for channel in rules_file.channels)
     echo(f"{file.name} is valid: {counted(count, 'rule')} in {counted(len(rules_file.channels), 'channel')}.")
+    if reached:
+        echo(reached)
+
+
+async def _check_online(settings: Settings, reader: RulesFileReader, team: str) -> str:
+    """Check a file online. The database is only opened for the tokens of workspaces."""
+    stored = settings if settings.distributed else settings.model_copy(update={"database_url": "sqlite://"})
+    async with build(stored, create_database=not settings.distributed) as app:
+        return await check_online(app, reader, team)
 
 
 @rules_command.command(

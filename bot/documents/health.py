@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from typing_extensions import TypedDict
 
 from bot.documents.fields import About, Count, Seconds, Versioned, if_known, schema_id
 from bot.documents.operations import CheckResult
-from bot.health import Vitals
+from bot.health import SourceState, Vitals
 from handlers.render.reasons import sentence
 from services.alerting.tick_log import PairStatus
 from services.core.prices import PriceStamp
@@ -57,12 +57,15 @@ class PairFields(TypedDict):
     prices: list[PriceSource]
 
 
-class SourceNames(TypedDict):
-    """The configured sources, in order of preference."""
+class SourceFields(TypedDict):
+    """A configured source, in order of preference; what it answered, as in /readyz."""
 
-    etf: list[str]
-    crypto: list[str]
-    network: list[str]
+    name: Annotated[str, About("as settings name it")]
+    used_for: Annotated[list[str], About("`etf`, `crypto` or `network`")]
+    last_success_at: Annotated[datetime | None, About("when a request last succeeded (UTC); null if none has")]
+    failures: Annotated[Count, About("failed requests since then")]
+    failing_since: Annotated[datetime | None, About("the first of them (UTC); null if there is none")]
+    problem: Annotated[str | None, About("what went wrong at the last of them; null if there is none")]
 
 
 class QueueFields(TypedDict):
@@ -85,7 +88,7 @@ class HealthDocument(Versioned):
     database: DatabaseFields
     ticks: TickFields
     pairs: list[PairFields]
-    sources: SourceNames
+    sources: list[SourceFields]
     queues: list[QueueFields]
     needs_a_person: Annotated[list[str], About("sentences: messages and tokens that need a person")]
 
@@ -99,7 +102,7 @@ def health_document(
     database: tuple[str, int | None],
     vitals: Vitals,
     pairs: Sequence[PairStatus],
-    sources: Mapping[Literal["etf", "crypto", "network"], Sequence[str]],
+    sources: Sequence[SourceState],
     queues: Mapping[str, Backlog],
     needs_a_person: Sequence[str],
 ) -> HealthDocument:
@@ -121,13 +124,22 @@ def health_document(
             "interval_s": vitals.every.total_seconds(),
         },
         "pairs": [_pair(status) for status in pairs],
-        "sources": {
-            "etf": list(sources["etf"]),
-            "crypto": list(sources["crypto"]),
-            "network": list(sources["network"]),
-        },
+        "sources": [source_fields(state) for state in sources],
         "queues": [_queue(sink, backlog) for sink, backlog in queues.items()],
         "needs_a_person": list(needs_a_person),
+    }
+
+
+def source_fields(state: SourceState) -> SourceFields:
+    """Return what a source answered."""
+    record = state.record
+    return {
+        "name": state.name,
+        "used_for": list(state.used_for),
+        "last_success_at": record.last_success_at if record else None,
+        "failures": state.failures,
+        "failing_since": record.failing_since if record else None,
+        "problem": record.problem if record else None,
     }
 
 

@@ -4,7 +4,8 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -15,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bot.documents.health import source_fields
 from bot.health import HealthReport
 from bot.http.slack_requests import SlackRequests
 from bot.logs import request_id_scope
@@ -75,7 +77,12 @@ def _categories(health: HealthReport) -> dict[str, object]:
 
 def _details(health: HealthReport) -> dict[str, object]:
     reason = "; ".join(health.problems) or None
-    return {"ready": health.ready, "why": reason, "undelivered": _undelivered(health)}
+    sources = [_json(source_fields(state)) for state in health.sources]
+    return {"ready": health.ready, "why": reason, "undelivered": _undelivered(health), "sources": sources}
+
+
+def _json(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
 
 
 def _undelivered(health: HealthReport) -> dict[str, int | list[str] | None] | None:

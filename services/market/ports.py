@@ -73,8 +73,11 @@ class RequestOutcome(Enum):
 class RequestMeter(Protocol):
     """Counts the requests to the sources."""
 
-    def count_request(self, source: str, outcome: RequestOutcome, seconds: float) -> None:
-        """Count one request that was sent, with its duration."""
+    def count_request(self, source: str, outcome: RequestOutcome, seconds: float, problem: str | None = None) -> None:
+        """Count one request that was sent, with its duration.
+
+        `problem` says what went wrong, without secrets; None if nothing, or if the source doesn't know the symbol.
+        """
         ...
 
 

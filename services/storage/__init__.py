@@ -24,6 +24,7 @@ from services.storage.retention import RetentionRepository
 from services.storage.rules import RuleRepository
 from services.storage.schema import SchemaStatus
 from services.storage.sinks import SinkRepository
+from services.storage.source_records import SourceRecordRepository
 from services.storage.status_counts import StatusRepository
 from services.storage.ticks import TickRepository
 from services.storage.url import parse_url, sqlite_path
@@ -57,6 +58,7 @@ class SqlStore(
     PageRepository,
     ProcessedKeyRepository,
     RetentionRepository,
+    SourceRecordRepository,
     StatusRepository,
     ExportRepository,
 ):

@@ -38,6 +38,7 @@ GLOBAL_TABLES = frozenset(
         "action_coverage",
         "revisions",
         "holdings",
+        "source_records",
         "ticks",
         "feed_status",
         "metric_extremes",

@@ -16,6 +16,7 @@ channels                              a channel's settings, and when its quiet h
 channel_changes                       who changed which setting of a channel
 ticks                                 claimed ticks, whether they are done, and the verdict on their prices
 feed_status                           when each pair's prices could last be used, and since when they cannot
+source_records                        when each source last answered, and its failures since
 metric_extremes                       the high and low of each metric in each session
 installations                         workspaces and organizations that installed the app, with encrypted tokens
 org_teams                             the workspaces of an organization that installed the app as a whole
@@ -390,6 +391,16 @@ feed_status = Table(
     Column("nodata_since", UtcDateTime),
     Column("prices", Text, nullable=False),  # JSON, the last usable ones
     Column("simulated", Boolean, nullable=False),
+)
+
+source_records = Table(
+    "source_records",
+    metadata,
+    Column("source", String, primary_key=True),
+    Column("last_success_at", UtcDateTime),
+    Column("failures", Integer, nullable=False),
+    Column("failing_since", UtcDateTime),
+    Column("problem", String),
 )
 
 metric_extremes = Table(

@@ -112,6 +112,23 @@ def test_a_closed_pipe_prints_no_error(clean: Path) -> None:
         assert process.stderr.read() == ""
 
 
+def test_a_rehearsal_whose_output_nobody_reads_ends_without_an_error(clean: Path) -> None:
+    """Messages are printed inside the tasks of a server, which would log what ends them."""
+    command = [MINERPULSE, "rehearse", "--no-web", "--no-prompt"]
+    environment = {"PATH": os.environ["PATH"], "XDG_DATA_HOME": str(clean)}
+    with subprocess.Popen(  # noqa: S603 -- our own command
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=clean, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        title = process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+
+    assert title.startswith("Rehearsing SIMULATED market 1: ")
+    assert (1, "") == (process.returncode, errors)
+
+
 def run_program(clean: Path, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[bytes]:
     """Run the installed command in an environment of its own."""
     return subprocess.run(  # noqa: S603 -- our own command

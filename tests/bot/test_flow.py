@@ -51,7 +51,7 @@ class FlowHarness:
     async def send_command(self, text: str) -> httpx.Response:
         return await self.send({"command": "/minerpulse", "text": text, "channel_id": "C1", "user_id": "U1"})
 
-    async def click(self, element: dict[str, Any]) -> httpx.Response:
+    async def click(self, element: dict[str, Any], message: dict[str, Any] | None = None) -> httpx.Response:
         action = {"block_id": "b", **{key: element[key] for key in ("type", "action_id", "value")}}
         payload = {
             "type": "block_actions",
@@ -60,6 +60,7 @@ class FlowHarness:
             "channel": {"id": "C1"},
             "response_url": f"{self.slack.url}responses/2",
             "actions": [action],
+            **({} if message is None else {"message": message}),
         }
         return await self.send({"payload": json.dumps(payload)})
 
@@ -169,7 +170,12 @@ async def test_readyz_reports_the_reason(flow: FlowHarness) -> None:
         "needs_a_person": [],
     }
     assert (200, 503) == (alive.status_code, early.status_code)
-    assert {"ready": False, "why": "the first tick hasn't finished yet", "undelivered": undelivered} == early.json()
+    assert {
+        "ready": False,
+        "why": "the first tick hasn't finished yet",
+        "undelivered": undelivered,
+        "sources": [],
+    } == early.json()
 
 
 async def test_undelivered_messages_are_counted_without_affecting_readiness(flow: FlowHarness) -> None:

@@ -3,15 +3,18 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 
 from bot.app import build
-from bot.health import HealthReport, find_slack_problem, judge, read_outbox, stored_vitals
+from bot.health import HealthReport, ask_database, find_slack_problem, judge, stored_vitals
 from bot.settings import load_settings
+from services.market.source_log import SourceRecord
+from services.storage import SqlStore
 from tests.bot.conftest import RunCli
 from tests.bot.documents.test_schemas import validator
 from tests.bot.test_health import HealthHarness, open_health
@@ -29,7 +32,7 @@ async def seen_from_outside(harness: HealthHarness) -> HealthReport:
     app, store = harness.harness, harness.harness.store
     now, pairs = app.clock.now(), await app.monitor.watch_pairs()
     vitals = stored_vitals(pairs, await store.last_ticks(pairs), await store.pair_statuses(), app.monitor.every)
-    return judge(now, vitals, await read_outbox(store, None, now), await find_slack_problem(harness.health.client))
+    return judge(now, vitals, await ask_database(store, None, {}, now), await find_slack_problem(harness.health.client))
 
 
 async def test_it_agrees_with_readyz_before_and_after_the_first_tick(harness: HealthHarness) -> None:
@@ -115,3 +118,34 @@ def test_after_a_tick_it_shows_ticks_sources_queue_and_database_on_one_screen(mi
         assert text in result.out
     assert str(clean / "minerpulse.db") in "".join(result.out.split())  # a long path is wrapped, never cut
     assert len(result.out.splitlines()) <= 24
+
+
+def test_each_source_has_a_row_with_its_last_success_and_its_failures_since(
+    minerpulse: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minerpulse("migrate")
+    now = datetime.now(UTC)
+
+    async def record() -> None:
+        async with aclosing(await SqlStore.open(load_settings().database_url)) as store:
+            failing = SourceRecord(
+                source="Nasdaq",
+                last_success_at=now - timedelta(hours=2),
+                failures=12,
+                failing_since=now - timedelta(hours=1),
+                problem="answered 503 Service Unavailable",
+            )
+            await store.add_source_records([SourceRecord(source="Yahoo", last_success_at=now), failing])
+
+    asyncio.run(record())
+    monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCES", "simulated")
+    shown = minerpulse("health").out
+    document = json.loads(minerpulse("health", "--json").out)
+
+    assert "Sources   OK    yahoo (WGMI): last answer just now" in shown
+    assert "WARN  nasdaq (WGMI): 12 failures since " in shown
+    assert "last answer 2 h old: answered 503 Service Unavailable" in " ".join(shown.split())
+    assert "SKIP  simulated (BTC, bitcoin network): not asked" in shown
+    assert [("yahoo", 0), ("nasdaq", 12), ("simulated", 0)] == [
+        (one["name"], one["failures"]) for one in document["sources"]
+    ]

@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partialmethod
@@ -21,7 +21,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from bot.app import build
 from bot.bolt_app import TEAM_UNKNOWN
+from bot.commands.health import document_of, examine
+from bot.commands.options import to_json
 from bot.http.slack_requests import sign
 from bot.scheduler import TickScheduler, retry_interval
 from bot.serve import Role, _open_listener, serve
@@ -38,7 +41,9 @@ from services.market.sources.http.client import HttpClient
 from services.market.sources.vendors.yahoo import Yahoo
 from services.storage import SqlStore, database_lock, generate_key
 from tests.fakes.alerts import AT, an_alert
+from tests.fakes.clock import SetClock
 from tests.fakes.harness import CHANNEL, OPEN, open_harness
+from tests.fakes.sinks import ROUTING_KEY
 from tests.fakes.slack import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -54,7 +59,8 @@ from tests.fakes.slack import (
     signed_headers,
 )
 from tests.fakes.socket_mode import SocketServer, command, socket_mode_server
-from tests.fakes.vendors import Vendors
+from tests.fakes.vendor_servers import VendorServer
+from tests.fakes.vendors import HOSTS, Vendors
 from tests.services.storage.test_installations import ROTATING
 
 STATUS_TOKEN = "status-token"
@@ -65,6 +71,16 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+SIMULATED = {
+    "name": "simulated",
+    "used_for": ["etf", "crypto", "network"],
+    "last_success_at": None,
+    "failures": 0,
+    "failing_since": None,
+    "problem": None,
+}
 
 
 def settings_for(slack: FakeSlack, tmp_path: Path, **more: Any) -> Settings:  # noqa: ANN401 -- any setting
@@ -137,7 +153,7 @@ async def test_the_server_becomes_ready_answers_and_stops_at_a_signal(slack: Fak
         "oldest_s": None,
         "needs_a_person": [],
     }
-    assert {"ready": True, "why": None, "undelivered": undelivered} == ready
+    assert {"ready": True, "why": None, "undelivered": undelivered, "sources": [SIMULATED]} == ready
     assert (401, 404) == (unsigned.status_code, unknown.status_code)
 
 
@@ -570,3 +586,60 @@ async def test_a_worker_delivers_and_handles_no_slack_requests(slack: FakeSlack,
         from_slack = await client.post("/slack/events", content="command=%2Fminerpulse")
 
     assert (1, 404) == (post_count(slack), from_slack.status_code)
+
+
+async def test_readyz_and_the_command_agree_on_what_each_source_answered(slack: FakeSlack, tmp_path: Path) -> None:
+    vendors = Vendors(SetClock(datetime.now(UTC)), faults={"nasdaq": [httpx.Response(503, json={})] * 10_000})
+    async with AsyncExitStack() as stack:
+        servers = {name: VendorServer(host, vendors) for host, name in HOSTS.items() if name in {"yahoo", "nasdaq"}}
+        for server in servers.values():
+            await server.open()
+            stack.push_async_callback(server.aclose)
+        settings = settings_for(
+            slack,
+            tmp_path,
+            etf_sources=("yahoo", "nasdaq"),
+            source_urls={name: server.url for name, server in servers.items()},
+        )
+        async with running(settings, ready_path="/healthz") as client:
+
+            async def agree() -> bool:
+                shown = (await client.get("/readyz")).json()["sources"]
+                async with build(settings, create_database=False) as app:
+                    stored = document_of(await examine(app))["sources"]
+                states.append(shown)
+                return bool(shown[1]["failures"]) and shown == to_json(stored)
+
+            states: list[Any] = []
+            await eventually(agree)
+
+    yahoo, nasdaq, simulated = states[-1]
+    assert ("yahoo", ["etf"], 0, None) == (yahoo["name"], yahoo["used_for"], yahoo["failures"], yahoo["problem"])
+    assert yahoo["last_success_at"]
+    assert ("nasdaq", None) == (nasdaq["name"], nasdaq["last_success_at"])
+    assert "answered 503 Service Unavailable; a problem on its side; MinerPulse retries" == nasdaq["problem"]
+    assert {**SIMULATED, "used_for": ["crypto", "network"]} == simulated
+
+
+async def test_sighup_reads_the_sinks_again_and_keeps_them_if_the_file_is_wrong(
+    slack: FakeSlack, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="bot.serve")
+    path, key = tmp_path / "sinks.toml", tmp_path / "key"
+    desk = f'[desk]\ntype = "pagerduty"\nsecret = "file:{key}"\n'
+    key.write_text(ROUTING_KEY, encoding="utf-8")
+    path.write_text(desk, encoding="utf-8")
+    path.chmod(0o600)
+
+    async def reload(expected: str) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        await eventually(lambda: expected in caplog.messages[-1])
+
+    async with running(settings_for(slack, tmp_path, sinks_file=path)):
+        key.write_text("f" * 32, encoding="utf-8")
+        path.write_text(desk + desk.replace("desk", "night"), encoding="utf-8")
+        await reload("read the sinks again: desk, night")
+        path.write_text("[desk", encoding="utf-8")
+        await reload("the sinks stay as they are: The sinks file isn't valid TOML")
+
+    assert ROUTING_KEY not in caplog.text

@@ -69,13 +69,15 @@ def restart(restarts: int, cycles: int, workers: int, seed: int) -> None:
 
 
 @main.command()
+@click.option("--on", type=click.Choice(["sqlite", "postgresql"]), required=True)
 @click.option("--kills", default=20, show_default=True)
 @seeded
-def pages(kills: int, seed: int) -> None:
-    """Kill a process that pages sinks, which fail at every third call."""
+def pages(on: str, kills: int, seed: int) -> None:
+    """Kill a process that pages PagerDuty, a webhook and email, which fail at every third call."""
     folder = Path(tempfile.mkdtemp(prefix="minerpulse-chaos-"))
-    counts = asyncio.run(paging.page_under_kills(folder, kills=kills, seed=seed))
-    click.echo("\n".join(map(str, counts)))
+    database = f"sqlite:///{folder}/pages.db" if on == "sqlite" else postgresql.empty_database()
+    counts = asyncio.run(paging.page_under_kills(database, kills=kills, seed=seed))
+    click.echo("\n".join([f"{on}, seed {seed}", *map(str, counts)]))
     if not all(one.is_right for one in counts):
         sys.exit(1)
 

@@ -8,11 +8,13 @@ from contextlib import aclosing
 from bot.clock import SystemClock
 from bot.sinks import WORDS
 from services.delivery.page_dispatcher import PageDispatcher
+from services.delivery.sinks import email, http
 from services.delivery.sinks.config import SinkConfig, SinkTools
 from services.delivery.sinks.directory import SinkBook
 from services.storage import SqlStore, pages
 
 pages.LEASE = pages.LEASE / 12  # so that what a kill interrupted is tried again within seconds
+http.ANSWER_TIMEOUT_S = email.TIMEOUT_S = 2.0  # so that a hang ends before the next kill
 
 
 async def run(url: str, sinks: str) -> None:

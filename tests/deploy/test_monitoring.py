@@ -63,6 +63,20 @@ def test_a_query_uses_only_metrics_and_labels_that_exist(title: str) -> None:
     assert set() == unknown_names(QUERIES[title])
 
 
+def test_the_panels_lie_side_by_side_on_grafanas_24_columns() -> None:
+    panels = json.loads((DEPLOY / "grafana/minerpulse.json").read_text(encoding="utf-8"))["panels"]
+    cells = [
+        (panel["gridPos"]["x"] + right, panel["gridPos"]["y"] + down)
+        for panel in panels
+        for right in range(panel["gridPos"]["w"])
+        for down in range(panel["gridPos"]["h"])
+    ]
+
+    assert len(panels) == len({panel["id"] for panel in panels}) == len({panel["title"] for panel in panels})
+    assert len(cells) == len(set(cells))
+    assert set(range(24)) == {column for column, _ in cells}
+
+
 def test_a_metric_or_a_label_that_does_not_exist_is_found() -> None:
     query = 'max by (channel) (minerpulse_rules{state="ok"}) + minerpulse_nothing + minerpulse_tick_duration_seconds'
 

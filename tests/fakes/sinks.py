@@ -20,6 +20,7 @@ from tests.fakes.harness import Harness
 ROUTING_KEY = "0123456789abcdef0123456789abcdef"
 WEBHOOK_SECRET = f"whsec_{base64.b64encode(b'k' * 32).decode()}"
 LOOPBACK = "127.0.0.0/8"
+HANG = 0  # no status: the request arrives, and the connection stays open without an answer
 
 
 @dataclass(slots=True)
@@ -37,7 +38,10 @@ class Received:
 
 @dataclass(slots=True)
 class Receiver:
-    """A service that is paged. `answers` has the status of each next request, or None for no answer at all."""
+    """A service that is paged.
+
+    `answers` has the status of each next request: HANG for none at all, None for a connection that is cut.
+    """
 
     url: str = ""
     requests: list[Received] = field(default_factory=list)
@@ -53,6 +57,8 @@ class Receiver:
         if self.hang is not None:
             await self.hang.wait()
         status = self.answers.pop(0) if self.answers else 202
+        if status == HANG:
+            await asyncio.Event().wait()
         if status is None:
             assert request.transport is not None
             request.transport.close()
@@ -76,7 +82,7 @@ async def open_receiver() -> AsyncIterator[Receiver]:
     receiver = Receiver()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", receiver.handle)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

@@ -32,6 +32,8 @@ RESPONSES = "responses"
 POST, UPDATE = "chat.postMessage", "chat.update"
 AUTH, OAUTH, API_TEST = "auth.test", "oauth.v2.access", "api.test"
 MEMBERSHIPS, PERMALINK = "users.conversations", "chat.getPermalink"
+INFO = "conversations.info"
+BOT_USER = "UBOT"
 HISTORY_METHODS = ("conversations.history", "conversations.replies")
 VIEWS = ("views.open", "views.update", "views.publish")
 UPLOAD = "upload"
@@ -152,7 +154,8 @@ class FakeSlack:
         latency: The seconds that a request to a method takes, and its response again.
         checks_blocks: Whether malformed messages are rejected.
         codes: OAuth responses by code. Each code and each of `refresh_tokens` works once.
-        joined: The channels of each person; of others, C1 and C2.
+        joined: The channels of each person, and of the app by its user; of others, C1 and C2.
+        listed: What conversations.info shows of channels; others aren't found.
         on_post: Called with each message that is posted.
         on_outcome: Called with each call and `ok`, the error, the fault's name, or `accepted late`.
     """
@@ -175,6 +178,7 @@ class FakeSlack:
     codes: dict[str, dict[str, Any]] = field(default_factory=dict)
     refresh_tokens: dict[str, str] = field(default_factory=dict)  # refresh token to access token
     joined: dict[str, list[str]] = field(default_factory=dict)  # channels by person
+    listed: dict[str, dict[str, Any]] = field(default_factory=dict)
     on_post: Callable[[ChannelMessage], None] = lambda _message: None
     on_outcome: Callable[[Call, str], None] = lambda _call, _outcome: None
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -289,6 +293,7 @@ class FakeSlack:
             OAUTH,
             API_TEST,
             MEMBERSHIPS,
+            INFO,
             PERMALINK,
             *HISTORY_METHODS,
             *FILES,
@@ -303,7 +308,7 @@ class FakeSlack:
         return "message_not_found" if call.method == UPDATE and arguments["ts"] in deleted else None
 
     def _authenticate(self, _call: Call) -> dict[str, Any]:
-        return _ok(team_id="T1", user_id="UBOT", bot_id="BBOT", url=self.url, user="bot")
+        return _ok(team_id="T1", user_id=BOT_USER, bot_id="BBOT", url=self.url, user="bot")
 
     def _post(self, call: Call) -> dict[str, Any]:
         message = ChannelMessage(
@@ -361,10 +366,15 @@ class FakeSlack:
     def _memberships(self, call: Call) -> dict[str, Any]:
         """Answer users.conversations, page by page."""
         start = int(call.arguments.get("cursor") or 0)
-        joined = self.joined.get(call.arguments["user"], ["C1", "C2"])
+        joined = self.joined.get(call.arguments.get("user", BOT_USER), ["C1", "C2"])
         end = start + min(self.page, int(call.arguments["limit"]))
         channels = [{"id": channel} for channel in joined[start:end]]
         return _ok(channels=channels, response_metadata={"next_cursor": str(end) if end < len(joined) else ""})
+
+    def _info(self, call: Call) -> dict[str, Any]:
+        """Answer conversations.info."""
+        found = self.listed.get(call.arguments["channel"])
+        return _error("channel_not_found") if found is None else _ok(channel={"id": call.arguments["channel"], **found})
 
     def _upload(self, call: Call) -> dict[str, Any]:
         """Answer one of the three steps of a file upload."""
@@ -426,6 +436,7 @@ METHODS: dict[str, Callable[[FakeSlack, Call], dict[str, Any]]] = {
     POST: FakeSlack._post,  # noqa: SLF001
     UPDATE: FakeSlack._edit,  # noqa: SLF001
     MEMBERSHIPS: FakeSlack._memberships,  # noqa: SLF001
+    INFO: FakeSlack._info,  # noqa: SLF001
     PERMALINK: FakeSlack._permalink,  # noqa: SLF001
     **dict.fromkeys(HISTORY_METHODS, FakeSlack._history),  # noqa: SLF001
     **dict.fromkeys(VIEWS, FakeSlack._show),  # noqa: SLF001

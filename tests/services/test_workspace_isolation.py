@@ -100,6 +100,8 @@ GLOBAL_METHODS = {
     "save_closes": "prices belong to no workspace",
     "save_holdings": "holdings belong to no workspace",
     "pair_statuses": "prices belong to no workspace",
+    "add_source_records": "sources belong to no workspace",
+    "source_records": "sources belong to no workspace",
     "first_attempt_at": "delivery: only for messages that are due",
     "unposted_alerts": "maintenance: ids without their channels",
     "verdicts": "ticks belong to no workspace",

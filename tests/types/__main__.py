@@ -1,4 +1,4 @@
-"""Write every golden message, and the calls of a recorded conversation, as TypeScript for `tsc`: `make types`."""
+"""Write golden messages, the calls of a recorded conversation and the dashboard as TypeScript: `make types`."""
 
 import asyncio
 import json
@@ -21,6 +21,9 @@ from tests.fakes.slack import RESPONSES, SECRET, TOKEN, Call, Person, slack_serv
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "golden"
 OUTPUT = HERE / "build" / "payloads.ts"
+DASHBOARD = HERE.parents[1] / "deploy" / "grafana" / "minerpulse.json"
+DASHBOARD_OUTPUT = HERE / "build" / "dashboard.ts"
+DASHBOARD_HEAD = 'import type { Plain } from "../plain.js";\nimport type { Dashboard } from "@grafana/schema";\n'
 HEAD = """import type { AnyBlock, HomeView, ModalView } from "@slack/types";
 import type { ChatPostMessageArguments, ChatUpdateArguments } from "@slack/web-api";
 
@@ -40,7 +43,9 @@ def main() -> None:
     OUTPUT.parent.mkdir(exist_ok=True)
     lines = [*golden_lines(), *call_lines(asyncio.run(conversation()))]
     OUTPUT.write_text("\n".join([HEAD, *lines, ""]), encoding="utf-8")
-    print(f"{len(lines)} messages and calls are checked against Slack's types.")  # noqa: T201 -- a script
+    dashboard = DASHBOARD.read_text(encoding="utf-8")
+    DASHBOARD_OUTPUT.write_text(f"{DASHBOARD_HEAD}export const dashboard: Plain<Dashboard> = {dashboard};\n", "utf-8")
+    print(f"{len(lines)} messages and calls are checked against Slack's types, and a dashboard against Grafana's.")  # noqa: T201 -- a script
 
 
 def golden_lines() -> Iterator[str]:

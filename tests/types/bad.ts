@@ -1,6 +1,8 @@
 // A test of the check itself: `tsc` fails if it accepts one of these.
+import type { Dashboard } from "@grafana/schema";
 import type { AnyBlock } from "@slack/types";
 import type { ChatPostMessageArguments } from "@slack/web-api";
+import type { Plain } from "./plain.js";
 
 // @ts-expect-error -- a block that does not exist
 export const unknownBlock: AnyBlock = { type: "headline", text: { type: "plain_text", text: "a" } };
@@ -14,3 +16,7 @@ export const style: AnyBlock = { type: "actions", elements: [{ type: "button", t
 export const broadcast: ChatPostMessageArguments = { channel: "C1", text: "a", reply_broadcast: true };
 // @ts-expect-error -- a message without a channel
 export const nowhere: ChatPostMessageArguments = { text: "a" };
+// @ts-expect-error -- an unknown colour mode of a panel
+export const rainbow: Plain<Dashboard> = { schemaVersion: 39, panels: [{ type: "stat", fieldConfig: { defaults: { color: { mode: "rainbow" } }, overrides: [] } }] };
+// @ts-expect-error -- a panel without a type
+export const shapeless: Plain<Dashboard> = { schemaVersion: 39, panels: [{ title: "Spread" }] };

@@ -24,7 +24,9 @@ REDIRECTS = range(300, 400)
 TOO_MANY, GONE, SERVER_ERROR = 429, 410, 500
 REFUSED = frozenset({400, 413, 422})  # of this page, not of the sink
 MAX_RETRY_AFTER = timedelta(hours=1)
-MAPPED = tuple(map(ipaddress.ip_network, ("64:ff9b::/96", "2002::/16", "2001::/32")))  # NAT64, 6to4, Teredo
+# Prefixes behind which an address of IPv4 or of a site can be: NAT64, 6to4, Teredo, IPv4-compatible and -translated.
+EMBEDDING = ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", "::/96", "::ffff:0:0:0/96", "fec0::/10")
+MAPPED = tuple(map(ipaddress.ip_network, EMBEDDING))
 NEVER = tuple(map(ipaddress.ip_network, ("169.254.0.0/16", "fe80::/10")))  # cloud metadata; no list opens them
 
 

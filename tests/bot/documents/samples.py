@@ -25,7 +25,7 @@ from bot.documents.report import report_document
 from bot.documents.rules import backtest_document, replay_document, tune_document
 from bot.documents.rules_plan import rules_document
 from bot.documents.studies import drawdown_document, miners_document, network_document
-from bot.health import Vitals
+from bot.health import SourceState, Vitals
 from services.alerting.channel_settings import ChannelSettings
 from services.alerting.paging import Severity, Stage
 from services.alerting.ports import ChannelRules, StoredChannel
@@ -47,6 +47,7 @@ from services.delivery.pages import Page
 from services.delivery.ports import Backlog
 from services.market.align import Exclusion, Leg
 from services.market.holdings import Holding, HoldingKind, Holdings
+from services.market.source_log import SourceRecord
 from services.research.attribution import IntradayAttribution, Part
 from services.research.explain import LaterSessions
 from services.research.report import summarize_drawdowns
@@ -186,7 +187,20 @@ def _health() -> object:
         database=("/var/lib/minerpulse/minerpulse.db", 1_000_000),
         vitals=Vitals(last_good_at=at - timedelta(seconds=30), every=timedelta(minutes=1), feeds={}),
         pairs=[status],
-        sources={"etf": ["yahoo"], "crypto": ["coinbase"], "network": ["mempool"]},
+        sources=[
+            SourceState(name="yahoo", used_for=("etf",), record=SourceRecord(source="Yahoo", last_success_at=at)),
+            SourceState(
+                name="coinbase",
+                used_for=("crypto",),
+                record=SourceRecord(
+                    source="Coinbase",
+                    failures=3,
+                    failing_since=at - timedelta(minutes=3),
+                    problem="answered 503 Service Unavailable",
+                ),
+            ),
+            SourceState(name="mempool", used_for=("network",), record=None),
+        ],
         queues={"slack": Backlog(waiting=2, dead_lettered=1, oldest_age=timedelta(minutes=5))},
         needs_a_person=["channel C1: 1 dead-lettered"],
     )

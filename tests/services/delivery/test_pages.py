@@ -172,6 +172,30 @@ async def test_a_page_that_is_hours_late_is_dead_lettered_with_a_notice_and_its_
     assert ("desk", False) == (failed.sink, failed.ended)
 
 
+async def test_the_end_of_a_page_is_tried_for_a_day_and_then_given_up_with_a_notice(
+    harness: Harness, receiver: Receiver
+) -> None:
+    pages = dispatcher(harness, pagerduty(receiver))
+    await page_channel(harness, "page desk")
+    alert = await fire(harness)
+    await pages.deliver()
+    await harness.commands.resolve(CHANNEL, alert, "U2", "")
+    receiver.answers = [503] * 1_000
+    for _ in range(2):
+        harness.clock.at += 11 * HOUR + 55 * MINUTE
+        await pages.deliver()
+    tried, silent = len(receiver.requests), await notices(harness)
+    harness.clock.at += HOUR
+    await pages.deliver()
+    (failed,) = await notices(harness)
+    harness.clock.at += HOUR
+    await pages.deliver()
+
+    assert ["trigger", "resolve", "resolve"] == receiver.actions
+    assert (3, []) == (tried, silent)
+    assert ("desk", True) == (failed.sink, failed.ended)
+
+
 async def test_a_hanging_sink_delays_no_other_one(harness: Harness, receiver: Receiver) -> None:
     async with open_receiver() as slow:
         slow.hang = asyncio.Event()

@@ -26,6 +26,7 @@ NAT64, SIX_TO_FOUR, TEREDO = "64:ff9b::a00:1", "2002:7f00:1::", "2001::1"
     [
         *("127.0.0.1", "10.0.0.1", "172.16.0.9", "192.168.1.1", "100.64.0.1", "224.0.0.1"),
         *("169.254.169.254", "::1", "fe80::1", "fc00::1", "::ffff:10.0.0.1", NAT64, SIX_TO_FOUR, TEREDO),
+        *("64:ff9b:1::a00:1", "::10.0.0.1", "::ffff:0:10.0.0.1", "fec0::1", "240.0.0.1", "::"),
     ],
 )
 def test_addresses_inside_a_network_are_refused(address: str) -> None:
@@ -60,6 +61,30 @@ async def test_a_name_of_which_one_address_is_private_is_refused_before_any_conn
         await SinkClient().post("https://pages.example.com/hook", b"{}", {})
     assert (True, True) == (refused.value.permanent, refused.value.surely_not_posted)
     assert [] == receiver.requests
+
+
+async def test_a_name_that_means_another_address_a_moment_later_is_connected_to_the_checked_one(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with DNS rebinding: the first answer passes the check, the next one is inside the network."""
+    loop, asked = asyncio.get_running_loop(), list[str]()
+    getaddrinfo = loop.getaddrinfo
+
+    async def resolve(host: str, *arguments: Any, **options: Any) -> list[Any]:  # noqa: ANN401 -- as it is called
+        if host != "pages.example.com":
+            return await getaddrinfo(host, *arguments, **options)
+        asked.append(host)
+        return await getaddrinfo("127.0.0.1" if len(asked) == 1 else "127.0.0.2", *arguments, **options)
+
+    monkeypatch.setattr(loop, "getaddrinfo", resolve)
+    client = SinkClient(guard=AddressGuard(allowed=(ipaddress.ip_network("127.0.0.1"),)), https_only=False)
+    port = receiver.url.rpartition(":")[2]
+    await client.post(f"http://pages.example.com:{port}/hook", b"{}", {})
+
+    assert ["pages.example.com"] == asked
+    assert [f"pages.example.com:{port}"] == [one.headers["host"] for one in receiver.requests]
+    with pytest.raises(DeliveryError, match="without encryption"):
+        await client.post(f"http://pages.example.com:{port}/hook", b"{}", {})
 
 
 async def test_a_redirect_is_not_followed(receiver: Receiver) -> None:

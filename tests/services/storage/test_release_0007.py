@@ -67,6 +67,7 @@ ADDED = {  # tables of later schemas, with their rows
     "sinks": 0,
     "sink_holds": 0,
     "managed_rules": 0,
+    "source_records": 0,
 }
 DROPPED = "oauth_states"
 DROPPED_FIELD = "closings"  # of a track record: how episodes ended, which is not shown any more

@@ -90,7 +90,7 @@ async def test_all_data_of_schema_0007_is_there_under_the_new_names(durable_url:
     new_tables = set(after) - set(renamed(before))
     assert {name: [] for name in new_tables} == {name: after.pop(name) for name in new_tables}
     assert {None} == {row.pop("permalink") for row in after["alerts"]}  # a column of 0011
-    assert {2} == {row.pop("priority") for row in after["deliveries"]}  # a column of 0014
+    assert {2} == {row.pop("priority") for row in after["deliveries"]}  # a column of 0015
     assert {name: rows for name, rows in renamed(before).items() if name != "oauth_states"} == after
     assert [] == await compare(durable_url)
 

@@ -269,13 +269,15 @@ class VendorClient:
         try:
             yield
         except SourceError as error:
-            self._count_request(stopwatch, self._outcome(error))
+            problem = None if error.fault is SourceFault.UNKNOWN_SYMBOL else error.problem
+            self._count_request(stopwatch, self._outcome(error), problem)
             raise
         self._count_request(stopwatch, RequestOutcome.OK)
 
-    def _count_request(self, stopwatch: Stopwatch, outcome: RequestOutcome) -> None:
+    def _count_request(self, stopwatch: Stopwatch, outcome: RequestOutcome, problem: str | None = None) -> None:
         if self._client.meter is not None and stopwatch.started_s is not None:
-            self._client.meter.count_request(self.source, outcome, time.perf_counter() - stopwatch.started_s)
+            seconds = time.perf_counter() - stopwatch.started_s
+            self._client.meter.count_request(self.source, outcome, seconds, problem)
 
     def _outcome(self, error: SourceError) -> RequestOutcome:
         match error.__cause__:
