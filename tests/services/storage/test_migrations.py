@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from services.alerting.ports import StateChange
@@ -15,7 +16,7 @@ from services.core.errors import DatabaseUnavailableError
 from services.delivery.ports import Delivery, ThreadMessage
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
-from services.storage import SchemaStatus, SqlStore, migrate, read_schema_status
+from services.storage import SchemaStatus, SqlStore, migrate, read_schema_status, schema
 from services.storage.codec import write_alert, write_entry
 from services.storage.tables import metadata
 from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
@@ -61,6 +62,10 @@ async def test_a_missing_migration_is_detected(durable_url: str, statement: str)
     await execute(durable_url, statement)
 
     assert len(await compare(durable_url)) == 1
+
+
+def test_the_program_knows_the_newest_migration() -> None:
+    assert schema.HEAD == ScriptDirectory(str(schema.MIGRATIONS)).get_current_head()
 
 
 async def test_opening_an_empty_database_creates_the_schema(url: str) -> None:
