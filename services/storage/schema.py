@@ -5,12 +5,13 @@ Alembic takes 0.1 s and 10 MB to import, so only a database that needs a migrati
 
 from enum import Enum
 from pathlib import Path
+from uuid import uuid4
 
 from sqlalchemy import Connection, func, inspect, select, text, update
 
 from services.core.errors import DatabaseUnavailableError
 from services.storage.engine import EMPTY, MIGRATION_LOCK, NO_DATABASE, REVISION, DatabaseMissingError
-from services.storage.tables import rules, rules_revision
+from services.storage.tables import database_identity, metadata, rules, rules_revision
 from services.storage.url import display_name
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -62,6 +63,8 @@ def check(connection: Connection) -> tuple[str, str]:
     status = schema_status(connection)
     require_usable(status, display_name(connection.engine.url))
     match status:
+        case SchemaStatus.EMPTY if connection.engine.url.query.get("vfs") == "memdb":
+            _create(connection)
         case SchemaStatus.EMPTY:
             upgrade(connection)
         case SchemaStatus.BEHIND:
@@ -103,6 +106,15 @@ def upgrade(connection: Connection) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     command.upgrade(config, "head")
+
+
+def _create(connection: Connection) -> None:
+    """Create the newest schema in a database in memory, which is never migrated; the migrations would take 0.3 s."""
+    metadata.create_all(connection)
+    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
+    connection.execute(rules_revision.insert().values(id=1, revision=0))
+    connection.execute(database_identity.insert().values(id=1, identity=uuid4().hex))
 
 
 def _known_revisions() -> set[str]:
