@@ -1,9 +1,17 @@
-"""A process that answers Slack and ticks imports no library that it doesn't use: they would double its memory."""
+"""What a start leaves out: libraries that would double the memory, and work whose result nobody reads."""
 
+import gc
+import inspect
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.bolt_app import build_bolt
+from bot.cli import run_cli
+from bot.commands.base import run_async
 from services.storage import migrate
 
 HEAVY = ("pandas", "pyarrow", "alembic", "mako", "cryptography", "exchange_calendars", "matplotlib", "PIL", "jinja2")
@@ -48,3 +56,36 @@ async def test_ticks_on_an_existing_database_import_no_heavy_library(tmp_path: P
     await migrate(url)
 
     assert "[]\n" == loaded_by(TICK, url)
+
+
+class Formatted:
+    """A result that counts how often it is formatted."""
+
+    times = 0
+
+    def __repr__(self) -> str:
+        self.times += 1
+        return "formatted"
+
+
+def test_the_result_of_a_command_is_not_formatted() -> None:
+    async def work() -> Formatted:
+        return Formatted()
+
+    assert 0 == run_async(work()).times
+
+
+def test_bolt_does_not_search_the_modules_for_its_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspect, "stack", lambda: pytest.fail("searched"))
+
+    assert "minerpulse" == build_bolt(AsyncWebClient(), "secret").name
+
+
+def test_garbage_is_collected_again_after_the_import_of_a_command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "bot.commands.pulse", raising=False)
+
+    assert 0 == run_cli(["pulse", "--help"])
+    assert gc.isenabled()
+    assert "Show the board" in capsys.readouterr().out
