@@ -13,7 +13,7 @@ ORCHESTRATION := */ports.py,*/core/clock.py,*/core/concurrency.py,*/market/live_
 PURE_TESTS := tests/services/core tests/services/market tests/services/rules tests/services/research tests/services/alerting
 
 .DEFAULT_GOAL := help
-.PHONY: help run doctor test test-pythons check types validate-live cover bench study chaos simulate image picture recording look tables docs setup lock sbom audit clean
+.PHONY: help run doctor test test-pythons check types validate-live cover bench study chaos simulate image picture recording look tables sessions docs setup lock sbom audit clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ look: $(VENV)/.dev ## draw and measure every golden message, phone and desktop, 
 
 tables: $(VENV)/.dev ## write the tables of the documentation from the code
 	@$(BIN)/python -m docs.tables
+
+sessions: $(VENV)/.dev ## write the shipped table of XNYS sessions from exchange_calendars
+	@$(BIN)/python -m tests.session_table
 
 docs: $(VENV)-docs/.ready ## build the documentation into docs/_build/html and check its links, offline
 	@$(VENV)-docs/bin/sphinx-build -q -W --keep-going -E -d docs/_build/doctrees docs docs/_build/html

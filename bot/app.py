@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import aiohttp
 from pydantic import SecretStr
@@ -12,7 +13,6 @@ from bot.bolt_app import SlackApp, build_bolt
 from bot.clock import SystemClock
 from bot.manifest import ALL_SCOPES
 from bot.metrics import Metrics
-from bot.oauth.build import OAuthParts, build_oauth
 from bot.oauth.tokens import TokenGrants, WorkspaceGrants
 from bot.setting_types import SIMULATED
 from bot.settings import Settings
@@ -52,6 +52,9 @@ from services.research.service import ResearchService
 from services.rules.market_service import MarketService
 from services.storage import SqlStore, database_path
 
+if TYPE_CHECKING:
+    from bot.oauth.build import OAuthParts
+
 SLACK_TIMEOUT_S = 10
 
 
@@ -84,7 +87,7 @@ class App:
     bolt: SlackApp
     background: BackgroundTasks
     charts: ChartSupport
-    oauth: OAuthParts | None
+    oauth: "OAuthParts | None"
     metrics: Metrics | None
 
 
@@ -277,9 +280,11 @@ async def _open_slack_client(settings: Settings, clock: Clock) -> AsyncIterator[
 
 def _build_oauth(
     settings: Settings, store: SqlStore, client: AsyncWebClient, clock: Clock, nudge: Callable[[], None]
-) -> OAuthParts | None:
+) -> "OAuthParts | None":
     if settings.slack_client_id is None:
         return None
+    from bot.oauth.build import build_oauth  # noqa: PLC0415 -- imports cryptography, which one bot token doesn't need
+
     keys = [key.get_secret_value() for key in settings.token_keys]
     credentials = settings.slack_client_id, secret_value(settings.slack_client_secret)
     return build_oauth(

@@ -90,7 +90,7 @@ class SlackApp(AsyncApp):
         single_token: str | None = None,
         **options: Any,  # noqa: ANN401 -- Bolt's own options
     ) -> None:
-        super().__init__(**options)
+        super().__init__(name="minerpulse", **options)  # else Bolt searches all modules for its caller, for 0.1 s
         self._installation_cache = installation_cache
         self._replay_guard = ReplayGuard(ttl_s=EVENT_TTL_S, shared=shared_keys, clock=clock)
         self._single_token = single_token

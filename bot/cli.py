@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import gc
 import io
 import logging
 import os
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import click
 
@@ -125,7 +127,8 @@ class Commands(ExampleGroup):
         """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"bot.commands.{COMMANDS[cmd_name].module or cmd_name}")
+        name = f"bot.commands.{COMMANDS[cmd_name].module or cmd_name}"
+        module = sys.modules.get(name) or _import_without_gc(name)
         command: click.Command = getattr(module, f"{cmd_name}_command")
         return command
 
@@ -151,6 +154,16 @@ class Commands(ExampleGroup):
             formatter.write_dl(VARIABLES)
         with formatter.section("Exit codes"):
             formatter.write_dl(EXIT_CODES)
+
+
+def _import_without_gc(name: str) -> ModuleType:
+    """Import a module without garbage collection, a fifth of the time, and exclude what it loads from collection."""
+    gc.disable()
+    try:
+        return import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @click.group(

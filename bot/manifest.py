@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from bot.oauth.flow import REDIRECT_PATH
 from handlers.command import SLASH
 from handlers.commands import usage_hint
 from handlers.events import SUBSCRIBED_EVENTS
 
+REDIRECT_PATH = "/slack/oauth_redirect"
 REQUIRED = {
     "commands": "answers `/minerpulse`",
     "chat:write": "posts alerts and their threads, and edits them in place, in channels that the app is invited to; "

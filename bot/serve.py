@@ -68,6 +68,7 @@ async def serve(settings: Settings, role: Role = Role.ALL) -> None:
 
 def freeze_gc() -> None:
     """Exclude all loaded objects from garbage collection, which would pause every reply for 0.1 s."""
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
 

@@ -27,5 +27,5 @@ export MINERPULSE_ETF_SOURCES=simulated MINERPULSE_CRYPTO_SOURCES=simulated MINE
 "$1"/bin/minerpulse chart -o build.png > build.log
 "$1"/bin/minerpulse doctor > build.log
 "$1"/bin/minerpulse run --check || test $? = 3 # no tokens are set
-"$1"/bin/python3 -c 'import psycopg, sqlalchemy.dialects.postgresql.psycopg, slack_bolt.async_app'
+"$1"/bin/python3 -c 'import cryptography.fernet, exchange_calendars, pandas, psycopg, sqlalchemy.dialects.postgresql.psycopg, slack_bolt.async_app'
 rm -rf "$work"

@@ -1,8 +1,11 @@
 """Images in Slack: drawn once off the event loop, and uploaded if the workspace granted files:write."""
 
 import asyncio
+import ctypes
+import gc
 import hashlib
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -52,8 +55,18 @@ def picture_key(picture: Picture, scheme: ColorScheme) -> str:
 
 def draw_png(picture: Picture, scheme: ColorScheme) -> bytes:
     """Return the picture as PNG for a phone's card; the large drawing module is imported with the first picture."""
+    trim_heap()
     png: bytes = import_module("handlers.render.drawing").render_png(picture, scheme, Size.PHONE)
+    gc.collect()  # a figure refers to itself, and holds 7 MB
+    trim_heap()
     return png
+
+
+def trim_heap() -> None:
+    """Return free memory to the system, if the C library is glibc, which keeps it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 class ImageCache:

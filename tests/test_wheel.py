@@ -65,7 +65,9 @@ def test_a_wheel_has_one_package_with_the_launcher_and_the_app(wheel: Path) -> N
     assert {"minerpulse/__main__.py", "minerpulse/app/bot/cli.py", "minerpulse/app/handlers/render/page.css"} < set(
         names
     )
-    assert "minerpulse/app/services/storage/migrations/env.py" in names
+    assert {"minerpulse/app/services/storage/migrations/env.py", "minerpulse/app/services/core/session_table.py"} < set(
+        names
+    )
     assert [] == [name for name in names if "__pycache__" in name or "tests/" in name]
 
 

@@ -1,11 +1,10 @@
 """`minerpulse backtest`: a rule's episodes and what followed them, from price files or live."""
 
-import asyncio
 from pathlib import Path
 
 import click
 
-from bot.commands.base import command
+from bot.commands.base import command, run_async
 from bot.commands.live import query_history
 from bot.commands.options import btc_option, etf_option, json_option, print_document, require_both_files
 from bot.documents.rules import backtest_document
@@ -36,7 +35,7 @@ def backtest_command(*, words: tuple[str, ...], etf: Path | None, btc: Path | No
     if files:
         result = _backtest_files(read_price_files(*files, settings.pair), rule)
     else:
-        result = asyncio.run(query_history(settings, lambda app: app.research.backtest(rule, app.clock.now())))
+        result = run_async(query_history(settings, lambda app: app.research.backtest(rule, app.clock.now())))
     if as_json:
         print_document(backtest_document(result))
     else:

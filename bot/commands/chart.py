@@ -1,12 +1,11 @@
 """`minerpulse chart`: draw both legs and a rule's spread as a PNG, from price files or live."""
 
-import asyncio
 from pathlib import Path
 
 import click
 
 from bot.app import App
-from bot.commands.base import command
+from bot.commands.base import command, run_async
 from bot.commands.live import query_live, view_files
 from bot.commands.options import (
     PNG_FILE,
@@ -72,9 +71,7 @@ def chart_command(
     settings = load_settings()
     rule = parse_rule(text or DEFAULT_RULE_TEXTS.get(chart_window, DEFAULT_RULE_TEXTS[Window.D5]), settings.pair)
     files = require_both_files(etf, btc)
-    view = asyncio.run(
-        view_files(*files, settings.pair) if files else query_live(settings, lambda app: _view(app, rule))
-    )
+    view = run_async(view_files(*files, settings.pair) if files else query_live(settings, lambda app: _view(app, rule)))
     chart = build_replay_chart(view, ONE_SESSION_CHART if chart_window is ONE_SESSION else chart_window, rule)
     picture = chart_picture(chart)
     if picture is None:

@@ -1,13 +1,12 @@
 """`minerpulse backup`, `restore` and `move`: copies of the whole database."""
 
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from bot.clock import SystemClock
-from bot.commands.base import command
+from bot.commands.base import command, run_async
 from bot.settings import load_settings
 from bot.streams import echo, note
 from services.storage import SchemaStatus, back_up, move, restore
@@ -61,6 +60,6 @@ def move_command(*, target: str) -> None:
 
     Everything is written in one transaction, and row counts are compared. The old database isn't changed.
     """
-    moved = asyncio.run(move(load_settings().database_url, target, SystemClock().now()))
+    moved = run_async(move(load_settings().database_url, target, SystemClock().now()))
     echo(f"Copied {sum(moved.rows.values()):,} rows of {len(moved.rows)} tables from {moved.source} to {moved.target}.")
     echo("Row counts match in every table. Set MINERPULSE_DATABASE_URL to the new database, and start again.")

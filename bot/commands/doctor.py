@@ -1,6 +1,5 @@
 """`minerpulse doctor`: check each dependency once, and suggest a fix for each failure."""
 
-import asyncio
 import glob
 import os
 import shlex
@@ -23,7 +22,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.app import App, build, needs_network
 from bot.cli import as_typed
 from bot.clock import SystemClock
-from bot.commands.base import command
+from bot.commands.base import command, run_async
 from bot.commands.options import json_option, print_document
 from bot.documents.operations import CheckFields, CheckResult, doctor_document
 from bot.env_file import env_file
@@ -387,7 +386,7 @@ def _run_checks() -> list[Finding]:
             Finding(check="settings", result=CheckResult.FAIL, found=problem, next_step=SETTINGS_HINT)
             for problem in problems
         ]
-    return asyncio.run(run_checks(settings))
+    return run_async(run_checks(settings))
 
 
 def _table(findings: list[Finding]) -> Table:

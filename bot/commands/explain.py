@@ -1,11 +1,10 @@
 """`minerpulse explain`: attribute the ETF's return, from price files or live, with standard errors."""
 
-import asyncio
 from pathlib import Path
 
 import click
 
-from bot.commands.base import command
+from bot.commands.base import command, run_async
 from bot.commands.live import query_live
 from bot.commands.options import ai_option, btc_option, etf_option, json_option, print_document, window_argument
 from bot.documents.explain import explain_document
@@ -41,7 +40,7 @@ def explain_command(*, window: str, etf: Path | None, btc: Path | None, ai: Path
     elif etf or btc or ai:
         raise click.UsageError("Pass all of --etf, --btc and --ai, or none of them.")
     else:
-        result = asyncio.run(query_live(settings, lambda app: app.research.explain(Window(window), app.clock.now())))
+        result = run_async(query_live(settings, lambda app: app.research.explain(Window(window), app.clock.now())))
     if as_json:
         print_document(explain_document(result))
     else:

@@ -1,6 +1,5 @@
 """`minerpulse export`: alerts, deliveries and what people did, as a table for other programs."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from datetime import UTC, date, datetime, time
@@ -9,7 +8,7 @@ from typing import Any
 
 import click
 
-from bot.commands.base import command
+from bot.commands.base import command, run_async
 from bot.commands.options import STDOUT, DayOption, write_output
 from bot.exports import ACTS, ALERTS, DELIVERIES, Column, Format, table_rows, write_table
 from bot.settings import load_settings
@@ -51,7 +50,7 @@ def export_command(*, what: str, since: date | None, format_name: str, path: Pat
     """
     begin = EPOCH if since is None else datetime.combine(since, time(), UTC)
     columns, load = TABLES[what]
-    rows = table_rows(columns, asyncio.run(_load(load_settings().database_url, load, begin)))
+    rows = table_rows(columns, run_async(_load(load_settings().database_url, load, begin)))
     write_output(path, write_table([column.name for column in columns], rows, Format(format_name)))
 
 

@@ -1,6 +1,5 @@
 """`minerpulse health`: the state of a running installation on one screen, judged as /readyz judges it."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -9,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot.app import App, build
-from bot.commands.base import command
+from bot.commands.base import command, run_async
 from bot.commands.doctor import STYLES
 from bot.commands.options import json_option, print_document
 from bot.documents.health import HealthDocument, health_document
@@ -70,7 +69,7 @@ def health_command(*, as_json: bool) -> int:
 
     It checks the database and Slack by the same criteria as /readyz. The exit code is 1 if the app isn't ready.
     """
-    condition = asyncio.run(_examine(load_settings()))
+    condition = run_async(_examine(load_settings()))
     if as_json:
         print_document(document_of(condition))
     else:

@@ -1,6 +1,5 @@
 """`minerpulse holdings`: import, fetch and list the fund's holdings, as a table or as JSON."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import date, timedelta
@@ -11,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.clock import SystemClock
-from bot.commands.base import group
+from bot.commands.base import group, run_async
 from bot.commands.options import FILE, DayOption, json_option, print_document
 from bot.documents.operations import holdings_document
 from bot.setting_types import parse_symbol
@@ -68,7 +67,7 @@ def import_file(*, file: Path, as_of: date | None, dry_run: bool) -> None:
     settings = load_settings()
     parsed = read_holdings_csv(file, settings.pair.etf, as_of)
     _reject_future(file, parsed.snapshots[-1].as_of)
-    replaced = [] if dry_run else asyncio.run(_save(settings.database_url, parsed.snapshots))
+    replaced = [] if dry_run else run_async(_save(settings.database_url, parsed.snapshots))
     for line in parsed.skipped_lines:
         note(f"Skipped, because it lists no holding: {line}")
     for holdings in parsed.snapshots:
@@ -85,7 +84,7 @@ def fetch_holdings(*, fund: Symbol | None) -> None:
     FUND is a ticker; the default is MINERPULSE_ETF. A complete import of the same date is not replaced.
     """
     settings = load_settings()
-    holdings, replaced = asyncio.run(_fetch(settings, fund or settings.pair.etf))
+    holdings, replaced = run_async(_fetch(settings, fund or settings.pair.etf))
     echo(describe_fetch(holdings, replaced=replaced))
 
 
@@ -99,7 +98,7 @@ def list_holdings(*, fund: Symbol | None, as_of: date | None, as_json: bool) -> 
     """List a fund's holdings with their date, the sum of their weights, and the difference from 100%."""
     settings = load_settings()
     chosen = fund or settings.pair.etf
-    history = asyncio.run(_load(settings.database_url, chosen))
+    history = run_async(_load(settings.database_url, chosen))
     holdings = holdings_on(history, as_of) if as_of else next(reversed(history), None)
     if holdings is None:
         raise NoHistoryError(_no_holdings_message(chosen, as_of, history))

@@ -1,11 +1,10 @@
 """`minerpulse pulse`: show the board without a channel's alerts and rules, from price files or live."""
 
-import asyncio
 from datetime import datetime
 from pathlib import Path
 
 from bot.app import App
-from bot.commands.base import command
+from bot.commands.base import command, run_async
 from bot.commands.live import query_live, view_files
 from bot.commands.options import btc_option, etf_option, json_option, print_document, require_both_files
 from bot.documents.pulse import view_document
@@ -28,7 +27,7 @@ def pulse_command(*, etf: Path | None, btc: Path | None, as_json: bool) -> None:
     """
     files = require_both_files(etf, btc)
     settings = load_settings()
-    view = asyncio.run(view_files(*files, settings.pair) if files else query_live(settings, _view))
+    view = run_async(view_files(*files, settings.pair) if files else query_live(settings, _view))
     if as_json:
         print_document(view_document(view))
     else:

@@ -1,13 +1,12 @@
 """`minerpulse report`: write an HTML report about the pair, or print it as JSON, from price files or live."""
 
-import asyncio
 from datetime import date
 from pathlib import Path
 
 import click
 
 from bot.clock import SystemClock
-from bot.commands.base import command
+from bot.commands.base import command, run_async
 from bot.commands.live import query_history
 from bot.commands.options import (
     HTML_FILE,
@@ -76,7 +75,7 @@ def report_command(
     elif etf or btc or ai:
         raise click.UsageError("Pass both --etf and --btc; --ai needs both.")
     else:
-        result = asyncio.run(
+        result = run_async(
             query_history(settings, lambda app: app.research.report(rules, first, last, app.clock.now()))
         )
     if as_json:

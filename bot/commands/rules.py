@@ -1,6 +1,5 @@
 """`minerpulse rules`: rules and settings of channels as a file that is kept in Git."""
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import TypeVar, assert_never
 import click
 
 from bot.app import App, build
-from bot.commands.base import group
+from bot.commands.base import group, run_async
 from bot.commands.options import STDOUT, json_option, print_document, write_output
 from bot.documents.rules_plan import alert_count, rules_document
 from bot.rules_files import RulesFileReader, address_name, write_rules_file
@@ -90,7 +89,7 @@ def export_rules(*, channel: str | None, team: str, path: Path, as_json: bool) -
         owner = await _team(app, team)
         return await _service(app).describe(owner, channel, address_name)
 
-    file = asyncio.run(_with_app(describe))
+    file = run_async(_with_app(describe))
     write_output(path, write_rules_file(file, as_json=as_json).encode())
 
 
@@ -114,7 +113,7 @@ def check_rules(*, file: Path, team: str, online: bool) -> None:
         used = {route.sink for channel in rules_file.channels for route in channel.routes or ()}
         if unknown := sorted(used - known.keys()):
             raise RulesFileError(f"{file.name}: {settings.sinks_file} has no sink “{unknown[0]}”. Define it first.")
-    reached = asyncio.run(_check_online(settings, reader, team)) if online else ""
+    reached = run_async(_check_online(settings, reader, team)) if online else ""
     count = sum(len(channel.rules) for channel in rules_file.channels)
     echo(f"{file.name} is valid: {counted(count, 'rule')} in {counted(len(rules_file.channels), 'channel')}.")
     if reached:
@@ -146,7 +145,7 @@ def diff_rules(
     For each changed rule, it shows the alerts of the last two years, before and after.
     """
     options = Options(unpause=unpause, take_over=take_over, is_offline=offline)
-    plan, previews = asyncio.run(_with_app(lambda app: _plan(app, file, team, options)))
+    plan, previews = run_async(_with_app(lambda app: _plan(app, file, team, options)))
     _print(plan, previews, as_json=as_json, applied=False)
     if not as_json and plan.has_changes:
         note(f"`minerpulse rules apply {file} --revision {plan.revision}` applies exactly this plan.")
@@ -204,7 +203,7 @@ def apply_rules(
         elif applies and plan.has_changes:
             echo(f"{file.name} is applied.")
 
-    asyncio.run(_with_app(apply))
+    run_async(_with_app(apply))
 
 
 async def _with_app(work: Callable[[App], Awaitable[Result]]) -> Result:

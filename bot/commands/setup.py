@@ -1,12 +1,11 @@
 """`minerpulse keys`, `manifest`, `migrate` and `forget`: set up the app in Slack, and maintain its database."""
 
-import asyncio
 import re
 from contextlib import aclosing
 
 import click
 
-from bot.commands.base import command, group
+from bot.commands.base import command, group, run_async
 from bot.commands.options import json_option, print_document
 from bot.documents.operations import migrate_document
 from bot.manifest import PLACEHOLDER, base_url, build_manifest, format_manifest
@@ -43,7 +42,7 @@ def rotate() -> None:
     if not settings.token_keys:
         raise InvalidSettingsError(NO_KEYS)
     keys = [key.get_secret_value() for key in settings.token_keys]
-    count = asyncio.run(_reencrypt(settings.database_url, keys))
+    count = run_async(_reencrypt(settings.database_url, keys))
     echo(f"{count} installation{'' if count == 1 else 's'} encrypted with the first key.")
 
 
@@ -84,7 +83,7 @@ def forget_command(*, member_id: str) -> None:
             f"“{member_id}” isn't a member ID. Copy it from the person's Slack profile, as in U0123ABCD.",
             param_hint="MEMBER_ID",
         )
-    counts = asyncio.run(_erase_person(load_settings().database_url, member_id))
+    counts = run_async(_erase_person(load_settings().database_url, member_id))
     if not counts:
         echo(f"The database has nothing about {member_id}.")
         return
@@ -106,7 +105,7 @@ def migrate_command(*, dry_run: bool, as_json: bool) -> None:
 
     A database that has this schema is not changed.
     """
-    status = asyncio.run(_migrate(load_settings().database_url, dry_run=dry_run))
+    status = run_async(_migrate(load_settings().database_url, dry_run=dry_run))
     if as_json:
         print_document(migrate_document(status, is_dry_run=dry_run))
     elif status is SchemaStatus.CURRENT:

@@ -1,13 +1,12 @@
 """`minerpulse sinks`: the services that channels can page, of the operator's file and of a workspace."""
 
-import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 
 import click
 
 from bot.clock import SystemClock
-from bot.commands.base import group
+from bot.commands.base import group, run_async
 from bot.commands.options import json_option, print_document
 from bot.documents.operations import sinks_document
 from bot.settings import Settings, load_settings
@@ -36,7 +35,7 @@ def sinks_command() -> None:
 @json_option
 def list_sinks(*, team: str, as_json: bool) -> None:
     """List the sinks by name, with their type. Secrets are never shown."""
-    names = asyncio.run(_names(load_settings(), team))
+    names = run_async(_names(load_settings(), team))
     if as_json:
         print_document(sinks_document(names))
     elif not names:
@@ -87,7 +86,7 @@ def add_sink(*, name: str, team: str, sink_type: str, options: tuple[str, ...], 
     pairs = dict(_option(text) for text in options)
     config = SinkConfig(name=name, type=sink_type, options=pairs, secret=read_secret(secret) if secret else "")
     build_sink(config, SinkTools(clock=SystemClock(), words=WORDS))
-    asyncio.run(_save(load_settings(), team, config))
+    run_async(_save(load_settings(), team, config))
     echo(f"Sink {name} is defined for {team}. A channel pages it with `/minerpulse channel page {name}`.")
 
 
@@ -108,7 +107,7 @@ async def _save(settings: Settings, team: str, config: SinkConfig) -> None:
 @TEAM
 def remove_sink(*, name: str, team: str) -> None:
     """Remove a sink of one workspace. It gets no new pages; alerts that it opened are still resolved."""
-    if not asyncio.run(_remove(load_settings(), team, name)):
+    if not run_async(_remove(load_settings(), team, name)):
         raise InvalidSinkError(
             name, f"{team} has no such sink, so nothing was changed. `minerpulse sinks list` shows them."
         )

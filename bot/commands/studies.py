@@ -1,13 +1,12 @@
 """`minerpulse drawdown`, `miners` and `network`: answers from history, as messages or as JSON."""
 
-import asyncio
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from bot.app import App
-from bot.commands.base import command
+from bot.commands.base import command, run_async
 from bot.commands.live import query_history, query_live
 from bot.commands.options import (
     btc_option,
@@ -41,7 +40,7 @@ def drawdown_command(*, etf: Path | None, btc: Path | None, as_json: bool) -> No
     if files:
         result = _drawdown_files(read_price_files(*files, settings.pair))
     else:
-        result = asyncio.run(query_history(settings, lambda app: app.research.drawdowns(app.clock.now())))
+        result = run_async(query_history(settings, lambda app: app.research.drawdowns(app.clock.now())))
     if as_json:
         print_document(drawdown_document(result))
     else:
@@ -67,7 +66,7 @@ def miners_command(*, window: str, as_json: bool) -> None:
 
     WINDOW is 1d, 5d, 20d, 60d, 252d or ytd; the default is ytd. It ends with the last close.
     """
-    result = asyncio.run(
+    result = run_async(
         query_live(load_settings(), lambda app: app.research.holdings.report(Window(window), app.clock.now()))
     )
     if as_json:
@@ -80,7 +79,7 @@ def miners_command(*, window: str, as_json: bool) -> None:
 @json_option
 def network_command(*, as_json: bool) -> None:
     """Show difficulty, hash rate, the next retarget, fees, hashprice and the network's power draw."""
-    result, now = asyncio.run(query_live(load_settings(), _network))
+    result, now = run_async(query_live(load_settings(), _network))
     if as_json:
         print_document(network_document(result, now))
     else:

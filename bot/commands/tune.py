@@ -1,12 +1,11 @@
 """`minerpulse tune`: find the rule with a target rate of alerts, from price files or live."""
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from bot.commands.base import command
+from bot.commands.base import command, run_async
 from bot.commands.live import query_history
 from bot.commands.options import btc_option, etf_option, json_option, print_document, require_both_files
 from bot.documents.rules import tune_document
@@ -42,7 +41,7 @@ def tune_command(
     if files:
         result = _tune_files(read_price_files(*files, settings.pair), target, rules)
     else:
-        result = asyncio.run(query_history(settings, lambda app: app.research.tune(target, rules, app.clock.now())))
+        result = run_async(query_history(settings, lambda app: app.research.tune(target, rules, app.clock.now())))
     if as_json:
         print_document(tune_document(result))
     else:

@@ -1,13 +1,12 @@
 """`minerpulse why ALERT`: show an alert's audit log from the database."""
 
-import asyncio
 from contextlib import aclosing
 
 import click
 from pydantic import TypeAdapter
 
 from bot.clock import SystemClock
-from bot.commands.base import command
+from bot.commands.base import command, run_async
 from bot.commands.options import json_option, print_document
 from bot.settings import Settings, load_settings
 from bot.terminal import print_message
@@ -41,7 +40,7 @@ def why_command(*, alert: int | None, as_json: bool) -> None:
 
     ALERT is the alert's number; without it, the newest is shown.
     """
-    audit = asyncio.run(_load_audit(load_settings(), alert))
+    audit = run_async(_load_audit(load_settings(), alert))
     if as_json:
         document = TypeAdapter(AlertAudit).dump_python(audit, mode="json")
         print_document(_with_published_keys(rendered(document)))

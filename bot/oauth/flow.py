@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from bot.http.slack_requests import ProcessedKeys, ReplayGuard
+from bot.manifest import REDIRECT_PATH
 from bot.oauth.rotation import TokenExchange
 from bot.oauth.tokens import InstallationCache
 from services.core.clock import Clock
@@ -23,7 +24,6 @@ from services.core.errors import TokenExchangeError
 from services.core.installation import InstallationStore
 
 INSTALL_PATH = "/slack/install"
-REDIRECT_PATH = "/slack/oauth_redirect"
 AUTHORIZE_URL = "https://slack.com/oauth/v2/authorize"
 STATE_TTL = timedelta(minutes=10)
 STATE_COOKIE = "__Host-minerpulse_state"  # browsers accept this prefix only over https and for this host alone

@@ -21,6 +21,7 @@ from matplotlib.font_manager import FontProperties, get_font
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from handlers.render.markup import MINUS, SIMULATED
 from handlers.render.picture import (
@@ -184,8 +185,10 @@ class Drawing:
             if row.draw:
                 row.draw(y)
             y += row.height
-        buffer = BytesIO()
-        canvas.print_png(buffer, pil_kwargs={"compress_level": COMPRESSION_LEVEL})
+        canvas.draw()
+        buffer, size = BytesIO(), canvas.get_width_height()
+        image = Image.frombuffer("RGBA", size, canvas.buffer_rgba(), "raw", "RGBA", 0, 1)  # not a copy
+        image.save(buffer, "PNG", compress_level=COMPRESSION_LEVEL)
         return buffer.getvalue()
 
     def _rows(self) -> Iterator[Row]:

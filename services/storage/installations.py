@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import ColumnElement, Row, Table, and_, delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -291,7 +292,9 @@ class TokenCipher:
     """Encrypts with the first of its keys and decrypts with any. Keys are Fernet keys: 32 bytes in base64."""
 
     def __init__(self, keys: Sequence[str]) -> None:
-        self._keys = MultiFernet([Fernet(key) for key in keys])
+        from cryptography.fernet import Fernet, InvalidToken, MultiFernet  # noqa: PLC0415 -- an app without keys doesn't need its 7 MB
+
+        self._keys, self._no_key_matches = MultiFernet([Fernet(key) for key in keys]), InvalidToken
 
     def encrypt(self, text: str) -> str:
         """Return a text encrypted."""
@@ -301,7 +304,7 @@ class TokenCipher:
         """Return a text decrypted. Raises DatabaseUnavailableError if no key matches."""
         try:
             return self._keys.decrypt(encrypted).decode()
-        except InvalidToken as error:
+        except self._no_key_matches as error:
             raise DatabaseUnavailableError(NO_MATCHING_KEY) from error
 
     def reencrypt(self, encrypted: str) -> str:
@@ -311,4 +314,4 @@ class TokenCipher:
 
 def generate_key() -> str:
     """Return a new random key."""
-    return Fernet.generate_key().decode()
+    return urlsafe_b64encode(os.urandom(32)).decode()

@@ -18,6 +18,7 @@ from tests.bench import (
     price_loading,
     replay,
     research,
+    start,
     tick,
 )
 
@@ -35,6 +36,7 @@ BENCHES = (
     tick.bench_whole,
     replay.bench,
     replay.bench_process,
+    start.bench,
     research.bench,
     price_loading.bench,
     tick.bench_vendor_calls,

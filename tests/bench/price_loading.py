@@ -38,7 +38,7 @@ async def bench() -> list[Measurement]:
             baseline=baseline,
             baseline_name="the same arrays from .npz",
             unit="ms",
-            budget=500,
+            budget=40,
         )
     ]
 

@@ -17,7 +17,7 @@ _images: dict[Hashable, sqlite3.Connection] = {}
 async def open_snapshot(key: Hashable = SCHEMA) -> SqlStore:
     """Open a store with the snapshot of this key, or an empty one if there is none.
 
-    Only the first empty store of a process runs the migrations.
+    Only the first empty store of a process creates the schema.
     """
     image = _images.get(key) or _images.get(SCHEMA)
     if image is None:

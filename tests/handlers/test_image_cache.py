@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
@@ -6,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from handlers.images import ImageCache
+from handlers.images import ImageCache, draw_png
 from handlers.render.picture import ColorScheme, Picture
 
 
@@ -88,6 +89,17 @@ async def test_a_failed_drawing_is_not_cached(renderer: FakeRenderer) -> None:
     renderer.broken = False
 
     assert b"." * 25 == await cache.png(a_picture(), ColorScheme.LIGHT)
+
+
+def test_a_drawing_leaves_no_figure_in_memory() -> None:
+    gc.disable()  # it would find the figure sooner or later, after the next drawings
+    try:
+        draw_png(a_picture(), ColorScheme.LIGHT)
+        left = [type(one).__name__ for one in gc.get_objects() if type(one).__name__ in {"Figure", "FigureCanvasAgg"}]
+    finally:
+        gc.enable()
+
+    assert [] == left
 
 
 def test_the_app_does_not_import_the_drawing_libraries() -> None:

@@ -17,8 +17,9 @@ from bot.app import App, build
 from bot.health import HealthReport
 from bot.http.app import SLACK_PATH, build_web
 from bot.http.slack_requests import SlackRequests
+from bot.manifest import REDIRECT_PATH
 from bot.oauth.build import OAuthParts
-from bot.oauth.flow import INSTALL_PATH, REDIRECT_PATH, STATE_COOKIE
+from bot.oauth.flow import INSTALL_PATH, STATE_COOKIE
 from bot.settings import Settings
 from services.storage import generate_key
 from tests.fakes.clock import SetClock

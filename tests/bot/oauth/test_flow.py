@@ -9,8 +9,8 @@ import pytest
 
 from bot.http.app import build_web
 from bot.http.slack_requests import ReplayGuard
-from bot.manifest import ALL_SCOPES
-from bot.oauth.flow import INSTALL_PATH, REDIRECT_PATH, STATE_COOKIE
+from bot.manifest import ALL_SCOPES, REDIRECT_PATH
+from bot.oauth.flow import INSTALL_PATH, STATE_COOKIE
 from services.alerting.ports import AlertChange
 from services.core.identity import Channel
 from services.storage.engine import Database

@@ -4,8 +4,44 @@ import numpy as np
 import pandas_market_calendars
 import pytest
 
-from services.core.sessions import sessions_around, sessions_between
+from services.core import session_table
+from services.core.sessions import Sessions, read_library, sessions_around, sessions_between
+from tests import session_table as written
 from tests.fakes.market import CALENDAR
+
+FIRST, LAST = date(session_table.FIRST_YEAR, 1, 1), date(session_table.LAST_YEAR, 12, 31)
+
+
+def columns(sessions: Sessions) -> list[list[str]]:
+    """Return the days, openings and closes as texts with their unit."""
+    return [np.datetime_as_string(one).tolist() for one in (sessions.days, sessions.opens_at, sessions.closes_at)]
+
+
+def library(first: date, last: date) -> list[list[str]]:
+    """Return the columns of exchange_calendars."""
+    return [np.datetime_as_string(one).tolist() for one in read_library(first, last)]
+
+
+def test_the_shipped_table_is_what_the_command_writes() -> None:
+    assert written.module_text() == written.MODULE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        pytest.param(FIRST, LAST, id="its whole span"),
+        pytest.param(date(2001, 9, 10), date(2001, 9, 17), id="the four days of September 2001"),
+        pytest.param(date(2012, 10, 26), date(2012, 10, 31), id="the two days of hurricane Sandy"),
+        pytest.param(date(2026, 11, 26), date(2026, 11, 27), id="from Thanksgiving to the half-day after it"),
+        pytest.param(date(2020, 2, 29), date(2020, 3, 9), id="from a Saturday on, over the clock change"),
+        pytest.param(date(1989, 12, 28), date(1990, 1, 3), id="from before it"),
+        pytest.param(date(2050, 12, 29), date(2051, 1, 4), id="to after it"),
+        pytest.param(date(1970, 1, 1), date(1970, 12, 31), id="before it"),
+        pytest.param(date(2051, 1, 1), date(2060, 12, 31), id="after it"),
+    ],
+)
+def test_sessions_of_the_shipped_table_equal_those_of_the_library(first: date, last: date) -> None:
+    assert library(first, last) == columns(Sessions(first, last))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised inside the reference library

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
 
 from services.alerting.ports import StateChange
 from services.core.errors import DatabaseUnavailableError
 from services.delivery.ports import Delivery, ThreadMessage
 from services.rules.decide import RuleState, Side
 from services.rules.grammar import parse_rule
-from services.storage import SchemaStatus, SqlStore, migrate, read_schema_status
+from services.storage import SchemaStatus, SqlStore, migrate, read_schema_status, schema
 from services.storage.codec import write_alert, write_entry
 from services.storage.tables import metadata
 from tests.fakes.alerts import AT, CHANNEL, an_alert, an_entry
@@ -63,11 +64,52 @@ async def test_a_missing_migration_is_detected(durable_url: str, statement: str)
     assert len(await compare(durable_url)) == 1
 
 
+def test_the_program_knows_the_newest_migration() -> None:
+    assert schema.HEAD == ScriptDirectory(str(schema.MIGRATIONS)).get_current_head()
+
+
 async def test_opening_an_empty_database_creates_the_schema(url: str) -> None:
     store = await SqlStore.open(url)
 
     assert [] == await store.rules(CHANNEL)
     await store.aclose()
+
+
+async def test_a_database_in_memory_has_the_tables_indexes_and_rows_that_the_migrations_make(tmp_path: Path) -> None:
+    file = f"sqlite:///{tmp_path}/store.db"
+    await migrate(file)
+    migrated, created = [await describe(await SqlStore.open(url)) for url in (file, "sqlite://")]
+
+    assert migrated == created
+
+
+async def describe(store: SqlStore) -> dict[str, object]:
+    """Return the columns, constraints, indexes and rows of each table, and close the store."""
+    async with store._database.read() as tx:  # noqa: SLF001 -- what is behind the store
+        described = await tx.run_sync(_describe)
+    await store.aclose()
+    return described
+
+
+def _describe(connection: Connection) -> dict[str, object]:
+    inspector = inspect(connection)
+    described: dict[str, object] = {}
+    for table in inspector.get_table_names():
+        rows = [row._asdict() for row in connection.execute(text(f"SELECT * FROM {table}"))]  # noqa: S608 -- ours
+        foreign = [{**key, "name": None} for key in inspector.get_foreign_keys(table)]  # SQLite cannot rename them
+        indexes = [
+            {**index, "dialect_options": {key: str(value) for key, value in index.get("dialect_options", {}).items()}}
+            for index in inspector.get_indexes(table)
+        ]
+        described[table] = [
+            sorted(map(repr, inspector.get_columns(table))),
+            inspector.get_pk_constraint(table)["constrained_columns"],
+            sorted(map(repr, foreign)),
+            sorted(map(repr, inspector.get_unique_constraints(table))),
+            sorted(map(repr, indexes)),
+            [row | {"identity": "…"} if "identity" in row else row for row in rows],
+        ]
+    return described
 
 
 async def test_only_a_migrated_database_is_current(durable_url: str) -> None:

@@ -8,7 +8,6 @@ from datetime import date
 from enum import Enum
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from services.core.prices import MAX_PRICE, MIN_PRICE
@@ -101,6 +100,8 @@ def read_dates(
 
     Only the opening times of TradingView are converted to the day in New York.
     """
+    import pandas as pd  # noqa: PLC0415 -- takes 0.4 s and 35 MB, and only files need it
+
     if times is Times.OPENING and not all(len(cell) == len("2026-06-01") and _ISO.fullmatch(cell) for cell in cells):
         return _days_of_openings(cells, lines)
     texts = [text[:10] if _ISO.fullmatch(text) else "" for text in to_iso(cells, times, order)]
@@ -112,6 +113,8 @@ def read_dates(
 
 
 def _days_of_openings(cells: Sequence[str], lines: Sequence[int]) -> tuple[NDArray[np.datetime64], Fault | None]:
+    import pandas as pd  # noqa: PLC0415 -- see read_dates
+
     known = [cell if _EPOCH.fullmatch(cell) or _OFFSET.fullmatch(cell) else "" for cell in cells]
     opened_at, fault = read_instants(known, lines, Times.OPENING, DateOrder.MONTH_FIRST, shown=cells)
     local = pd.DatetimeIndex(opened_at).tz_localize("UTC").tz_convert(NEW_YORK)
@@ -143,6 +146,8 @@ def read_instants(
 
 
 def _iso_times(cells: Sequence[str]) -> NDArray[np.datetime64]:
+    import pandas as pd  # noqa: PLC0415 -- see read_dates
+
     texts = [cell if _ISO.fullmatch(cell) else "" for cell in cells]
     times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
     return times.tz_localize(None).to_numpy().astype("datetime64[s]")
@@ -162,6 +167,8 @@ def read_prices(
     cells: Sequence[str], lines: Sequence[int], numbers: Numbers, *, comma: bool = False
 ) -> tuple[NDArray[np.float64], Fault | None]:
     """Parse numbers, which must be above zero and possible as prices in US dollars; NaN for other cells."""
+    import pandas as pd  # noqa: PLC0415 -- see read_dates
+
     if numbers is Numbers.PLAIN:
         prices = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
     else:
