@@ -45,6 +45,7 @@ SendCall = Callable[[Message], Awaitable[AsyncSlackResponse]]
 _BREAKS_LINK = frozenset("|<> ")  # in mrkdwn
 EVENT_TYPE = "minerpulse_alert"
 PAGE_SIZE = 200
+CONNECTIONS = 200  # more than messages in flight, so that answers to people don't wait for them
 MAX_PAGES = 10
 LOOK_BACK = timedelta(days=1)  # of a look-up before the attempt, whose time is by a clock that may have been ahead
 CLOCK_SKEW = timedelta(minutes=5)  # how far Slack's clock lags ours at most, if both are right
@@ -297,8 +298,9 @@ class SlackConnector(aiohttp.TCPConnector):
     """Connector that raises SendDeadlineError for a request past its deadline, and uses the environment's proxy."""
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__()
+        super().__init__(limit=CONNECTIONS)
         self._clock = clock
+        self._proxies: dict[URL, str | None] = {}  # by origin; the environment doesn't change
 
     async def connect(
         self,
@@ -307,7 +309,10 @@ class SlackConnector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 -- as aiohttp has it
     ) -> Connection:
         """Return a pooled or new connection on which nothing has been sent yet."""
-        address = environment_proxy(str(req.url))  # slack_sdk would ignore NO_PROXY
+        origin = req.url.origin()
+        if origin not in self._proxies:
+            self._proxies[origin] = environment_proxy(str(origin))  # slack_sdk would ignore NO_PROXY
+        address = self._proxies[origin]
         proxy = URL(address) if address else None
         req.update_proxy(proxy and proxy.with_user(None), None, _proxy_authorization(proxy) if proxy else None)
         connection = await super().connect(req, traces, timeout)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from services.core.errors import DatabaseUnavailableError
 
-GATHER_S = 0.02  # longest wait for writes that are about to come
+GATHER_S = 0.03  # longest wait for writes that are about to come
 MAX_GROUP = 500  # writes per transaction
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,7 +20,7 @@ class GroupCommit(Generic[Item, Result]):
     first commits for all that wait. If it is cancelled, the next one commits what is left: an item can be committed
     twice then, so `commit` must compare before it sets.
 
-    `expected` returns how many items may still be submitted soon; up to that many are waited for, at most 20 ms.
+    `expected` returns how many items may still be submitted soon; up to that many are waited for, at most 30 ms.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ from services.storage.repository import (
 from services.storage.tables import UtcDateTime
 
 RECENT_ALERTS = 500  # whose permalinks are looked up; older ones are shown without a link
-SENT_GROUP = 25  # outcomes that are waited for, so that they share a commit
+SENT_GROUP = 33  # outcomes that are waited for, so that they share a commit
 LEASE = timedelta(minutes=1)  # of one attempt; longer than three calls to Slack can take
 log = logging.getLogger(__name__)
 
