@@ -13,7 +13,7 @@ from services.alerting.ports import ChannelRule, MonitorStore, StateChange, Tick
 from services.alerting.rule_index import RuleIndex
 from services.alerting.tick_log import Claim, Tick, TickOutcome, TickResult, summarize_tick
 from services.core.clock import last_boundary
-from services.core.concurrency import retry_on_conflict
+from services.core.concurrency import in_turns, retry_on_conflict
 from services.core.errors import ConflictError, LeaseLostError, NoHistoryError
 from services.core.prices import Pair
 from services.core.reason import Reason
@@ -182,18 +182,17 @@ class Monitor:
         open_alerts = OpenAlerts.from_stored(await self.store.open_alerts(pair=pair), now)
         pair_rules = await self.rule_index.for_pair(pair)
         if isinstance(view, NoHistoryError):
-            decided = _decide_all(
-                pair_rules.observe_no_data(now, view.reason), now
-            )  # nothing is known at all: an error
+            # nothing is known at all: an error
+            decided = await _decide_all(pair_rules.observe_no_data(now, view.reason), now)
             open_alerts.prune(pair_rules.exists)
         else:
             open_alerts.apply_edited_rules(pair_rules.rule, view)
-            retracted = open_alerts.correct(view)
-            decided = _decide_all(pair_rules.observe(view, retracted), now, retracted)
+            retracted = await open_alerts.correct(view)
+            decided = await _decide_all(pair_rules.observe(view, retracted), now, retracted)
             await self._enrich(open_alerts, _firing(decided), view, now)
-            _apply(decided, open_alerts, view)
+            await _apply(decided, open_alerts, view)
             open_alerts.prune(pair_rules.exists)
-            open_alerts.refresh(view)
+            await open_alerts.refresh(view)
         return await self._record(tick, decided, open_alerts, now)
 
     async def _enrich(self, open_alerts: OpenAlerts, firing: set[Rule], view: MarketView, now: datetime) -> None:
@@ -227,12 +226,12 @@ def _firing(decided: list[RuleDecision]) -> set[Rule]:
     return {rule for rule, to in moves if to is Change.FIRING}
 
 
-def _decide_all(
+async def _decide_all(
     observed: list[tuple[ChannelRule, Observation]], now: datetime, retracted: Collection[int] = ()
 ) -> list[RuleDecision]:
     """Return the decisions that change a state. A retracted rule is decided as if it had never fired."""
     decided = []
-    for channel_rule, observation in observed:
+    async for channel_rule, observation in in_turns(observed):
         state = channel_rule.state.without_firing() if channel_rule.id in retracted else channel_rule.state
         decided.append(
             RuleDecision(
@@ -244,13 +243,13 @@ def _decide_all(
     return [one for one in decided if one.decision.state != one.channel_rule.state]
 
 
-def _apply(decided: list[RuleDecision], open_alerts: OpenAlerts, view: MarketView) -> None:
+async def _apply(decided: list[RuleDecision], open_alerts: OpenAlerts, view: MarketView) -> None:
     """Apply rules that fire before rules that clear, so that an alert handed from one to the other stays open."""
     moves = [(one, transition) for one in decided for transition in one.decision.transitions]
-    for one, transition in moves:
+    async for one, transition in in_turns(moves):
         if transition.change is Change.FIRING:
             open_alerts.fire(one.channel_rule, transition.side, one.observation, view, transition.reason)
     open_alerts.apply_retractions()
-    for one, transition in moves:
+    async for one, transition in in_turns(moves):
         if transition.change is Change.RESOLVED:
             open_alerts.resolve(one.channel_rule, transition.side, one.observation, view, transition.reason)

@@ -9,6 +9,7 @@ from datetime import datetime
 from services.alerting.alert import Alert, EntryKind, HitEnd, RuleHit, open_hit, with_opening
 from services.alerting.alert_update import AlertUpdate
 from services.alerting.ports import AlertChange, ChannelRule, StoredAlert
+from services.core.concurrency import in_turns
 from services.core.identity import Channel
 from services.core.prices import Pair
 from services.core.reason import Code, Reason
@@ -76,23 +77,24 @@ class OpenAlerts:
             if rule is not None and str(rule) != hit.rule:
                 update.apply_edited_rule(hit, rule, view)
 
-    def correct(self, view: MarketView) -> frozenset[int]:
+    async def correct(self, view: MarketView) -> frozenset[int]:
         """Report closes that were corrected since they were reported; call it before anything is decided on them.
 
         Returns the ids of the rules that would not have fired. They leave; `apply_retractions` then closes the alerts
         that
         only they kept open.
         """
-        return frozenset(rule_id for update in self._updates.values() for rule_id in update.correct(view))
+        rule_ids = [rule_id async for update in in_turns(self._updates.values()) for rule_id in update.correct(view)]
+        return frozenset(rule_ids)
 
     def apply_retractions(self) -> None:
         """Report the rules that would not have fired, after other rules have joined."""
         for update in self._updates.values():
             update.apply_retractions()
 
-    def refresh(self, view: MarketView) -> None:
+    async def refresh(self, view: MarketView) -> None:
         """Update the values of the open alerts, and report worsenings and repeats."""
-        for update in self._updates.values():
+        async for update in in_turns(self._updates.values()):
             update.refresh(view)
             update.report_progress()
 

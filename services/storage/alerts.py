@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.alerting.alert import NO_VOTES, Alert, TimelineEntry, Votes
 from services.alerting.channel_settings import ChannelSettings, is_posted_to_thread
 from services.alerting.ports import AlertAudit, AlertChange, Attempt, Posting, StoredAlert
+from services.core.concurrency import in_turns
 from services.core.errors import (
     AlertNotFoundError,
     ConflictError,
@@ -73,14 +74,14 @@ class AlertRepository(Repository):
         on_pair = (_alerts.pair == str(pair),) if pair else ()
         query = select(tables.alerts).where(tables.OPEN, *here, *on_pair).order_by(_alerts.id)
         async with self._database.read() as tx:
-            return self._readable(await tx.execute(query))
+            return await self._readable(await tx.execute(query))
 
     async def closed_alerts(self, pair: Pair, since: datetime) -> list[StoredAlert]:
         """Load the alerts on a pair that were closed since then, oldest first, without test alerts."""
         ended = (_alerts.pair == str(pair), _alerts.closed_at >= since, NO_DRILL)
         query = select(tables.alerts).where(*ended).order_by(_alerts.id)
         async with self._database.read() as tx:
-            return self._readable(await tx.execute(query))
+            return await self._readable(await tx.execute(query))
 
     async def alerted_pairs(self) -> list[Pair]:
         """Return the pairs that have open alerts, except test alerts."""
@@ -102,7 +103,7 @@ class AlertRepository(Repository):
         here = (*in_channel(tables.alerts, channel), NO_DRILL)
         query = select(tables.alerts).where(*here).order_by(_alerts.id.desc()).limit(limit)
         async with self._database.read() as tx:
-            return [stored.alert for stored in self._readable(await tx.execute(query))]
+            return [stored.alert for stored in await self._readable(await tx.execute(query))]
 
     async def alert_audit(self, channel: Channel | None, alert_id: int | None) -> AlertAudit:
         """Load the complete audit log of an alert; see ChannelStore."""
@@ -154,9 +155,9 @@ class AlertRepository(Repository):
         async with self._database.read() as tx:
             return await _count_votes(tx, channel)
 
-    def _readable(self, rows: Iterable[Row[Any]]) -> list[StoredAlert]:
+    async def _readable(self, rows: Iterable[Row[Any]]) -> list[StoredAlert]:
         """Return the alerts that can be read; log each of the others once."""
-        read = {row.id: _read_or_none(row) for row in rows}
+        read = {row.id: _read_or_none(row) async for row in in_turns(rows)}
         unreadable = [alert_id for alert_id, stored in read.items() if stored is None]
         self._log_once(log, "alert %d cannot be read and is skipped; restore its row from a backup", unreadable)
         return [stored for stored in read.values() if stored is not None]
@@ -165,7 +166,7 @@ class AlertRepository(Repository):
 async def record_alerts(tx: AsyncConnection, changes: Sequence[AlertChange], at: datetime) -> None:
     """Save alerts with their new timeline entries, and enqueue their messages. Raises ConflictError.
 
-    Known alerts come first, as a closed alert makes room for a new one. Each table takes one statement per 500 alerts.
+    Known alerts come first, as a closed alert makes room for a new one. Each table takes one statement.
     """
     known = [change for change in changes if change.alert.id]
     new = [change for change in changes if not change.alert.id]
@@ -236,7 +237,7 @@ async def _update_alerts(tx: AsyncConnection, changes: Sequence[AlertChange], at
     for batch in batched(changes, BULK_SIZE):
         alerts = [change.alert for change in batch]
         rows = [{**_alert_row(one.alert), "id": one.alert.id, "revision": one.revision} for one in batch]
-        new = values_table(tables.alerts, rows)
+        new = values_table(tx.dialect, tables.alerts, rows)
         as_read = [_alerts[name] == new.c[name] for name in ("id", "revision", "team", "channel")]
         values = {name: new.c[name] for name in ("alert", "pair", "closed_at")}
         statement = update(tables.alerts).where(*as_read).values(**values, revision=new.c.revision + 1)

@@ -103,23 +103,21 @@ class OutboxRepository(Repository):
 
     async def _record_sent(self, marks: Sequence[tuple[Delivery, str, datetime]]) -> list[None]:
         at = max(at for *_, at in marks)
-        new = values_table(
-            tables.deliveries,
-            [
-                {"id": one.id, "message_id": message_id, "sent_version": one.version, "next_at": one.leased_until}
-                for one, message_id, _ in marks
-            ],
-        )
         ids = [one.id for one, *_ in marks]
-        lease = or_(new.c.next_at.is_(None), and_(_columns.attempting, _columns.next_at == new.c.next_at))
-        posted = {"message_id": new.c.message_id, "sent_version": new.c.sent_version, "next_at": at}
-        sent = (
-            update(tables.deliveries)
-            .where(_locked(_columns.id.in_(ids)), _columns.id == new.c.id, lease)
-            .values(**posted, attempts=0, attempting=False, problem=None)
-            .returning(_columns.id)
-        )
+        rows = [
+            {"id": one.id, "message_id": message_id, "sent_version": one.version, "next_at": one.leased_until}
+            for one, message_id, _ in marks
+        ]
         async with self._database.write() as tx:
+            new = values_table(tx.dialect, tables.deliveries, rows)
+            lease = or_(new.c.next_at.is_(None), and_(_columns.attempting, _columns.next_at == new.c.next_at))
+            posted = {"message_id": new.c.message_id, "sent_version": new.c.sent_version, "next_at": at}
+            sent = (
+                update(tables.deliveries)
+                .where(_locked(_columns.id.in_(ids)), _columns.id == new.c.id, lease)
+                .values(**posted, attempts=0, attempting=False, problem=None)
+                .returning(_columns.id)
+            )
             recorded = set(await tx.scalars(sent))
             for delivery, *_ in marks:
                 if delivery.id not in recorded:

@@ -1,12 +1,26 @@
 """Base class and helpers of the repositories: inserts, upserts, and the rows of a channel."""
 
+import json
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import CTE, ColumnElement, Table, bindparam, column, values
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Dialect,
+    FromClause,
+    String,
+    Table,
+    bindparam,
+    column,
+    func,
+    select,
+    type_coerce,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +29,7 @@ from services.alerting.ports import AlertChange
 from services.core.identity import Channel
 from services.storage.engine import Database
 
-BULK_SIZE = 500  # rows of a statement that compares or updates each
+BULK_SIZE = 250  # rows of a statement that compares or updates each
 BATCH_SIZE = 5_000  # rows per statement; the event loop runs other tasks in between
 
 Item = TypeVar("Item")
@@ -79,14 +93,31 @@ def batched(items: Collection[Item], size: int) -> Iterator[list[Item]]:
         yield batch
 
 
-def values_table(table: Table, rows: Sequence[dict[str, Any]]) -> CTE:
-    """Return rows of values as a table, whose columns have the types of these columns of `table`."""
-    typed = [column(name, table.c[name].type) for name in rows[0]]
-    nulls = [bindparam(None, None, type_=one.type) for one in typed]  # PostgreSQL takes a bare NULL for a text
-    data = [
-        tuple(null if value is None else value for value, null in zip(row.values(), nulls, strict=True)) for row in rows
-    ]
-    return values(*typed, name="new").data(data).cte()
+def values_table(dialect: Dialect, table: Table, rows: Sequence[dict[str, Any]]) -> FromClause:
+    """Return rows of values as a table, whose columns have the types of these columns of `table`.
+
+    The rows are one parameter, in JSON, so the statement is the same for any number of them.
+    """
+    columns = [column(name, table.c[name].type) for name in rows[0]]
+    if dialect.name == "postgresql":
+        data = [{name: _json_value(value) for name, value in row.items()} for row in rows]
+        rows_of = func.json_to_recordset(bindparam(None, data, type_=JSON))
+        return rows_of.table_valued(*columns, name="new").render_derived(with_types=True)
+    write = [one.type.dialect_impl(dialect).bind_processor(dialect) or _unchanged for one in columns]
+    texts = [[process(value) for process, value in zip(write, row.values(), strict=True)] for row in rows]
+    each = func.json_each(bindparam(None, json.dumps(texts), type_=String)).table_valued("value", name="each")
+    read = (func.json_extract(each.c.value, f"$[{index}]") for index in range(len(columns)))
+    return select(
+        *(type_coerce(value, one.type).label(one.name) for value, one in zip(read, columns, strict=True))
+    ).subquery("new")
+
+
+def _json_value(value: object) -> object:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _unchanged(value: object) -> object:
+    return value
 
 
 async def insert_rows(tx: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> list[int]:

@@ -24,7 +24,7 @@ from services.storage.codec import (
     write_prices,
     write_reason,
 )
-from services.storage.repository import Repository, insert, upsert
+from services.storage.repository import BULK_SIZE, Repository, batched, insert, upsert
 from services.storage.rules import apply_rule_changes, update_states
 
 RETENTION = timedelta(days=30)
@@ -99,7 +99,8 @@ class TickRepository(Repository):
             await update_states(tx, states)
             await apply_rule_changes(tx, rules, at)
             try:
-                await record_alerts(tx, alerts, at)
+                for batch in batched(sorted(alerts, key=lambda change: change.alert.id == 0), BULK_SIZE):
+                    await record_alerts(tx, batch, at)
             except exc.IntegrityError as error:
                 raise ConflictError("An alert on that is open already; read the alerts again.") from error
             for notice in notices:
