@@ -48,7 +48,8 @@ class GroupCommit(Generic[Item, Result]):
         return done.result()
 
     async def _gather(self) -> None:
-        """Wait until as many items wait as are expected, or until none has come for some time."""
+        """Let other tasks submit their items, and wait until as many wait as are expected, or until it takes too long."""
+        await asyncio.sleep(0)
         with suppress(TimeoutError):
             async with asyncio.timeout(GATHER_S):
                 while len(self._waiting) < min(self._expected(), MAX_GROUP):
@@ -56,7 +57,8 @@ class GroupCommit(Generic[Item, Result]):
                     await self._arrived.wait()
 
     async def _commit_group(self) -> None:
-        group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
+        waiting = [one for one in self._waiting if not one[1].done()]  # a caller that is cancelled no longer waits
+        group, self._waiting = waiting[:MAX_GROUP], waiting[MAX_GROUP:]
         try:
             await self._commit_together(group)
         finally:

@@ -12,11 +12,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.slack_errors import REMEDIES
 from handlers.slack_notifier import SlackConnector, SlackNotifier
-from services.alerting.alert import EntryKind
+from services.alerting.alert import ActorStamp, EntryKind
 from services.alerting.channel_settings import ChannelSettings
-from services.alerting.ports import AlertChange, StoredChannel
+from services.alerting.ports import AlertChange, SettingChange, StoredChannel
 from services.core.errors import DatabaseUnavailableError
-from services.core.identity import Channel
+from services.core.identity import Channel, Mention
 from services.core.prices import WGMI_BTC
 from services.delivery.dispatcher import MAX_ATTEMPTS, MAX_BACKOFF, SEND_BUDGET, SETTLE_TIME, Dispatcher, backoff
 from services.delivery.loop import MAX_SLEEP
@@ -147,6 +147,92 @@ async def test_a_429_waits_as_long_as_slack_asks_and_then_sends_the_newest_versi
 
     assert (0, 1, 1) == (too_early, in_time, len(harness.sent_messages()))
     assert [] == harness.sent_messages("chat.update")
+
+
+@on_each_database
+async def test_a_rate_limit_of_posts_pauses_the_workspace_and_no_other(harness: OutboxHarness) -> None:
+    other_workspace = Channel(team="T2", id="C9")
+    await harness.open_alert()
+    harness.slack.fail("chat.postMessage", Fault(status=429, headers={"Retry-After": "30"}))
+    await harness.outbox.deliver(AT)
+    await harness.open_alert(OTHER)
+    await harness.open_alert(other_workspace)
+
+    await harness.outbox.deliver(AT + 29 * SECOND)
+    meanwhile = [message["channel"] for message in harness.sent_messages()]
+    await harness.outbox.deliver(AT + 30 * SECOND)
+
+    assert ["C9"] == meanwhile
+    assert {"C1", "C2"} == {message["channel"] for message in harness.sent_messages()[1:]}
+
+
+async def test_after_a_rate_limit_a_workspace_is_sent_no_more_than_it_accepted(harness: OutboxHarness) -> None:
+    for number in range(8):
+        await harness.open_alert(Channel(team="T1", id=f"C{number}"))
+    harness.slack.fail("chat.postMessage", *[Fault(status=429, headers={"Retry-After": "30"})] * 8)
+    await harness.outbox.deliver(AT)
+
+    sent = [await harness.outbox.deliver(AT + second * SECOND) for second in (30, 30, 31, 32, 34)]
+
+    assert [2, 0, 1, 1, 2] == sent
+
+
+@on_each_database
+async def test_urgent_messages_are_sent_first(harness: OutboxHarness) -> None:
+    """New alerts come before edits, those that mention people before others, and acknowledged alerts last."""
+    acknowledged, mentioning = Channel(team="T1", id="C3"), Channel(team="T1", id="C4")
+    await harness.open_alert(acknowledged)
+    await harness.open_alert()
+    await harness.outbox.deliver(AT)
+    stored = (await harness.store.open_alerts(acknowledged))[0]
+    seen = replace(stored.alert, acknowledged=ActorStamp(by="U1", at=AT))
+    await harness.store.record([], [AlertChange(alert=seen, revision=stored.revision)], AT)
+    await harness.change("it grew")
+    await harness.open_alert(OTHER)
+    await harness.store.change_channel(
+        StoredChannel(
+            channel=mentioning, settings=ChannelSettings(mention=Mention(text="<@U1>", name="U1")), revision=0
+        ),
+        SettingChange(by="U1", at=AT, summary="mention"),
+        (),
+    )
+    await harness.open_alert(mentioning)
+
+    keys = await harness.store.due_keys(AT, 10)
+
+    assert ["C4", "C2", "C1", "C3"] == [key.channel.id for key in keys]
+
+
+async def test_a_rate_limit_of_look_ups_does_not_delay_posts(harness: OutboxHarness) -> None:
+    harness.slack.readable, harness.slack.epoch = True, int(AT.timestamp())
+    await harness.open_alert()
+    harness.slack.fail("chat.postMessage", Fault(drop=True, accepted=True))
+    await harness.outbox.deliver(AT)
+    await harness.open_alert(OTHER)
+    harness.slack.fail(HISTORY, Fault(status=429, headers={"Retry-After": "60"}))
+
+    in_time = AT + SETTLE_TIME
+    sent = [await harness.outbox.deliver(at) for at in (in_time, in_time + 59 * SECOND, in_time + 60 * SECOND)]
+
+    assert [1, 0, 1] == sent
+    assert 2 == len(harness.sent_messages())
+
+
+async def test_a_slow_call_does_not_delay_what_becomes_due(harness: OutboxHarness) -> None:
+    answer = asyncio.Event()
+    await harness.open_alert()
+    harness.slack.fail("chat.postMessage", Fault(until=answer))
+    loop = asyncio.create_task(harness.outbox.run())
+    await harness.slack.received(1)
+
+    await harness.open_alert(OTHER)
+    harness.outbox.nudge()
+    await harness.slack.received(2)
+
+    answer.set()
+    harness.outbox.stop()
+    await loop
+    assert {"C1", "C2"} == {message["channel"] for message in harness.sent_messages()}
 
 
 @on_each_database
