@@ -28,6 +28,7 @@ from handlers.slack_errors import translate_slack_error
 from services.core.errors import DatabaseUnavailableError, DeliveryError, InvalidSettingsError, InvalidSinkError
 from services.core.text import bind_failure
 from services.delivery.dispatcher import SINK
+from services.delivery.loop import MAX_SLEEP
 from services.market.backfill import SHARED_WAIT
 from services.storage import database_lock
 
@@ -60,8 +61,6 @@ async def serve(settings: Settings, role: Role = Role.ALL) -> None:
             if not database.is_ours:
                 log.warning(SHARED_FILE, database.file)
             freeze_gc()
-            if role is Role.WORKER:
-                app.outbox.max_sleep = POLL_INTERVAL
             with _open_metrics(app):
                 await _run(app, role, listener)
 
@@ -93,6 +92,14 @@ async def _run(app: App, role: Role, listener: socket.socket) -> None:
             app.backfill.only_stored_until = app.clock.now() + SHARED_WAIT
         backfill = asyncio.create_task(app.backfill.run(), name="older prices")
         delivery = asyncio.create_task(app.outbox.run() if is_worker else asyncio.sleep(0), name="delivery")
+        _poll_unless_notified(app, role, notified=False)
+        on_change = partial(_poll_unless_notified, app, role)
+        wakeups = asyncio.create_task(
+            app.store.listen(app.outbox.nudge, lambda notified: on_change(notified=notified))
+            if is_worker
+            else asyncio.sleep(0),
+            name="notifications",
+        )
         await app.sinks.remember_file()
         paging = asyncio.create_task(app.pages.run() if is_worker else asyncio.sleep(0), name="pages")
         scheduler.on_tick = app.metrics.record_ticks if app.metrics else None
@@ -106,12 +113,19 @@ async def _run(app: App, role: Role, listener: socket.socket) -> None:
             app.outbox.stop()
             app.pages.stop()
             backfill.cancel()
+            wakeups.cancel()
             stopping = [delivery, paging, asyncio.create_task(scheduler.stop(), name="tick")]
             if app.oauth is not None:
                 stopping.append(asyncio.create_task(app.oauth.rotation.stop(), name="token renewal"))
             jobs = cancel_ticks, cancel_permalinks, cancel_rotation
             await asyncio.gather(_stop_work(stopping, jobs), app.background.drain())
-            await asyncio.gather(backfill, return_exceptions=True)
+            await asyncio.gather(backfill, wakeups, return_exceptions=True)
+
+
+def _poll_unless_notified(app: App, role: Role, *, notified: bool) -> None:
+    """Let a worker poll often for what web processes save, unless the database notifies it."""
+    if role is Role.WORKER:
+        app.outbox.max_sleep = MAX_SLEEP if notified else POLL_INTERVAL
 
 
 async def _check_health(app: App, health: Health) -> None:

@@ -28,6 +28,7 @@ from services.storage.source_records import SourceRecordRepository
 from services.storage.status_counts import StatusRepository
 from services.storage.ticks import TickRepository
 from services.storage.url import parse_url, sqlite_path
+from services.storage.wakeups import listen
 
 __all__ = [
     "DatabaseMissingError",
@@ -101,6 +102,13 @@ class SqlStore(
     def sinks(self, keys: Sequence[str], clock: Clock) -> SinkRepository:
         """Return the sinks of workspaces in the same database; their secrets are encrypted with these keys."""
         return SinkRepository(self._database, TokenCipher(keys), clock)
+
+    async def listen(self, on_wake: Callable[[], None], on_change: Callable[[bool], None]) -> None:
+        """Call `on_wake` whenever any process has saved something to send, until cancelled.
+
+        `on_change` learns whether that works now. It never does on SQLite, whose processes poll.
+        """
+        await listen(self._database, on_wake, on_change)
 
     async def aclose(self) -> None:
         """Close every connection; the store cannot be used afterwards."""

@@ -81,6 +81,7 @@ class Database:
         self._next_check_at = inf  # on the monotonic clock
         self._write_lock: asyncio.Lock | nullcontext[None] = nullcontext()
         parsed = parse_url(url)
+        self.url = parsed
         self.name = display_name(parsed)
         self._path = sqlite_path(parsed) if parsed.drivername.startswith("sqlite") else None
         self._file_id: tuple[int, int] | None = None

@@ -48,7 +48,7 @@ class GroupCommit(Generic[Item, Result]):
         return done.result()
 
     async def _gather(self) -> None:
-        """Let other tasks submit their items, and wait until as many wait as are expected, or until it takes too long."""
+        """Let other tasks submit their items; wait until as many wait as are expected, or until it takes too long."""
         await asyncio.sleep(0)
         with suppress(TimeoutError):
             async with asyncio.timeout(GATHER_S):

@@ -24,6 +24,7 @@ from services.storage.repository import (
     values_table,
 )
 from services.storage.tables import UtcDateTime
+from services.storage.wakeups import announce
 
 RECENT_ALERTS = 500  # whose permalinks are looked up; older ones are shown without a link
 SENT_GROUP = 33  # outcomes that are waited for, so that they share a commit
@@ -241,6 +242,8 @@ async def enqueue(tx: AsyncConnection, messages: Sequence[Message], at: datetime
         for message in messages
     ]
     await insert_rows(tx, tables.deliveries, rows)
+    if rows:
+        await announce(tx)
 
 
 async def bump_alert_versions(tx: AsyncConnection, alert_ids: Sequence[int], at: datetime, priority: Priority) -> None:
@@ -274,6 +277,7 @@ async def _bump_versions(tx: AsyncConnection, which: ColumnElement[bool], at: da
             dead_at=None,
         )
     )
+    await announce(tx)
 
 
 async def superseded_alerts(tx: AsyncConnection, alert_ids: Sequence[int]) -> set[int]:
