@@ -13,7 +13,7 @@ ORCHESTRATION := */ports.py,*/core/clock.py,*/core/concurrency.py,*/market/live_
 PURE_TESTS := tests/services/core tests/services/market tests/services/rules tests/services/research tests/services/alerting
 
 .DEFAULT_GOAL := help
-.PHONY: help run doctor test test-pythons check types validate-live cover bench study chaos simulate image picture recording look tables sessions docs setup lock sbom audit clean
+.PHONY: help run doctor test test-pythons check types validate-live cover bench scale study chaos simulate image picture recording look tables sessions docs setup lock sbom audit clean
 
 help: ## list these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ cover: $(VENV)/.dev ## run the tests with the coverage of everything
 
 bench: $(VENV)/.dev ## measure the speed and memory budgets, as ratios in one run
 	@$(BIN)/python -m tests.bench
+
+scale: $(VENV)/.dev ## simulate one move in 10,000 workspaces with 1, 2 and 4 workers on PostgreSQL (five minutes)
+	@$(BIN)/python -m tests.scale $(SCALE)
 
 study: $(VENV)/.dev ## simulate how often statistical claims hold, and print one table
 	@$(BIN)/python -m tests.study $(STUDY)

@@ -1,21 +1,32 @@
 """The acknowledgement of /minerpulse, compared with a bare Bolt app in the same mode; requests are signed."""
 
+import asyncio
+import tempfile
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.app import build
 from bot.bolt_app import build_bolt
 from bot.metrics import Metrics
 from handlers import listeners
+from services.alerting.ports import AlertChange
+from services.core.identity import Channel
 from tests.bench.measurement import Measurement, paired_ms
+from tests.chaos.processes import Process
+from tests.chaos.worker import settings
+from tests.fakes.alerts import an_alert
 from tests.fakes.harness import open_harness
 from tests.fakes.slack import SECRET, TOKEN, command_form, dispatch, slack_server
 from tests.handlers.test_hostile_text import HOSTILE, command, hostile
+from tests.scale.slack import run as serve_slack
 
 RUNS = 300
+BURST = 2_000
 
 
 async def bench() -> list[Measurement]:
@@ -47,6 +58,40 @@ async def bench_metrics() -> list[Measurement]:
     return [
         replace(with_bare, name="ack of /minerpulse help, with metrics"),
         replace(with_plain, name="ack with metrics", baseline_name="the same without", budget=1.1),
+    ]
+
+
+async def bench_burst() -> list[Measurement]:
+    """Measure help while 2,000 alerts are delivered to a Slack that takes 150 ms for each call."""
+    with tempfile.TemporaryDirectory() as folder:
+        process = await Process.start(serve_slack, "0.15", "")
+        url = await process.line("http://")
+        async with build(settings(f"sqlite:///{folder}/bench.db", url)) as app:
+            body, times, now = urlencode(command_form("help", response_url=url)), list[float](), datetime.now(UTC)
+            alerts = [
+                an_alert(channel=Channel(team="T1", id=f"C{number}"), opened_at=now, as_of=now)
+                for number in range(BURST)
+            ]
+            await dispatch(app.bolt, body)
+            quiet = await _fastest_ms(app.bolt, "help", url)
+            await app.store.record([], [AlertChange(alert=alert, revision=0) for alert in alerts], now)
+            delivery = asyncio.create_task(app.outbox.deliver(now))
+            while not delivery.done():
+                start = time.perf_counter()
+                await dispatch(app.bolt, body)
+                times.append(1000 * (time.perf_counter() - start))
+                await asyncio.sleep(0.01)
+            await delivery
+        await process.kill()
+    return [
+        Measurement(
+            name=f"ack of help during a burst, p99 of {len(times)}",
+            measured=sorted(times)[round(0.99 * (len(times) - 1))],
+            baseline=quiet,
+            baseline_name="without a burst",
+            unit="ms",
+            budget=150,
+        )
     ]
 
 

@@ -1,8 +1,9 @@
-"""Delivery of many messages at once to a Slack in another process; on PostgreSQL by several workers."""
+"""Delivery of many messages at once to a Slack in another process, also on PostgreSQL by several workers."""
 
 import asyncio
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,16 +15,18 @@ from services.alerting.ports import AlertChange
 from services.core.identity import Channel
 from services.storage import SqlStore
 from tests.bench.measurement import Measurement
-from tests.chaos.processes import Process, slack
+from tests.chaos.processes import slack
 from tests.chaos.worker import settings
 from tests.fakes.alerts import an_alert
 from tests.fakes.postgresql import cluster, empty_database
 from tests.fakes.slack import TOKEN
+from tests.scale.burst import Burst, burst
 
 CHANNELS = 500
 AT_ONCE = 100  # the outbox sends as many in one round
 WORKERS = (1, 2, 4)
-START_AFTER_S = 3.0
+SHARED = 2_000
+BURSTS = {1_000: 4.0, 5_000: 12.0}  # alerts, and seconds within which 95% are on screen
 RUNS = 3
 
 
@@ -49,36 +52,56 @@ async def bench() -> list[Measurement]:
     ]
 
 
-async def bench_workers() -> list[Measurement]:
-    """Measure the same from PostgreSQL by one, two and four processes; nothing if PostgreSQL isn't installed."""
-    if cluster() is None:
-        return []
-    seconds = {}
-    for workers in WORKERS:
-        async with slack("none", 1) as url:
-            seconds[workers] = await _shared(empty_database(), url, workers)
+async def bench_burst() -> list[Measurement]:
+    """Measure one alert in each of 1,000 and 5,000 workspaces, from the tick to the screen, with a call of 150 ms."""
+    measurements = []
+    with tempfile.TemporaryDirectory() as folder:
+        databases: dict[str, Callable[[], str]] = {"SQLite": lambda: f"sqlite:///{folder}/{time.monotonic_ns()}.db"}
+        if cluster() is not None:
+            databases["PostgreSQL"] = empty_database
+        for name, database in databases.items():
+            for channels, budget in BURSTS.items():
+                result = await burst(database(), channels=channels, workspaces=channels)
+                measurements += _burst_measurements(f"{channels:,} alerts on {name}", result, budget)
+    return measurements
+
+
+def _burst_measurements(name: str, result: Burst, budget: float) -> list[Measurement]:
+    one = 1000 / result.per_second
+    rows = (
+        (f"{name}, p95 from tick to screen", result.percentile(0.95), "s", budget),
+        (f"{name}, {result.per_second:,.0f} messages/s", one, "ms", 2.5),
+        (f"{name}, statements a message", result.statements / result.messages, "", 0.5),
+        (f"{name}, commits a message", result.commits / result.messages, "", 0.1),
+    )
     return [
         Measurement(
-            name=f"on PostgreSQL with {workers} workers, {CHANNELS / taken:,.0f} messages/s",
-            measured=taken,
-            baseline=seconds[1],
-            baseline_name="with one worker",
-            unit="s",
-            budget=1.5,
-            budget_is_ratio=True,
+            name=what, measured=value, baseline=result.percentile(0.5), baseline_name="p50", unit=unit, budget=limit
         )
-        for workers, taken in seconds.items()
+        for what, value, unit, limit in rows
     ]
 
 
-async def work(database: str, url: str, start: str) -> None:
-    """Run one worker: wait until `start`, deliver until nothing is left, and print when that was."""
-    async with build(settings(database, url)) as app:
-        print("ready", flush=True)  # noqa: T201 -- the parent process waits for it
-        await asyncio.sleep(max(0.0, float(start) - time.time()))
-        while (await app.store.backlog(datetime.now(UTC))).waiting:
-            await app.outbox.deliver(datetime.now(UTC))
-        print(f"done {time.time()}", flush=True)  # noqa: T201 -- as above
+async def bench_workers() -> list[Measurement]:
+    """Measure 2,000 alerts on PostgreSQL with one, two and four workers: CPU per message must not grow with them."""
+    if cluster() is None:
+        return []
+    results = {
+        workers: await burst(empty_database(), channels=SHARED, workspaces=SHARED, workers=workers)
+        for workers in WORKERS
+    }
+    return [
+        Measurement(
+            name=f"CPU a message with {workers} workers, {result.lock_waits} lock waits, {result.per_second:,.0f}/s",
+            measured=1000 * result.cpu_s / result.messages,
+            baseline=1000 * results[1].cpu_s / results[1].messages,
+            baseline_name="with one",
+            unit="ms",
+            budget=1.3,
+            budget_is_ratio=True,
+        )
+        for workers, result in results.items()
+    ]
 
 
 async def _ours(database: str, url: str) -> float:
@@ -92,23 +115,14 @@ async def _ours(database: str, url: str) -> float:
     return taken
 
 
-async def _shared(database: str, url: str, workers: int) -> float:
-    await _fill(database)
-    start = time.time() + START_AFTER_S
-    processes = [await Process.start(work, database, url, f"{start}") for _ in range(workers)]
-    ended = [float((await process.line("done")).split()[1]) for process in processes]
-    for process in processes:
-        await process.kill()
-    return max(ended) - start
-
-
 async def _fill(database: str) -> None:
     """Store an alert in every channel."""
     store = await SqlStore.open(database)
     now = datetime.now(UTC)
-    for number in range(CHANNELS):
-        alert = an_alert(channel=Channel(team="T1", id=f"C{number}"), opened_at=now, as_of=now)
-        await store.record([], [AlertChange(alert=alert, revision=0)], now)
+    alerts = [
+        an_alert(channel=Channel(team="T1", id=f"C{number}"), opened_at=now, as_of=now) for number in range(CHANNELS)
+    ]
+    await store.record([], [AlertChange(alert=alert, revision=0) for alert in alerts], now)
     await store.aclose()
 
 

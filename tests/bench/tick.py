@@ -1,5 +1,6 @@
 """One tick with many rules, of which none or a few change, and its vendor calls."""
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from statistics import median
@@ -26,6 +27,7 @@ WHOLE = {1_000: (60, 60), 10_000: (60, 60), 100_000: (100, 200)}  # budgets in m
 IN_EVERY = 100
 WHOLE_RUNS = 20
 CALL_TICKS = 20
+BURST = 5_000
 
 
 async def bench() -> list[Measurement]:
@@ -109,6 +111,42 @@ async def _whole_ms(rules: int) -> tuple[float, float]:
                 await harness.tick(at, spread)
                 recorded.append(1000 * (time.perf_counter() - tick_start))
         return median(spans[0]), median(spans[1])
+
+
+async def bench_burst() -> list[Measurement]:
+    """Measure a tick in which an alert opens in each of 5,000 channels, and the longest time that it blocks others."""
+    async with open_harness() as harness:
+        for number in range(BURST):
+            channel = Channel(team=f"T{number}", id=f"C{number}")
+            await harness.store.add_rules(channel, [parse_rule("1d 8pp for 0s")], "U1", OPEN)
+        at, gaps = OPEN + timedelta(minutes=30), list[float]()
+        await harness.tick(at, 0.01)
+        beat = asyncio.create_task(_beat(gaps))
+        start = time.perf_counter()
+        await harness.tick(at + timedelta(minutes=1), 0.09)
+        taken = time.perf_counter() - start
+        beat.cancel()
+        opened = len(await harness.store.open_alerts())
+    if opened != BURST:
+        raise AssertionError(f"{opened} alerts")
+    each = 1000 * taken / BURST
+    return [
+        Measurement(name=name, measured=measured, baseline=each, baseline_name="an alert", unit="ms", budget=budget)
+        for name, measured, budget in (
+            (f"a tick in which {BURST:,} alerts open, each", each, 0.5),
+            ("the longest time that it blocks other tasks", 1000 * max(gaps), 150),
+        )
+    ]
+
+
+async def _beat(gaps: list[float]) -> None:
+    """Record the time between two turns of the event loop, until cancelled."""
+    last = time.perf_counter()
+    while True:
+        await asyncio.sleep(0)
+        now = time.perf_counter()
+        gaps.append(now - last)
+        last = now
 
 
 async def bench_vendor_calls() -> list[Measurement]:

@@ -1,0 +1,1 @@
+"""One market move in very many channels, delivered by several workers."""
