@@ -55,6 +55,8 @@ class DeliveryLoop(ABC):
                 if failing:
                     log.info("%s has recovered", self.what)
                 failing = False
+            if self._stopping:  # a round clears the event that `stop` has set
+                return
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait.total_seconds())
 

@@ -1,12 +1,12 @@
 """Snapshots of in-memory stores, because a schema and prices are costly to create."""
 
 import sqlite3
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from functools import cache
 
 from sqlalchemy import create_engine
 
-from services.storage import SqlStore, schema
+from services.storage import SqlStore, schema, tables
 from services.storage.engine import Database
 
 MEMORY = "sqlite://"
@@ -34,6 +34,13 @@ def save_snapshot(key: Hashable, store: SqlStore) -> None:
     if key not in _images:
         _images[key] = sqlite3.connect(":memory:", check_same_thread=False)
         _memory(store._database).backup(_images[key])  # noqa: SLF001 -- an image is taken behind the store's back
+
+
+def stored_rows(store: SqlStore, *, apart_from: Collection[str]) -> dict[str, list[object]]:
+    """Return the rows of each other table, read behind the store's back: thousands of prices take SQLAlchemy 0.1 s."""
+    memory = _memory(store._database)  # noqa: SLF001 -- as above
+    names = sorted(tables.metadata.tables.keys() - set(apart_from))
+    return {name: memory.execute(f"SELECT * FROM {name}").fetchall() for name in names}  # noqa: S608 -- ours
 
 
 def _memory(database: Database) -> sqlite3.Connection:

@@ -13,6 +13,7 @@ from services.storage import tables
 from services.storage.installations import GLOBAL_TABLES
 from tests.fakes.harness import CHANNEL, OPEN, OTHER_CHANNEL, Harness
 from tests.fakes.slack import Person
+from tests.fakes.store_snapshots import stored_rows
 
 LATER = OPEN + timedelta(minutes=30)
 SHARES_THAT_TRADE = "WGMI IREN"
@@ -37,11 +38,9 @@ async def execute(harness: Harness, statement: str) -> None:
         await tx.execute(text(statement))
 
 
-async def rows_of(harness: Harness) -> list[str]:
+def rows_of(harness: Harness) -> dict[str, list[object]]:
     """Return every row of a workspace, with what is to be delivered; prices may be loaded meanwhile."""
-    stored = [table for table in tables.metadata.sorted_tables if table.name not in GLOBAL_TABLES]
-    async with harness.store._database.read() as tx:  # noqa: SLF001 -- no method returns it
-        return [str(row) for table in stored for row in await tx.execute(select(table))]
+    return stored_rows(harness.store, apart_from=GLOBAL_TABLES)
 
 
 async def lines_of(harness: Harness) -> list[str]:
@@ -69,15 +68,15 @@ def test_every_command_that_changes_what_a_channel_hears_is_tried() -> None:
 async def test_a_change_and_its_line_are_saved_together_or_neither_is(
     person: Person, harness: Harness, command: str
 ) -> None:
-    before, lines = await rows_of(harness), await lines_of(harness)
+    before, lines = rows_of(harness), await lines_of(harness)
     await execute(harness, FAULT)
     await person.types(f"{command} {CHANGES[command]}")
-    broken = await rows_of(harness)
+    broken = rows_of(harness)
     await execute(harness, "DROP TRIGGER fault")
     await person.types(f"{command} {CHANGES[command]}")
 
     assert before == broken
-    assert before != await rows_of(harness)
+    assert before != rows_of(harness)
     assert 1 == len(await lines_of(harness)) - len(lines)
 
 
@@ -110,10 +109,10 @@ async def target(person: Person) -> Person:
 async def test_a_channel_refuses_escalations_with_the_end_of_each_and_all_lines_or_nothing_changes(
     target: Person, harness: Harness, broken: Channel
 ) -> None:
-    before = await rows_of(harness)
+    before = rows_of(harness)
     await execute(harness, FAULT.replace("BEGIN", f"WHEN NEW.channel = '{broken.id}' BEGIN"))
     await target.types("channel accept-escalations off")
-    unchanged = await rows_of(harness)
+    unchanged = rows_of(harness)
     await execute(harness, "DROP TRIGGER fault")
     lines = await lines_of(harness)
     await target.types("channel accept-escalations off")

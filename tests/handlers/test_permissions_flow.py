@@ -5,7 +5,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
 
 from handlers.actions import ACTIONS
 from handlers.background import INTERNAL_ERROR
@@ -14,9 +13,9 @@ from handlers.commands.parse import parse_command
 from handlers.listeners import MODALS, SHORTCUTS, is_outsider
 from services.channels.permissions import PERMISSIONS, Act, Permission, Permissions
 from services.delivery.outbox import Outbox
-from services.storage import tables
 from tests.fakes.harness import CHANNEL, CLOSE, OPEN, OTHER_CHANNEL, Harness
 from tests.fakes.slack import FakeSlack, Person, error_response
+from tests.fakes.store_snapshots import stored_rows
 from tests.handlers.conftest import reply_to
 
 LATER = OPEN + timedelta(minutes=30)
@@ -110,11 +109,9 @@ BUTTON_USES = {f"button {name}": (row.act, _pressed(name)) for name, row in ACTI
 BUTTON_USES |= {"button share of a study": (Act.SHARE, lambda person: person.presses("share", "drawdown:"))}
 
 
-async def rows_of(harness: Harness) -> list[str]:
+def rows_of(harness: Harness) -> dict[str, list[object]]:
     """Return every row that a person's act can change."""
-    stored = [table for table in tables.metadata.sorted_tables if table.name not in {"deliveries", "notices"}]
-    async with harness.store._database.read() as tx:  # noqa: SLF001 -- no method returns it
-        return [str(row) for table in stored for row in await tx.execute(select(table))]
+    return stored_rows(harness.store, apart_from={"deliveries", "notices"})
 
 
 @pytest.fixture
@@ -134,13 +131,13 @@ def answer_to(slack: FakeSlack, before: int) -> str:
 
 async def is_refused(slack: FakeSlack, harness: Harness, use: Use, person: Person, refusal: str) -> bool:
     """Use something; return whether it was refused, and check that a refusal changes nothing."""
-    before, answers = await rows_of(harness), len(slack.responses)
+    before, answers = rows_of(harness), len(slack.responses)
     await use(person)
     text = answer_to(slack, answers)
     assert INTERNAL_ERROR not in text
     if not text.startswith(refusal):
         return False
-    assert before == await rows_of(harness)
+    assert before == rows_of(harness)
     return True
 
 
@@ -225,7 +222,7 @@ async def test_forged_values_of_old_messages_change_nothing_for_others(
     await harness.tick(LATER + timedelta(minutes=10), 0.10)
     outsider = replace(person, user="U4", own_team="T9")
     tuned = await tuned_rule(person, slack)
-    before = await rows_of(harness)
+    before = rows_of(harness)
 
     for value in ("1", "1:1h", tuned, *FORGED):
         for action_id, row in ACTIONS.items():
@@ -234,7 +231,7 @@ async def test_forged_values_of_old_messages_change_nothing_for_others(
                 await outsider.chooses(action_id, f"{option}:{value}")
         await outsider.chooses("snooze", value)
 
-    assert before == await rows_of(harness)
+    assert before == rows_of(harness)
     assert [] == [answer for answer in slack.responses if INTERNAL_ERROR in answer["text"]]
 
 
@@ -249,7 +246,7 @@ async def test_forged_values_give_members_no_more_than_members_may(
         [action_id for action_id, row in ACTIONS.items() if PERMISSIONS[row.act] is Permission.EDITOR],
     )
     tuned = await tuned_rule(person, slack)
-    before = await rows_of(harness)
+    before = rows_of(harness)
 
     for value in ("1", tuned, *FORGED):
         for action_id in (*editors_acts, "resolve"):
@@ -258,7 +255,7 @@ async def test_forged_values_give_members_no_more_than_members_may(
             await member.chooses("rule_menu", f"{option}:{value}")
         await member.chooses("snooze", value)
 
-    assert before == await rows_of(harness)
+    assert before == rows_of(harness)
 
 
 def test_every_act_has_a_permission_and_a_use() -> None:

@@ -948,6 +948,22 @@ async def test_stopping_records_the_current_post_and_starts_no_other(harness: Ou
     assert (1, 2) == (stopped_at, len(harness.sent_messages()))
 
 
+async def test_a_stop_during_the_last_post_does_not_wait_for_something_due(harness: OutboxHarness) -> None:
+    answer = asyncio.Event()
+    await harness.open_alert()
+    harness.slack.fail("chat.postMessage", Fault(until=answer))
+    loop = asyncio.create_task(harness.outbox.run())
+    await harness.slack.received(1)
+
+    harness.outbox.stop()
+    await asyncio.sleep(0)  # the round sees the stop before the answer
+    answer.set()
+    async with asyncio.timeout(10):
+        await loop
+
+    assert 1 == len(harness.sent_messages())
+
+
 async def test_a_nudge_during_a_delivery_causes_another_one(harness: OutboxHarness) -> None:
     store = NudgedStore()
     harness.outbox = an_outbox(harness.slack, store)
