@@ -156,7 +156,7 @@ class Heartbeat:
             async with self.session.get(self.url) as response:
                 response.raise_for_status()
         except aiohttp.ClientResponseError as error:
-            self._log_failure(f"it answers {error.status}")
+            self._log_failure(f"it returns HTTP {error.status}")
         except (aiohttp.ClientError, OSError) as error:
             self._log_failure(type(error).__name__)
         else:
@@ -233,7 +233,7 @@ class Health:
         except DatabaseUnavailableError as error:
             return DatabaseAnswer(problem=str(error))
         except Exception as error:
-            log.exception("the health check cannot read the database; please report it")
+            log.exception("the health check hit an unexpected database error; report this traceback as a bug")
             return DatabaseAnswer(problem=f"the database cannot be read ({type(error).__name__}); see the log")
 
 

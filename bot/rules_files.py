@@ -242,7 +242,7 @@ def _compose(path: Path) -> yaml.Node:
             if isinstance(event, yaml.AliasEvent):
                 line = event.start_mark.line + 1 if event.start_mark else 1
                 raise RulesFileError(
-                    f"{path.name}, line {line}: aliases (*{event.anchor}) aren't read. Repeat the text."
+                    f"{path.name}, line {line}: YAML aliases (*{event.anchor}) aren't supported. Repeat the text."
                 )
         root = yaml.compose(text.replace("\t", "  ") if text.lstrip().startswith("{") else text, yaml.BaseLoader)
     except yaml.MarkedYAMLError as error:

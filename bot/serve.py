@@ -167,7 +167,7 @@ async def _stop_work(stopping: Sequence[asyncio.Task[None]], cancel: Sequence[Ca
     """Wait for the running tick, deliveries and token renewal; cancel them before the host's kill timeout."""
     _, unfinished = await asyncio.wait(stopping, timeout=SHUTDOWN_TIMEOUT_S)
     for task in unfinished:
-        log.warning("%s did not finish within %d s and is cancelled", task.get_name(), SHUTDOWN_TIMEOUT_S)
+        log.warning("%s did not finish within %d s and was canceled", task.get_name(), SHUTDOWN_TIMEOUT_S)
     for cancel_job in cancel:
         cancel_job()
     delivery, *others = stopping
@@ -211,10 +211,10 @@ async def _reload_sinks(app: App) -> None:
     try:
         app.sinks.file = read_sinks_file(app.settings.sinks_file)
     except InvalidSinkError as error:
-        log.error("the sinks stay as they are: %s", error)  # noqa: TRY400 -- the operator's file, with what to do
+        log.error("the sinks were not changed: %s", error)  # noqa: TRY400 -- the operator's file, with what to do
         return
     await app.sinks.remember_file()
-    log.info("read the sinks again: %s", ", ".join(app.sinks.file) or "none")
+    log.info("reloaded the sinks: %s", ", ".join(app.sinks.file) or "none")
     app.pages.nudge()
 
 

@@ -189,7 +189,7 @@ class SocketMode:
         pause_s = self.random.uniform(1.0, min(error.max_backoff_s, 2.0 ** min(self._failures, 10)))
         pause_s = max(pause_s, error.retry_after_s)
         if reason not in self._logged:
-            log.warning("Socket Mode is not connected: %s. Retrying in %.0f s, and until it works.", reason, pause_s)
+            log.warning("Socket Mode is not connected: %s. Next try in %.0f s.", reason, pause_s)
         self._logged.add(reason)
         return pause_s
 

@@ -50,7 +50,7 @@ class Memberships:
         try:
             channels = await _load(client, team, person)
         except DeliveryError as error:
-            log.warning("memberships of a person are unknown, so the Home tab hides their channels: %s", error)
+            log.warning("a person's memberships are unknown, so the Home tab hides their channels: %s", error)
             return None
         self._cached[key] = now, channels
         return channels

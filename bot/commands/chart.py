@@ -64,7 +64,7 @@ def chart_command(
     """Draw both legs over WINDOW, and below them the value of a rule with its thresholds and past alerts.
 
     WINDOW is 1d, 5d, 20d, 60d, 252d or ytd; the default is 20d. The description of the picture is printed too: on
-    stderr if the picture goes to the standard output.
+    stderr if the picture goes to standard output.
     """
     target = resolve_output(path, DEFAULT_FILE, force=force)
     chart_window = Window(window)

@@ -259,7 +259,7 @@ async def check_slack(app: App) -> list[Finding]:
     except SlackApiError as error:
         token = _fail(
             names[0],
-            f"Slack answers “{error.response['error']}”",
+            f"Slack returned “{error.response['error']}”",
             "Copy the Bot User OAuth Token from OAuth & Permissions.",
         )
     except (aiohttp.ClientError, TimeoutError) as error:

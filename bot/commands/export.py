@@ -40,7 +40,7 @@ TABLES: dict[str, tuple[Sequence[Column[Any]], Load]] = {
     "path",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     default=STDOUT,
-    help="File to write, replaced if it exists; - is the standard output.  [default: -]",
+    help="File to write, replaced if it exists; - means standard output.  [default: -]",
 )
 def export_command(*, what: str, since: date | None, format_name: str, path: Path) -> None:
     """Write alerts, deliveries, or the actions of people as a table, oldest first.

@@ -62,7 +62,7 @@ def holdings_command() -> None:
 def import_file(*, file: Path, as_of: date | None, dry_run: bool) -> None:
     """Import holdings from a CSV with Ticker and Weight.
 
-    FILE can be - for the standard input. All holdings of a date that is already stored are replaced.
+    FILE can be - for standard input. If holdings for that date are already stored, they are all replaced.
     """
     settings = load_settings()
     parsed = read_holdings_csv(file, settings.pair.etf, as_of)

@@ -53,18 +53,18 @@ STDIN_READER = f"{__name__}.stdin"  # key in the context's notes
 
 
 class InputFile(click.Path):
-    """A file to read. `-` is the standard input; it is copied to a temporary file, because files are read twice."""
+    """A file to read. `-` means standard input; it is copied to a temporary file, because files are read twice."""
 
     def __init__(self) -> None:
         super().__init__(exists=True, dir_okay=False, path_type=Path, allow_dash=True)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 -- click's own
-        """Return the path. Only one option can read the standard input."""
+        """Return the path. Only one option can read standard input."""
         path = super().convert(value, param, ctx)
         if path != STDIN or ctx is None or ctx.resilient_parsing:
             return path
         if STDIN_READER in ctx.meta:
-            self.fail(f"{ctx.meta[STDIN_READER]} already reads the standard input. Name a file.", param, ctx)
+            self.fail(f"{ctx.meta[STDIN_READER]} already reads standard input. Name a file.", param, ctx)
         ctx.meta[STDIN_READER] = param.get_error_hint(ctx) if param else ""
         folder = tempfile.TemporaryDirectory(prefix="minerpulse-")
         ctx.find_root().call_on_close(folder.cleanup)  # closed even if the command's own options are wrong
@@ -75,7 +75,7 @@ class InputFile(click.Path):
 
 FILE = InputFile()
 DATES = f"{__name__}.dates"  # key in the context's notes
-ETF_HELP = "ETF closes: a vendor's download, or a CSV with Date and Close; - reads the standard input."
+ETF_HELP = "ETF closes: a vendor's download, or a CSV with Date and Close; - reads standard input."
 AI_HELP = f"Closes of the AI proxy ({AI_PROXY}, or MINERPULSE_AI_PROXY), in any format of --etf."
 BTC_HELP = (
     "BTC bars, hourly or finer: a vendor's download, or a CSV with opening time (UTC) and close; - reads the standard "
@@ -138,7 +138,7 @@ class OutputFile(click.ParamType[Path]):
         if is_folder:
             self.fail(f"“{path}” is a folder. Name a file in it.", param, ctx)
         if path.suffix.lower() not in self._suffixes and not is_special:
-            dash = ", or - for the standard output" if self._allow_stdout else ""
+            dash = ", or - for standard output" if self._allow_stdout else ""
             self.fail(
                 f"“{path}” doesn't end in {self._suffixes[0]}, but the output is {self._format_name}. "
                 f"Name a file that ends in {self._suffixes[0]}{dash}.",
@@ -159,7 +159,7 @@ def output_options(default: str, file_type: OutputFile) -> Callable[[Command], C
         "--output",
         "path",
         type=file_type,
-        help=f"File to write, replaced if it exists; - is the standard output.  [default: {default}]",
+        help=f"File to write, replaced if it exists; - means standard output.  [default: {default}]",
     )
     force = click.option("--force", is_flag=True, help=f"Replace {default} if it exists and -o isn't given.")
     return lambda command: output(force(command))

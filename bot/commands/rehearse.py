@@ -35,12 +35,17 @@ LISTEN_WARNING = "Other machines in your network can open the page too. Stop it 
 @etf_option
 @btc_option
 @from_option
-@click.option("--to", "last", type=DayOption(), help="Last session.  [default: the last in the files, or one year]")
+@click.option(
+    "--to",
+    "last",
+    type=DayOption(),
+    help="Last session.  [default: last in the files; one year after the first if simulated]",
+)
 @click.option("--until", type=DayOption(), hidden=True)  # the former name of --to
 @click.option(
     "--speed",
     type=click.FloatRange(min=0, min_open=True),
-    help=f"Sessions per second.  [default: {TERMINAL_SPEED:g}, in a browser {BROWSER_SPEED:g}]",
+    help=f"Sessions per second.  [default: {TERMINAL_SPEED:g}; {BROWSER_SPEED:g} in a browser]",
 )
 @click.option("--no-prompt", is_flag=True, help="Play to the end without commands, as fast as possible.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the simulated market.")

@@ -71,7 +71,7 @@ def rules_command() -> None:
     name="export",
     examples=("minerpulse rules export > rules.yaml", "minerpulse rules export --channel C0123ABCD --json"),
 )
-@click.option("--channel", metavar="CHANNEL", help="Only this channel's ID.")
+@click.option("--channel", metavar="CHANNEL", help="Export only the channel with this ID.")
 @click.option("--team", default="", metavar="TEAM", help="The workspace's ID, if the database has several.")
 @click.option(
     "-o",
@@ -79,7 +79,7 @@ def rules_command() -> None:
     "path",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     default=STDOUT,
-    help="File to write, replaced if it exists; - is the standard output.  [default: -]",
+    help="File to write, replaced if it exists; - means standard output.  [default: -]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON instead of YAML.")
 def export_rules(*, channel: str | None, team: str, path: Path, as_json: bool) -> None:
@@ -102,8 +102,8 @@ def export_rules(*, channel: str | None, team: str, path: Path, as_json: bool) -
 def check_rules(*, file: Path, team: str, online: bool) -> None:
     """Check FILE without a database: its keys, rules, settings and, if MINERPULSE_SINKS_FILE is set, its sinks.
 
-    With --online, Slack is asked whether the app is in each channel, also in those that alerts escalate to, and the
-    price sources whether they have each symbol. Nothing is changed, and nobody is notified.
+    With --online, it asks Slack whether the app is in each channel, including channels that alerts escalate to. It also
+    asks the price sources whether they have each symbol. Nothing is changed, and nobody is notified.
     """
     reader = RulesFileReader(file)
     rules_file, _ = reader.read(team)
@@ -158,11 +158,17 @@ def diff_rules(
 @FILE
 @TEAM
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
-@click.option("-y", "--yes", is_flag=True, help="Don't ask. Needed without a terminal.")
+@click.option("-y", "--yes", is_flag=True, help="Don't ask for confirmation. Required without a terminal.")
 @click.option(
     "--revision", default="", metavar="REVISION", help="Apply only if this plan from `diff` is still current."
 )
-@click.option("--as", "operator", default="", metavar="NAME", help="Who applies it, for the audit log.")
+@click.option(
+    "--as",
+    "operator",
+    default="",
+    metavar="NAME",
+    help="Name to record in the audit log as the person applying the file.",
+)
 @UNPAUSE
 @TAKE_OVER
 @OFFLINE

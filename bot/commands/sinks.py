@@ -25,8 +25,8 @@ TEAM = click.option("--team", required=True, metavar="TEAM", help="The workspace
 def sinks_command() -> None:
     """Define the services that channels can page: PagerDuty, webhooks and email.
 
-    The file that MINERPULSE_SINKS_FILE names defines them for every workspace; `add` defines one for one workspace.
-    A channel pages one with `/minerpulse channel page NAME`.
+    Sinks for every workspace are defined in the file that MINERPULSE_SINKS_FILE names. `add` defines a sink for one
+    workspace. A channel pages a sink with `/minerpulse channel page NAME`.
     """
 
 
@@ -71,12 +71,17 @@ def check_sinks() -> None:
 @click.argument("name")
 @TEAM
 @click.option("--type", "sink_type", required=True, type=click.Choice(list(SINK_TYPES)), help="Type of the sink.")
-@click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="An option of the type; repeatable.")
+@click.option(
+    "--option", "options", multiple=True, metavar="NAME=VALUE", help="Option of the sink type; can be repeated."
+)
 @click.option(
     "--secret", default="", metavar="env:NAME|file:PATH", help="Where the secret is stored; not the secret itself."
 )
 def add_sink(*, name: str, team: str, sink_type: str, options: tuple[str, ...], secret: str) -> None:
-    """Define a sink of one workspace, or change it. The old definition still resolves alerts that it opened."""
+    """Define a sink of one workspace, or change it.
+
+    Pages that were opened with the old definition are still resolved with it.
+    """
     if not is_sink_name(name):
         raise click.BadParameter(
             "Use lowercase letters, digits, hyphens and underscores, at most 40.", param_hint="NAME"
@@ -106,7 +111,7 @@ async def _save(settings: Settings, team: str, config: SinkConfig) -> None:
 @click.argument("name")
 @TEAM
 def remove_sink(*, name: str, team: str) -> None:
-    """Remove a sink of one workspace. It gets no new pages; alerts that it opened are still resolved."""
+    """Remove a sink of one workspace. It gets no new pages. Pages that it opened are still resolved."""
     if not run_async(_remove(load_settings(), team, name)):
         raise InvalidSinkError(
             name, f"{team} has no such sink, so nothing was changed. `minerpulse sinks list` shows them."

@@ -62,7 +62,7 @@ def _drawdown_files(files: PriceFiles) -> DrawdownResult:
 @window_argument
 @json_option
 def miners_command(*, window: str, as_json: bool) -> None:
-    """Attribute the fund's return to its holdings and cohorts, by the imported weights.
+    """Attribute the fund's return to its holdings and cohorts, using the imported weights.
 
     WINDOW is 1d, 5d, 20d, 60d, 252d or ytd; the default is ytd. It ends with the last close.
     """

@@ -129,7 +129,7 @@ class SessionSplit(TypedDict):
 
     etf: Annotated[SplitReturn | None, About("null with too few opening prices")]
     crypto: SplitReturn
-    unsplit: Annotated[Count, About("sessions without an opening price, which no return includes")]
+    unsplit: Annotated[Count, About("number of sessions without an opening price; no return includes them")]
     early_s: Annotated[Seconds, About("seconds from the opening price to the opening, usually")]
 
 

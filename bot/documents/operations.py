@@ -58,7 +58,7 @@ class HoldingsDocument(Versioned):
     whole: Annotated[bool, About("whether all holdings are listed")]
     total: Annotated[float, About("sum of all weights, including cash")]
     cash: Annotated[float, About("weight of cash")]
-    unexplained: Annotated[Share, About("1 minus the sum of the weights; negative if they exceed 1")]
+    unexplained: Annotated[Share, About("1 minus the sum of the weights; negative if the sum exceeds 1")]
     holdings: list[HoldingFields]
 
 

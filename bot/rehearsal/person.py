@@ -82,5 +82,5 @@ class Person:
         }
         response = await self.bolt.async_dispatch(AsyncBoltRequest(body=body, headers=headers))
         if response.status != 200:  # noqa: PLR2004 -- HTTP's OK
-            raise RuntimeError(f"the request was answered {response.status}: {response.body}")
+            raise RuntimeError(f"the request got HTTP {response.status}: {response.body}")
         return response

@@ -185,8 +185,9 @@ def _context_parts(alert: Alert, now: datetime) -> list[str]:
     state = alert_state(alert, now)
     acted = state is not AlertState.FIRING and alert.acknowledged is not None and state is not AlertState.ACKNOWLEDGED
     acknowledged = [f"acknowledged by {user_mention(alert.acknowledged.by)}"] if acted and alert.acknowledged else []
-    since = [] if state is AlertState.FIRING else [f"since {fmt.instant(alert.opened_at)}"]
-    uncounted = ["not counted in the rule's record"] if state is AlertState.RETRACTED else []
+    opened = "since" if alert.closed_at is None else "fired"
+    since = [] if state is AlertState.FIRING else [f"{opened} {fmt.instant(alert.opened_at)}"]
+    uncounted = ["not counted in the rule's track record"] if state is AlertState.RETRACTED else []
     parts = [*acknowledged, *since, _rules_text(alert), *_base_parts(alert), *uncounted, _data_part(alert, now)]
     return [_capitalized(parts[0]), *parts[1:]]
 

@@ -85,7 +85,11 @@ def _record_lines(alert: Alert) -> list[str]:
     record = alert.lead.track_record
     if record is None:
         return []
-    return ["*Record*, counted at closes", record_text(record, alert.lead.rule, alert.side), *outcome_lines(record)]
+    return [
+        "*Track record*, counted on session closes",
+        record_text(record, alert.lead.rule, alert.side),
+        *outcome_lines(record),
+    ]
 
 
 def _data_lines(alert: Alert, now: datetime) -> list[str]:

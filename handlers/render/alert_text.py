@@ -12,6 +12,7 @@ from services.alerting.alert import Alert, RuleHit
 from services.alerting.alert_news import is_recovering
 from services.core.prices import Pair
 from services.core.rows import complete
+from services.core.text import counted
 from services.core.trust import Trust, Verdict
 from services.market.measure import Measurement, Window
 from services.market.metrics import Direction
@@ -136,9 +137,10 @@ def alert_peak(alert: Alert) -> str:
 
 
 def time_open(alert: Alert, until: datetime) -> str:
-    """Return how long an alert was open, or has been until `until`: `open 3 h 45 min`, or `opened just now`."""
+    """Return how long an alert was open, or has been until `until`: `open for 3 h 45 min`, or `opened just now`."""
     lasted = (alert.closed_at or until) - alert.opened_at
-    return f"open {fmt.duration(lasted)}" if lasted >= timedelta(seconds=1) else "opened just now"
+    was = "" if alert.closed_at is None else "was "
+    return f"{was}open for {fmt.duration(lasted)}" if lasted >= timedelta(seconds=1) else "opened just now"
 
 
 def threshold_line(hit: RuleHit, side: Side) -> str:
@@ -262,15 +264,15 @@ def _shortened(cause: str) -> str:
 
 
 def record_text(record: TrackRecord, rule: str, side: Side) -> str:
-    """Return which alert of its rule this is: ``Alert 23 of `1d 8pp` in 2 years, about 11 a year.``."""
+    """Return which alert of its rule this is: ``23rd alert from `1d 8pp` in 2 years, about 11 a year.``."""
     opposite = record.open_side is not None and record.open_side is not side
     number = record.episodes + opposite + 1
     span = record_span(record)
     if number == 1:
-        return f"First alert of {code(rule)} in {span}."
+        return f"First alert from {code(rule)} in {span}."
     per_year = number * SESSIONS_PER_YEAR / record.sessions
     rate = f", about {per_year:.0f} a year" if record.sessions >= SESSIONS_PER_YEAR else ""
-    return f"Alert {number} of {code(rule)} in {span}{rate}."
+    return f"{fmt.ordinal(number)} alert from {code(rule)} in {span}{rate}."
 
 
 def record_span(record: TrackRecord) -> str:
@@ -282,9 +284,9 @@ def outcome_lines(record: TrackRecord) -> list[str]:
     """Return what followed the earlier alerts of a rule."""
     lines = []
     if record.median_length is not None:
-        what = "The earlier one lasted" if record.episodes == 1 else "Median"
-        cleared = "" if record.episodes == 1 else " to clear"
-        lines.append(f"{what} {fmt.sessions(record.median_length)}{cleared}.")
+        earlier = f"{counted(record.episodes, 'alert')} in {record_span(record)}"
+        median = "" if record.episodes == 1 else "median "
+        lines.append(f"{earlier}: {median}{fmt.sessions(record.median_length)} to clear.")
     return [*lines, *([follow_up_line(record.follow_up, record.follow_up_since)] if record.follow_up else [])]
 
 

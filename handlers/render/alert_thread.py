@@ -146,8 +146,7 @@ def _outcome_lines(hit: RuleHit) -> list[str]:
     lines = [] if record is None else outcome_lines(record)
     if not lines or record is None:
         return []
-    earlier = "the earlier alert" if record.episodes == 1 else f"the {record.episodes} earlier alerts"
-    return [f"*What followed {earlier}*", *lines]
+    return [f"*What followed {'the earlier alert' if record.episodes == 1 else 'earlier alerts'}*", *lines]
 
 
 def _parts_text(alert: Alert) -> str:
@@ -192,7 +191,7 @@ def _sources_line(alert: Alert) -> str:
     parts = [_source(symbol, stamp, alert.opened_at) for symbol, stamp in legs]
     if alert.lead.attribution:
         parts.append(f"{escape(alert.lead.attribution.proxy)}, {escape(alert.lead.attribution.source)}")
-    counted = ["record counted at closes"] if alert.lead.track_record else []
+    counted = ["track record counted on session closes"] if alert.lead.track_record else []
     return " · ".join([*parts, data_text(alert.trust), *counted])
 
 
@@ -244,7 +243,7 @@ def _widened(entry: TimelineEntry, alert: Alert) -> Message:
     full = heading(hit, peak)
     title = f":chart_with_upwards_trend: *{mark_alert(f'{verb}: {full}', alert)}*{was}"
     acknowledged = "not acknowledged" if alert.acknowledged is None else "acknowledged"
-    lasted = f"open {fmt.duration(entry.at - alert.opened_at)}"
+    lasted = f"open for {fmt.duration(entry.at - alert.opened_at)}"
     legs = [
         f"{fmt.name(symbol)} *{fmt.percent(change)}* to {fmt.price(stamp.price)}"
         for symbol, change, stamp in (
@@ -298,7 +297,7 @@ def _called(entry: TimelineEntry, alert: Alert) -> str:
 
 def _resolved(entry: TimelineEntry, alert: Alert) -> str:
     size = f"{short_heading(alert.lead)}, peak {alert_peak(alert)}"
-    lasted = f"Open {fmt.duration((alert.closed_at or entry.at) - alert.opened_at)}"
+    lasted = f"Was open for {fmt.duration((alert.closed_at or entry.at) - alert.opened_at)}"
     why = entry.reason
     if entry.by and isinstance(why, Reason) and why.code is Code.ENDED_BY_HAND:
         note = str(dict(why.params).get("note") or "").rstrip(".")
@@ -308,7 +307,8 @@ def _resolved(entry: TimelineEntry, alert: Alert) -> str:
 
 
 def _retracted(entry: TimelineEntry, _alert: Alert) -> str:
-    return f":leftwards_arrow_with_hook: *Retracted:* {reason(entry.reason)}. It doesn't count in the rule's record."
+    uncounted = "This alert doesn't count toward the rule's track record."
+    return f":leftwards_arrow_with_hook: *Retracted:* {reason(entry.reason)}. {uncounted}"
 
 
 def _changed(entry: TimelineEntry, _alert: Alert) -> str:

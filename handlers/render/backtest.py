@@ -25,7 +25,7 @@ METHOD = (
     f"Chance is how often the relative moves of any {FOLLOW_UP_SESSIONS} sessions, scaled to the volatility at the "
     "alert, are large enough to close the gap."
 )
-AT_CLOSES = "Evaluated at closes, no hold"
+AT_CLOSES = "Evaluated on session closes, no hold"
 ROUND_THE_CLOCK_NOTE = "Live, the rule is also evaluated at night and on weekends; those alerts aren't counted here."
 
 

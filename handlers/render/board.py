@@ -56,7 +56,7 @@ STATUS_NOTES = complete(
 def board_message(board: Board, now: datetime, *, shared_by: str | None = None) -> Message:
     """Return the board; if it is shared, it names who shared it and has no buttons."""
     view = board.view
-    title = mark_simulated(market.headline(view), when=view.simulated)
+    title = mark_simulated(market.headline(view, shared=shared_by is not None), when=view.simulated)
     here = [*_alert_lines(board.alerts, now), _rules_line(board.rules, now), *_quiet_lines(board)]
     troubles = [*delivery_problem_lines(board.delivery_problems), *map(_refused_key_line, board.refused_keys)]
     shared_note = [f"Shared by {user_mention(shared_by)}, {fmt.instant(now)}."] if shared_by else []

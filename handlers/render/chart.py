@@ -209,7 +209,7 @@ def gap_note(points: Sequence[Point]) -> str:
 def _legs_panel(curve: IndexedReturns) -> Panel:
     return Panel(
         title=_subject(curve),
-        subtitle=f"Both {INDEX_BASE:.0f} at the close of {fmt.full_day(curve.points[0].session)}",
+        subtitle=f"Rebased to {INDEX_BASE:.0f} at the close on {fmt.full_day(curve.points[0].session)}",
         baseline=INDEX_BASE,
         curves=(
             _leg_curve(ColorRole.ETF, curve.pair.etf, [point.etf for point in curve.points]),

@@ -204,7 +204,7 @@ def _today_lines(result: ExplainResult) -> list[str]:
     own = f"{crypto} {fmt.percent(live.crypto_return)}, {proxy} {fmt.percent(live.proxy_return)}"
     parts = _parts_text(explanation, live, lambda part: fmt.pp_with_error(part.amount, part.error))
     total = f"{explanation.pair.etf} {fmt.percent(live.etf_return)} since the {fmt.day(live.anchor)} close"
-    return [f"*Today so far*, not in the table: {total} = {parts} ({own}; at {fmt.clock_time(live.at)})"]
+    return [f"*Today so far*, not in the table: {total} = {parts} ({own}; as of {fmt.clock_time(live.at)})"]
 
 
 def _later_lines(explanation: Explanation) -> list[str]:

@@ -122,7 +122,9 @@ def topic_help_message(topic: Topic, commands: Sequence[Command]) -> Message:
     metric_notes = "\n".join(metric.note for metric in METRICS.values() if metric.note)
     settings = "\n".join(f"{code(setting.usage)} – {setting.meaning}" for setting in SETTINGS.values())
     notes = TOPIC_NOTES[topic].format(grammar=_grammar(), metrics=metric_notes, settings=settings).splitlines()
-    return compose([header(title), section(*lines), *sections(*notes)], notification(f"{title}.", *lines))
+    return compose(
+        [header(title), section(*lines), *sections(*notes)], notification(f"{title}.", *(f"{line}." for line in lines))
+    )
 
 
 def command_help_message(command: Command) -> Message:

@@ -160,11 +160,14 @@ def _session_texts(view: MarketView) -> list[str]:
     """Return whether the ETF trades, and which prices are shown."""
     market, close = view.market, f"close of {fmt.day(view.current.session)}"
     if not market.is_open:
-        return [f"Closed, opens {fmt.instant(market.next_open_at)}", close if view.live is None else "last trades"]
-    closes = f"Open{' for a half day' if market.half_day else ''}, closes {fmt.clock_time(market.closes_at)}"
+        return [
+            f"Market closed, opens {fmt.instant(market.next_open_at)}",
+            close if view.live is None else "last trades",
+        ]
+    closes = f"Market open, closes{' early' if market.half_day else ''} {fmt.clock_time(market.closes_at)}"
     if view.live is None:
         return [closes, f"no live spread: {reason(view.live_reason)}", close]
-    return [closes, f"live at {fmt.clock_time(view.live.at)}"]
+    return [closes, f"live as of {fmt.clock_time(view.live.at)}"]
 
 
 def _gap_lines(view: MarketView) -> list[str]:
@@ -195,7 +198,7 @@ def _field(text: str) -> Block:
 
 def _rank(measurement: Measurement) -> str:
     if measurement.percentile is not None:
-        return fmt.percentile_cell(measurement.percentile)
+        return fmt.percentile_phrase(measurement.percentile)
     return "" if measurement.sigma is None else fmt.sigma(measurement.sigma)
 
 

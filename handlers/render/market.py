@@ -34,7 +34,7 @@ LEG_NAMES: Mapping[Leg, Callable[[Pair], str]] = complete(
 LEFT_OUT_SHOWN = 3  # reasons, each with its sessions
 
 
-def headline(view: MarketView) -> str:
+def headline(view: MarketView, *, shared: bool = False) -> str:
     """Return the spread in words: today's; out of hours, bitcoin's move since the close."""
     pair, snapshot = view.pair, view.current
     if not view.market.is_open and view.gap is not None and view.live is None:
@@ -44,7 +44,7 @@ def headline(view: MarketView) -> str:
         return f"{pair.etf} and {fmt.name(pair.crypto)}: no 1-session spread"
     phrase = fmt.spread_phrase(pair, one_day.spread)
     if snapshot.live and view.market.is_open:
-        return f"{pair.etf} {phrase} today"
+        return f"{pair.etf} {phrase} {'over 1 session' if shared else 'today'}"
     return f"{pair.etf} closed {phrase}, {fmt.short_day(snapshot.session)}"
 
 
@@ -79,7 +79,7 @@ def now_lines(view: MarketView) -> list[str]:
 def basis_parts(view: MarketView) -> list[str]:
     """Return what the numbers are based on, as parts of a context line: live or at which close, and since when."""
     if view.market.is_open and view.live is not None:
-        return [f"live at {fmt.clock_time(view.live.at)}"]
+        return [f"live as of {fmt.clock_time(view.live.at)}"]
     if view.market.is_open:
         return [
             f"no live spread ({reason(view.live_reason)})",
@@ -216,7 +216,7 @@ def context_lines(provenance: Provenance, *parts: str) -> list[str]:
 
 
 def problem_line(problem: Text) -> str:
-    """Return a source's problem as a line of small print: `:warning: Yahoo on WGMI: answered 503.`."""
+    """Return a source's problem as a line of small print: `:warning: Yahoo on WGMI: HTTP 503.`."""
     return f":warning: {reason(problem)}."
 
 

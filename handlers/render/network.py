@@ -64,9 +64,9 @@ def _rank_text(rank: PercentileRank | None, format_value: Callable[[float], str]
     high = f"{format_value(rank.high)}, {fmt.full_day(rank.high_on)}"
     basis = f"n = {rank.count:,} since {fmt.full_day(rank.since)}"
     if rank.is_highest:
-        return f"highest ({basis}; before: {high})"
+        return f"highest ({basis}; previous high {high})"
     if rank.is_lowest:
-        return f"lowest ({basis}; before: {format_value(rank.low)}, {fmt.full_day(rank.low_on)})"
+        return f"lowest ({basis}; previous low {format_value(rank.low)}, {fmt.full_day(rank.low_on)})"
     return f"{fmt.percentile_phrase(rank.rank)} ({basis}; high {high})"
 
 

@@ -54,7 +54,20 @@ from services.core.prices import PriceStamp
 from services.core.text import counted
 from services.core.trust import Verdict
 
-NETWORK_FIGURES = "bitcoin network figures"
+NETWORK_DATA = "bitcoin network data"
+# Verbs of outage causes. Past tense is for outages that are over.
+PAST = {
+    "is": "was",
+    "isn't": "wasn't",
+    "are": "were",
+    "has": "had",
+    "hasn't": "hadn't",
+    "have": "had",
+    "doesn't": "didn't",
+    "confirms": "confirmed",
+    "declares": "declared",
+    "retries": "retried",
+}
 SOURCES_BUTTON = button(RUN_COMMAND[0], "Show Sources", "sources")
 
 
@@ -134,16 +147,17 @@ def _page_failed_message(failed: PageFailed) -> Message:
 
 
 def _outage_message(outage: Outage) -> Message:
-    what = NETWORK_FIGURES if outage.network else f"{_missing_leg(outage)} price"
+    what = NETWORK_DATA if outage.network else f"{_missing_leg(outage)} price"
     rules = "hashprice and difficulty rules" if outage.network else f"rules on {outage.pair}"
     if outage.recovered_at is not None:
         return _outage_over_message(outage, what, rules)
     title = mark_simulated(f"Data outage: no usable {what}", when=outage.simulated)
+    back = "network data returns" if outage.network else "prices return"
     elsewhere = "" if outage.network else f"Check {_missing_leg(outage)} on your terminal. "
     lines = [
         f"*Cause:* {_sentence(reason(outage.reason))}",
         f"*Effect:* The {rules} are on hold. Nothing fires or resolves; open alerts keep their state.",
-        f"*What to do:* {elsewhere}MinerPulse posts here when {'figures' if outage.network else 'prices'} return.",
+        f"*What to do:* {elsewhere}MinerPulse posts here when {back}.",
     ]
     small = [*([] if outage.network else [_last_known(outage)]), "operators: `minerpulse doctor`"]
     since = f":warning: Since {fmt.instant(outage.since)}"
@@ -166,14 +180,19 @@ def _missing_leg(outage: Outage) -> str:
 def _outage_over_message(outage: Outage, what: str, rules: str) -> Message:
     back = outage.recovered_at or outage.since
     lasted = fmt.duration(back - outage.since)
-    kind = "Figures" if outage.network else "Prices"
-    title = mark_simulated(f"{kind} are back after {lasted}", when=outage.simulated)
+    title = mark_simulated(f"Data outage over after {lasted}", when=outage.simulated)
     lines = [
         f":white_check_mark: No usable {what} from {fmt.instant(outage.since)} to {fmt.instant(back)}.",
-        f"*Cause:* {_sentence(reason(outage.reason))}",
-        f"The {rules} run again. A breach that hadn't held long enough starts over.",
+        f"*Cause:* {_in_the_past(_sentence(reason(outage.reason)))}",
+        f"The {rules} run again. Pending rules start their hold again.",
     ]
     return compose([header(title), section(*lines)], [f"{title}. The {rules} run again."])
+
+
+def _in_the_past(cause: str) -> str:
+    """Return the cause of an outage that is over, with its verbs in the past tense."""
+    words = [(word.rstrip(".,;"), word) for word in cause.split(" ")]
+    return " ".join(PAST.get(bare, bare) + word[len(bare) :] for bare, word in words)
 
 
 def _last_known(outage: Outage) -> str:
@@ -215,12 +234,13 @@ def _digest_line(alert: Alert, now: datetime) -> str:
     first = (
         f"{STATE_EMOJI[state]} *#{alert.id}* {state.value}: {mark_alert(f'{size}, peak {alert_peak(alert)}', alert)}"
     )
-    return f"{first}{closed}\nSince {fmt.instant(alert.opened_at)}{acknowledged}"
+    opened = "Since" if alert.closed_at is None else "Fired"
+    return f"{first}{closed}\n{opened} {fmt.instant(alert.opened_at)}{acknowledged}"
 
 
 def _ended_outage_line(outage: Outage) -> str:
     back = outage.recovered_at or outage.since
-    what = NETWORK_FIGURES if outage.network else f"{outage.pair} prices"
+    what = NETWORK_DATA if outage.network else f"{outage.pair} prices"
     return f":warning: No usable {what} from {fmt.instant(outage.since)}, for {fmt.duration(back - outage.since)}."
 
 
@@ -230,8 +250,8 @@ def _escalation_message(escalation: Escalation) -> Message:
     waited, source = fmt.duration(escalation.after), channel_link(alert.channel.id)
     link = f"alert {fmt.alert_link(alert.id, alert.permalink)} in {source}"
     if alert.closed_at is not None:
-        line = f"Resolved: {link}, {time_open(alert, alert.closed_at)}. Nothing to do."
-        return compose([section(mark_alert(line, alert))], [f"Resolved: alert {alert.id}. Nothing to do."])
+        line = f"Resolved: {link}. It {time_open(alert, alert.closed_at)}. No action needed."
+        return compose([section(mark_alert(line, alert))], [f"Resolved: alert {alert.id}. No action needed."])
     if alert.acknowledged is not None:
         line = f"Acknowledged: {link}, by {user_mention(alert.acknowledged.by)}."
         return compose([section(mark_alert(line, alert))], [f"Acknowledged: alert {alert.id}."])
@@ -247,8 +267,8 @@ def _escalation_message(escalation: Escalation) -> Message:
 def _escalation_source_message(notice: EscalationSource) -> Message:
     source = channel_link(notice.source.id)
     return text_message(
-        f"{source} escalates unacknowledged alerts to this channel. To stop this, type "
-        "`/minerpulse channel accept-escalations off` here. To keep it, type the same with `on`."
+        f"{source} escalates unacknowledged alerts to this channel. To stop this, type in this channel: "
+        "`/minerpulse channel accept-escalations off`. To keep it, use “on” instead of “off”."
     )
 
 

@@ -28,7 +28,7 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.RULE_HAS_NO_DATA: "no decision ({reason})",
     # Values that a rule cannot observe
     Code.TOO_LITTLE_HISTORY: "not enough history for {metric}",
-    Code.NETWORK_NOT_READ: "the bitcoin network's figures weren't fetched",
+    Code.NETWORK_NOT_READ: "bitcoin network data wasn't fetched",
     Code.GAP_UNKNOWN: "no bitcoin price since the close, or no beta",
     Code.MARKET_CLOSED: "the market is closed; the last session was {session:date}",
     Code.LAST_TRADE_AT: "the last {symbol} trade is from {at:instant}",
@@ -87,8 +87,8 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.NO_PAST_DIFFICULTIES: "no source has earlier difficulties",
     Code.DIFFICULTY_START_UNKNOWN: "{source} has no date for the last difficulty change",
     Code.DIFFICULTY_FROM_ONE_SOURCE: "difficulty from {source} only, updated {at:instant}",
-    Code.FIGURES_AHEAD_OF_CLOCK: "the figures of {source} are from {at:instant}, ahead of this machine's clock",
-    Code.FIGURES_TOO_OLD: "the last figures of {source} are from {at:instant}",
+    Code.FIGURES_AHEAD_OF_CLOCK: "the latest {source} data is from {at:instant}, ahead of this machine's clock",
+    Code.FIGURES_TOO_OLD: "the latest {source} data is from {at:instant}",
     Code.RETARGET_OVERDUE: "a difficulty change was due {due_at:instant}, and {source} doesn't have it yet",
     Code.NO_WITNESS: "no second source confirms {source}",
     Code.HASHRATE_OF: "the hash rate of {source}",
@@ -104,7 +104,6 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.RULE_REMOVED: "removed the rule `{rule}`",
     Code.RULE_MANAGED: "manages `{rule}` from now on",
     Code.RULE_RELEASED: "no longer manages `{rule}`",
-    Code.SETTING_CHANGED: "changed a channel setting: {setting}",
     Code.ALERT_SNOOZED_LONG: "snoozed alert #{number} until {until:instant}",
     Code.ALERT_RESOLVED_EARLY: "resolved alert #{number}, which hadn't cleared",
     Code.ESCALATION_ENDED: (
@@ -413,6 +412,13 @@ def _rule_retracted(*, rule: str, corrections: tuple[Text, ...], threshold: floa
 def _correction(*, session: str | None, old: float, new: float, threshold: float, unit: str) -> str:
     when = "" if session is None else f"at the {_date(session)} close "
     return f"{when}was {_against(old, threshold, unit)}, now {_against(new, threshold, unit)}"
+
+
+@_renders(Code.SETTING_CHANGED)
+def _setting_changed(*, setting: Text) -> str:
+    typed = sentence(setting)
+    is_code = not set("<>`").intersection(typed)  # a mention isn't a link in code
+    return f"changed a channel setting: {f'`{typed}`' if is_code else typed}"
 
 
 @_renders(Code.ENDED_BY_HAND)

@@ -14,6 +14,7 @@ from handlers.rule_form import AT_CLOSE, FIELDS_WITHOUT_ERRORS, LIVE, FormContex
 from services.alerting.ports import ChannelRule
 from services.core.prices import Pair
 from services.core.rows import complete
+from services.core.text import counted
 from services.market.measure import Window
 from services.market.metrics import METRICS, Direction, Unit
 from services.research.service import RulePreview
@@ -122,7 +123,8 @@ def _difference(diff: RuleDiff) -> str:
     more, fewer, saved = len(diff.added), len(diff.removed), code(str(diff.against))
     if not more and not fewer:
         return f"the same alerts as the saved rule {saved}"
-    return f"alerts against the saved rule {saved}: {more or 'none'} added, {fewer or 'none'} dropped"
+    added = counted(more, "alert") if more else "no alerts"
+    return f"compared with the saved rule {saved}: {added} added, {fewer or 'none'} dropped"
 
 
 def _fields(form: RuleForm, pair: Pair) -> list[dict[str, Any]]:
@@ -154,7 +156,7 @@ def _options_hint(pair: Pair) -> str:
     share = f"{PERCENT * DEFAULT_CLEAR_RATIO:.0f}%"
     hold = fmt.duration(DEFAULT_HOLD)
     return (
-        "For example clear 7pp for 10m keep 15m repeat 1h on MARA/BTC. "
+        "For example: clear 7pp for 10m keep 15m repeat 1h on MARA/BTC. "
         f"Defaults: clear at {share} of the threshold, hold {hold}, {pair}."
     )
 

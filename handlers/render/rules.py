@@ -267,7 +267,7 @@ def _proposal_line(proposal: Proposal, noise: Mapping[int, NoiseRate]) -> str:
 
 
 def _noise_rate(noise: NoiseRate) -> str:
-    return f"{noise.noise} noise of {noise.judged} rated"
+    return f"{noise.noise} of {noise.judged} rated noise"
 
 
 def record_lines(preview: RulePreview) -> list[str]:

@@ -32,7 +32,7 @@ USE_LABEL = "Use This Rule"
 DATES_SHOWN = 3  # the newest of the alerts gained or lost
 METHOD = (
     "Alerts are counted at session closes. The threshold is the one whose rate is closest to the target; a rule clears "
-    "at 60% of it. The range allows for how unevenly alerts came from half-year to half-year. The out-of-sample check "
+    "at 60% of it. The range allows for how unevenly alerts fired from half-year to half-year. The out-of-sample check "
     "tunes on the first half of the history and counts alerts in the second."
 )
 
@@ -61,7 +61,7 @@ def tune_message(result: TuneResult, offer: TuneOffer | None = None) -> Message:
         *(line for diff in result.diffs for line in _comparison_lines(diff)),
     ]
     left_out = left_out_summary(result.left_out, tuned.rule.pair)
-    small = context_lines(result.provenance, "Counted at closes", _clear_text(tuned.rule))
+    small = context_lines(result.provenance, "Counted on session closes", _clear_text(tuned.rule))
     return compose(
         [
             header(title),
@@ -130,7 +130,7 @@ def rate_line(tuned: TunedRule) -> str:
     expected = (
         "no range: it needs 4 half-years of history"
         if tuned.next_year is None
-        else f"expect {tuned.next_year.low} to {tuned.next_year.high} in the next 12 months (9 in 10)"
+        else f"expect {tuned.next_year.low} to {tuned.next_year.high} in the next 12 months (90% interval)"
     )
     years = sorted(tuned.calendar_years, key=lambda one: one.episodes)
     extremes = f" By calendar year, {_year_count(years[0])} to {_year_count(years[-1])}." if len(years) > 1 else ""
@@ -153,8 +153,8 @@ def _promise(check: OutOfSampleCheck) -> str:
     """Return what the first half promised for the second, and what came; no more than the range says."""
     span = f"in the {fmt.decimal(check.years)} years since"
     if check.promised is None:
-        return f"That half is too short for a range; {counted(check.episodes, 'alert')} came {span}."
-    promised = f"Expected {check.promised.low} to {check.promised.high} alerts {span}; {check.episodes} came"
+        return f"That half is too short for a range; {counted(check.episodes, 'alert')} fired {span}."
+    promised = f"Expected {check.promised.low} to {check.promised.high} alerts {span}; {check.episodes} fired"
     if check.episodes in check.promised:
         return f"{promised}."
     return f"{promised}, {'fewer' if check.episodes < check.promised.low else 'more'} than expected."

@@ -126,7 +126,7 @@ class Dispatcher:
             return False
         except Exception as error:  # a message that cannot be rendered must not block others
             if not delivery.attempts:
-                log.exception("%s cannot be rendered; please report it", delivery.message.log_name)
+                log.exception("%s cannot be rendered; report this traceback as a bug", delivery.message.log_name)
             is_dead = await self._retry_later(delivery, error, self._now(now), unsure=unsure)
             self._count(delivery, AttemptOutcome.DEAD_LETTERED if is_dead else AttemptOutcome.RETRY, started_s)
             return False

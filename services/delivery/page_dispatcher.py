@@ -88,7 +88,7 @@ class PageDispatcher(DeliveryLoop):
             await self._give_up(page, SINK_GONE, maybe_sent=page.maybe_sent)
             return
         if not _is_wanted(page, sink):
-            await self.store.page_sent(page, "", self.clock.now(), note="nothing to show at this sink")
+            await self.store.page_sent(page, "", self.clock.now(), note="the sink doesn't need this update")
             return
         await self._show(page, sink)
 
@@ -106,7 +106,9 @@ class PageDispatcher(DeliveryLoop):
         except DeliveryError as error:
             outcome = await self._handle_error(page, error)
         except Exception as error:  # a page that cannot be written must not stop the others
-            log.exception("page of alert %d at %s cannot be rendered; please report it", page.alert.id, page.sink)
+            log.exception(
+                "page of alert %d at %s cannot be rendered; report this traceback as a bug", page.alert.id, page.sink
+            )
             await self._retry(page, f"{type(error).__name__}: {error}", None, maybe_sent=page.maybe_sent)
         else:
             outcome = AttemptOutcome.SENT

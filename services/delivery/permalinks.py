@@ -36,4 +36,4 @@ class Permalinks:
                 else:
                     await self.store.save_permalink(message, permalink)
         except DatabaseUnavailableError as error:
-            log.info("permalinks wait for the database: %s", error)
+            log.info("permalinks are delayed until the database can be reached: %s", error)

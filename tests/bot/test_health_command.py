@@ -133,7 +133,7 @@ def test_each_source_has_a_row_with_its_last_success_and_its_failures_since(
                 last_success_at=now - timedelta(hours=2),
                 failures=12,
                 failing_since=now - timedelta(hours=1),
-                problem="answered 503 Service Unavailable",
+                problem="HTTP 503 Service Unavailable",
             )
             await store.add_source_records([SourceRecord(source="Yahoo", last_success_at=now), failing])
 
@@ -144,7 +144,7 @@ def test_each_source_has_a_row_with_its_last_success_and_its_failures_since(
 
     assert "Sources   OK    yahoo (WGMI): last answer just now" in shown
     assert "WARN  nasdaq (WGMI): 12 failures since " in shown
-    assert "last answer 2 h old: answered 503 Service Unavailable" in " ".join(shown.split())
+    assert "last answer 2 h old: HTTP 503 Service Unavailable" in " ".join(shown.split())
     assert "SKIP  simulated (BTC, bitcoin network): not asked" in shown
     assert [("yahoo", 0), ("nasdaq", 12), ("simulated", 0)] == [
         (one["name"], one["failures"]) for one in document["sources"]

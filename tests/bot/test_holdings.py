@@ -226,7 +226,7 @@ def test_a_complete_import_replaces_fetched_holdings_and_is_never_overwritten(mi
 def test_a_failed_fetch_is_an_error_with_a_next_step(minerpulse: RunCli) -> None:
     result = minerpulse("holdings", "fetch", "XYZ")
     assert (result.code, result.out) == (1, "")
-    assert "Nasdaq on XYZ: answered 404 Not Found" in result.err
+    assert "Nasdaq on XYZ: HTTP 404 Not Found" in result.err
     assert len(result.err.splitlines()) == 1
     assert minerpulse("holdings", "fetch", "W G").err.endswith("write it as in WGMI or BTC.\n")
 

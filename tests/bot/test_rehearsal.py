@@ -303,7 +303,7 @@ async def test_an_error_while_playing_ends_the_prompt(script: Script) -> None:
         async with open_channel(script) as channel:
             person = replace(channel.rehearsal.person, signing_secret="other")
             broken = replace(channel.rehearsal, person=person)
-            with pytest.raises(RuntimeError, match="the request was answered 401"):
+            with pytest.raises(RuntimeError, match="the request got HTTP 401"):
                 await play_with_prompt(broken, script, replace(channel.prompt, rehearsal=broken))
 
 

@@ -344,7 +344,7 @@ channels:
         ),
         pytest.param("version: 1\nversion: 1\nchannels: []\n", ["(version): this key appears twice."], id="twice"),
         pytest.param("channels: [\n", ["line 2: it isn't valid YAML or JSON ("], id="syntax"),
-        pytest.param("a: &x 1\nb: *x\n", ["line 2: aliases (*x) aren't read."], id="alias"),
+        pytest.param("a: &x 1\nb: *x\n", ["line 2: YAML aliases (*x) aren't supported."], id="alias"),
         pytest.param("", ["rules.yaml is empty."], id="empty"),
         pytest.param("[1]", ["line 1: input should be a valid dictionary"], id="a list"),
     ],

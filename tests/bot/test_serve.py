@@ -257,7 +257,7 @@ async def test_a_stop_cancels_an_unanswered_post_and_keeps_it_queued(
         await eventually(lambda: post_count(slack))
 
     assert 1 == (await backlog_of(settings)).waiting
-    assert "delivery did not finish within 0 s and is cancelled" in caplog.text
+    assert "delivery did not finish within 0 s and was canceled" in caplog.text
 
 
 async def test_a_request_without_a_body_does_not_block_shutdown(
@@ -309,9 +309,9 @@ async def test_a_stop_with_work_in_flight_logs_no_error(
 
     cancelled = [
         "Cancel 1 running task(s), timeout graceful shutdown exceeded",
-        "delivery did not finish within 0 s and is cancelled",
+        "delivery did not finish within 0 s and was canceled",
         "shutdown abandoned unfinished tasks: /minerpulse board",
-        "token renewal did not finish within 0 s and is cancelled",
+        "token renewal did not finish within 0 s and was canceled",
     ]
     records = [(record.levelno, record.getMessage()) for record in caplog.records]
     assert [] == [message for level, message in records if level >= logging.ERROR]
@@ -617,7 +617,7 @@ async def test_readyz_and_the_command_agree_on_what_each_source_answered(slack: 
     assert ("yahoo", ["etf"], 0, None) == (yahoo["name"], yahoo["used_for"], yahoo["failures"], yahoo["problem"])
     assert yahoo["last_success_at"]
     assert ("nasdaq", None) == (nasdaq["name"], nasdaq["last_success_at"])
-    assert "answered 503 Service Unavailable; a problem on its side; MinerPulse retries" == nasdaq["problem"]
+    assert "HTTP 503 Service Unavailable; a fault at the source; MinerPulse retries" == nasdaq["problem"]
     assert {**SIMULATED, "used_for": ["crypto", "network"]} == simulated
 
 
@@ -638,8 +638,8 @@ async def test_sighup_reads_the_sinks_again_and_keeps_them_if_the_file_is_wrong(
     async with running(settings_for(slack, tmp_path, sinks_file=path)):
         key.write_text("f" * 32, encoding="utf-8")
         path.write_text(desk + desk.replace("desk", "night"), encoding="utf-8")
-        await reload("read the sinks again: desk, night")
+        await reload("reloaded the sinks: desk, night")
         path.write_text("[desk", encoding="utf-8")
-        await reload("the sinks stay as they are: The sinks file isn't valid TOML")
+        await reload("the sinks were not changed: The sinks file isn't valid TOML")
 
     assert ROUTING_KEY not in caplog.text

@@ -1,4 +1,4 @@
-"""A dash is the standard input, for one file of any command that reads one."""
+"""A dash is standard input, for one file of any command that reads one."""
 
 import io
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_only_one_option_reads_the_standard_input(minerpulse: RunCli, monkeypatc
     result = minerpulse("pulse", "--etf", "-", "--btc", "-")
 
     assert (2, "") == (result.code, result.out)
-    assert "'--etf' already reads the standard input. Name a file." in result.err
+    assert "'--etf' already reads standard input. Name a file." in result.err
 
 
 def test_holdings_are_imported_from_the_standard_input(minerpulse: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,7 +239,7 @@ async def test_an_alert_is_one_message_with_a_thread(
     assert "Context for alert #1" == title(first_reply)
     assert {updated["ts"]} == {ended["ts"], first_reply["thread_ts"], resolved["thread_ts"]}
     assert resolved["shown"].startswith(
-        ":white_check_mark: Resolved: WGMI 1.0 pp ahead of BTC, peak 12.0 pp. Open 40 min."
+        ":white_check_mark: Resolved: WGMI 1.0 pp ahead of BTC, peak 12.0 pp. Was open for 40 min."
     )
     assert "`1d 8pp` cleared: +1.0 pp, inside the 4.8 pp clear level" in resolved["shown"]
     assert [*VOTE_BUTTONS, "details"] == buttons(ended)
@@ -443,8 +443,8 @@ async def test_rules_show_noise_rates_and_propose_a_looser_rule(person: Person, 
     text = await reply_to(person, "rules")
 
     assert 5 == len(alerts)
-    assert "±1 pp · hold 0 s · clear 0.6 pp\nBacktest: 303 alerts in 2 years · 3 noise of 4 rated\n" in text
+    assert "±1 pp · hold 0 s · clear 0.6 pp\nBacktest: 303 alerts in 2 years · 3 of 4 rated noise\n" in text
     assert "±30 pp · hold 5 min · clear 18 pp\nBacktest: 0 alerts in 2 years\n" in text
-    assert "Rule 1: 3 noise of 4 rated. `1d 1.9pp for 0s` would have fired half as often, 72.5 times a year" in text
+    assert "Rule 1: 3 of 4 rated noise. `1d 1.9pp for 0s` would have fired half as often, 72.5 times a year" in text
     assert "To compare, type `/minerpulse tune 1d 75/year`." in text
     assert ["1d 1pp for 0s", "20d 30pp"] == [str(rule.rule) for rule in await harness.commands.rules(CHANNEL)]

@@ -63,8 +63,8 @@ CASES = [
         id="delivery, for a person",
     ),
     pytest.param(
-        errors.MessageRefusedError("Please report it.", permanent=True, surely_not_posted=True),
-        "Please report it.",
+        errors.MessageRefusedError("Report this message as a bug.", permanent=True, surely_not_posted=True),
+        "Report this message as a bug.",
         id="one message",
     ),
     pytest.param(
@@ -113,7 +113,9 @@ CASES = [
         errors.MarketClosedError(AT), "The market is closed, so there is no close to wait for.", id="market shut"
     ),
     pytest.param(
-        errors.InvalidSinkError("desk", "It has no “url”."), "Sink desk: It has no “url”.", id="a sink for pages"
+        errors.InvalidSinkError("desk", "Option “url” is missing."),
+        "Sink desk: Option “url” is missing.",
+        id="a sink for pages",
     ),
     pytest.param(
         errors.ManagedRuleError(3, "rules.yaml", "wgmi-day"),

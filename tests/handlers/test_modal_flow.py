@@ -243,7 +243,7 @@ async def test_the_preview_compares_the_rule_with_the_saved_one(
 
     assert "saved rule" not in unchanged
     assert "Tested on daily closes · posts to <#C1>" in unchanged
-    assert "lerts against the saved rule `1d 3pp`: " in looser
+    assert "ompared with the saved rule `1d 3pp`: " in looser
     assert " added, " in looser
     assert '"text": "Edit rule 1"' in looser
     assert '"text": "Save Rule"' in looser

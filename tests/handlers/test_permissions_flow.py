@@ -427,8 +427,8 @@ async def test_an_escalation_of_before_keeps_working_and_its_target_is_told_once
 
     notice, escalation = [post["text"] for post in slack.arguments_of(POST) if post["channel"] == "C2"]
     assert notice == (
-        "<#C1> escalates unacknowledged alerts to this channel. To stop this, type "
-        "/minerpulse channel accept-escalations off here. To keep it, type the same with on."
+        "<#C1> escalates unacknowledged alerts to this channel. To stop this, type in this channel: "
+        "/minerpulse channel accept-escalations off. To keep it, use “on” instead of “off”."
     )
     assert escalation.startswith("Escalated: WGMI 10.0\u00a0pp ahead of BTC")
     assert (await reply_to(person, "channel escalate 45m <#C2|desk>")).startswith("escalate is now 45m <#C2>.")

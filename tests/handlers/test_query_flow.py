@@ -86,7 +86,7 @@ async def test_a_source_that_keeps_failing_is_shown_in_backoff(
         await person.types("sources")
     first, last = slack.responses[0], slack.responses[-1]
     assert first["text"].endswith("Data OK. 1 source failing: Yahoo on WGMI.")
-    assert "Yahoo :warning: *failing* (Yahoo on WGMI: answered 503" in first["shown"]
+    assert "Yahoo :warning: *failing* (Yahoo on WGMI: HTTP 503" in first["shown"]
     assert "Yahoo :warning: *paused after errors*, next try in " in last["shown"]
 
 

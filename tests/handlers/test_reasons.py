@@ -69,7 +69,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
         "cleared: +4.0 pp, inside the 4.8 pp clear level for 1 h 1 min",
     ),
     (of(Code.TOO_LITTLE_HISTORY, metric="residual"), "not enough history for residual"),
-    (of(Code.NETWORK_NOT_READ), "the bitcoin network's figures weren't fetched"),
+    (of(Code.NETWORK_NOT_READ), "bitcoin network data wasn't fetched"),
     (of(Code.GAP_UNKNOWN), "no bitcoin price since the close, or no beta"),
     (of(Code.MARKET_CLOSED, session="2026-03-02"), "the market is closed; the last session was Mar 2, 2026"),
     (of(Code.LAST_TRADE_AT, symbol="BTC", at=AT), "the last BTC trade is from Mar 2, 10:04 AM ET"),
@@ -279,11 +279,11 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.FIGURES_AHEAD_OF_CLOCK, source="mempool.space", at=AT),
-        "the figures of mempool.space are from Mar 2, 10:04 AM ET, ahead of this machine's clock",
+        "the latest mempool.space data is from Mar 2, 10:04 AM ET, ahead of this machine's clock",
     ),
     (
         of(Code.FIGURES_TOO_OLD, source="mempool.space", at=AT),
-        "the last figures of mempool.space are from Mar 2, 10:04 AM ET",
+        "the latest mempool.space data is from Mar 2, 10:04 AM ET",
     ),
     (
         of(Code.RETARGET_OVERDUE, source="mempool.space", due_at=AT),
@@ -358,7 +358,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (of(Code.RULE_REMOVED, rule="1d 8pp"), "removed the rule `1d 8pp`"),
     (of(Code.RULE_MANAGED, rule="1d 8pp"), "manages `1d 8pp` from now on"),
     (of(Code.RULE_RELEASED, rule="1d 8pp"), "no longer manages `1d 8pp`"),
-    (of(Code.SETTING_CHANGED, setting="remind 15m"), "changed a channel setting: remind 15m"),
+    (of(Code.SETTING_CHANGED, setting="remind 15m"), "changed a channel setting: `remind 15m`"),
     (of(Code.ALERT_SNOOZED_LONG, number=3, until=AT), "snoozed alert #3 until Mar 2, 10:04 AM ET"),
     (of(Code.ALERT_RESOLVED_EARLY, number=3), "resolved alert #3, which hadn't cleared"),
     (

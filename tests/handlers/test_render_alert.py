@@ -159,31 +159,31 @@ def test_a_widened_alert_says_by_how_much_and_when(golden: Golden) -> None:
     [
         pytest.param(
             replace(RECORD, episodes=1, median_length=2),
-            "Alert 2 of `1d 8pp` in 2 years, about 1 a year.\n*What followed the earlier alert*\n"
-            "The earlier one lasted 2 sessions.\nThe gap closed within 5 sessions in 16 of 36 separate cases "
+            "2nd alert from `1d 8pp` in 2 years, about 1 a year.\n*What followed the earlier alert*\n"
+            "1 alert in 2 years: 2 sessions to clear.\nThe gap closed within 5 sessions in 16 of 36 separate cases "
             "since Feb 9, 2022 (32–58%; chance 32%). No clear difference from chance.",
             id="one before",
         ),
         pytest.param(
             replace(RECORD, sessions=120, episodes=0, median_length=None, follow_up=None),
-            "First alert of `1d 8pp` in 120 sessions.",
+            "First alert from `1d 8pp` in 120 sessions.",
             id="none before",
         ),
         pytest.param(
             RECORD,
-            "Alert 23 of `1d 8pp` in 2 years, about 12 a year.\n*What followed the 22 earlier alerts*\nMedian 1.5 "
-            "sessions to clear.\n",
+            "23rd alert from `1d 8pp` in 2 years, about 12 a year.\n*What followed earlier alerts*\n"
+            "22 alerts in 2 years: median 1.5 sessions to clear.\n",
             id="many before",
         ),
-        pytest.param(replace(RECORD, open_side=Side.ABOVE), "Alert 23 of `1d 8pp` in 2 years", id="its own"),
+        pytest.param(replace(RECORD, open_side=Side.ABOVE), "23rd alert from `1d 8pp` in 2 years", id="its own"),
         pytest.param(
             replace(RECORD, open_side=Side.BELOW),
-            "Alert 24 of `1d 8pp` in 2 years",
+            "24th alert from `1d 8pp` in 2 years",
             id="one on the other side until now",
         ),
         pytest.param(
             replace(RECORD, episodes=0, median_length=None, open_side=Side.BELOW),
-            "Alert 2 of `1d 8pp` in 2 years",
+            "2nd alert from `1d 8pp` in 2 years",
             id="only one on the other side",
         ),
         pytest.param(
@@ -267,7 +267,7 @@ def test_a_difficulty_alert_shows_its_change_and_percentile(percentile: float | 
     closed = shown(alert_message(close(alert, AT, CLEARED), AT))
     assert text.startswith("Firing: difficulty +6.0% over 20 sessions (alert 0). Hashprice −18.2% to $36.02/PH/s/day. ")
     assert ("*91st percentile* of 252 sessions" in text) is expected
-    assert closed.startswith("Resolved: difficulty +6.0%, peak 6.0% (alert 0). Open 5 min.")
+    assert closed.startswith("Resolved: difficulty +6.0%, peak 6.0% (alert 0). Was open for 5 min.")
 
 
 def test_an_alert_joined_by_a_second_rule(golden: Golden) -> None:
@@ -344,8 +344,9 @@ def test_an_alert_that_a_person_resolved_names_them_and_does_not_say_that_it_cle
     entry = an_entry(kind=EntryKind.RESOLVED, by=Person("U7", "dana"), reason=ended)
 
     assert "\nResolved by <@U7>: earnings, see <@U2>\n" in shown(alert_message(closed, AT))
-    assert "*Resolved by @dana*: earnings, see <@U2>. WGMI 8.3 pp ahead of BTC, peak 8.3 pp. Open 5 min." in shown(
-        thread_reply(entry, closed)
+    assert (
+        "*Resolved by @dana*: earnings, see <@U2>. WGMI 8.3 pp ahead of BTC, peak 8.3 pp. Was open for 5 min."
+        in shown(thread_reply(entry, closed))
     )
     assert "leared" not in shown(alert_message(closed, AT))
 

@@ -31,7 +31,7 @@ def test_a_backtest_of_a_rule(golden: Golden) -> None:
 def test_a_rule_that_never_fired() -> None:
     message = message_for("5d 90pp")
     assert "5d 90pp: never fired. Data OK." == message.text
-    assert "\nFeb 15, 2022 to Feb 5, 2024\nEvaluated at closes, no hold · Data OK" in shown(message)
+    assert "\nFeb 15, 2022 to Feb 5, 2024\nEvaluated on session closes, no hold · Data OK" in shown(message)
     assert [] == [block for block in message.blocks if block["type"] == "table"]
     assert [] == problems(message._asdict())
 

@@ -127,9 +127,12 @@ def test_a_percentile_is_truncated_and_never_100_or_0() -> None:
 
 def test_a_figure_beyond_its_history_has_the_extreme_before() -> None:
     message = text(RESULT)
-    assert "*Difficulty* 150.00 T, highest (n = 1,095 since Nov 20, 2023; before: 148.20 T, Nov 11, 2025)" in message
     assert (
-        "*Without fees* $25.36/PH/s/day, lowest (n = 1,095 since Nov 20, 2023; before: $27.90, Aug 5, 2024)" in message
+        "*Difficulty* 150.00 T, highest (n = 1,095 since Nov 20, 2023; previous high 148.20 T, Nov 11, 2025)" in message
+    )
+    assert (
+        "*Without fees* $25.36/PH/s/day, lowest (n = 1,095 since Nov 20, 2023; previous low $27.90, Aug 5, 2024)"
+        in message
     )
 
 

@@ -39,7 +39,10 @@ OUTAGE = Outage(
     prices=(a_stamp(at=AT - HOUR), a_stamp(symbol="BTC", source="Coinbase", price=87_412.5, at=AT - HOUR)),
 )
 NETWORK_OUTAGE = Outage(
-    pair=WGMI_BTC, since=AT, reason="the last figures of mempool.space are from 2026-11-17 09:30 UTC", network=True
+    pair=WGMI_BTC,
+    since=AT,
+    reason=Reason.of(Code.FIGURES_TOO_OLD, source="mempool.space", at=AT - HOUR),
+    network=True,
 )
 BELOW = a_rule_hit(measurement=a_measurement(etf_return=-0.091, crypto_return=-0.006))
 DAY = PairCoverage(

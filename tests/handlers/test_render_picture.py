@@ -60,14 +60,17 @@ def test_a_picture_shows_both_legs_indexed_to_100_and_their_returns() -> None:
     assert [100.0, 110.0, 125.0] == pytest.approx(list(etf.values))
     assert [100.0, 100.0, 80.0] == pytest.approx(list(crypto.values))
     assert ("WGMI\n+25.0%", "BTC\n−20.0%") == (etf.label, crypto.label)
-    assert ("WGMI and BTC since Mar 2, 2026", "Both 100 at the close of Mar 2, 2026") == (panel.title, panel.caption)
+    assert ("WGMI and BTC since Mar 2, 2026", "Rebased to 100 at the close on Mar 2, 2026") == (
+        panel.title,
+        panel.caption,
+    )
 
 
 @pytest.mark.parametrize(
     ("last", "caption"),
     [
-        pytest.param(29.9, "Both 100 at the close of Mar 2, 2026", id="within"),
-        pytest.param(30.1, "Both 100 at the close of Mar 2, 2026; log scale", id="beyond"),
+        pytest.param(29.9, "Rebased to 100 at the close on Mar 2, 2026", id="within"),
+        pytest.param(30.1, "Rebased to 100 at the close on Mar 2, 2026; log scale", id="beyond"),
     ],
 )
 def test_levels_that_differ_by_more_than_a_factor_of_3_are_on_a_log_scale(last: float, caption: str) -> None:

@@ -48,7 +48,7 @@ def test_a_tuned_level_clears_behind_it_and_has_no_hold_time() -> None:
     rule = parse_rule(lines[0].split(":")[0])
 
     assert f"Threshold *{rule.threshold:.2f}*, clear *{rule.threshold + 0.1:.2f}*" == lines[2]
-    assert lines[-1].startswith("Counted at closes · clear level 0.1 above the threshold · ")
+    assert lines[-1].startswith("Counted on session closes · clear level 0.1 above the threshold · ")
 
 
 def text_with(promised: CountRange | None, episodes: int) -> str:
@@ -61,11 +61,11 @@ def text_with(promised: CountRange | None, episodes: int) -> str:
 @pytest.mark.parametrize(
     ("promised", "episodes", "verdict"),
     [
-        pytest.param(CountRange(20, 60), 47, "Expected 20 to 60 alerts in the 2.0 years since; 47 came.", id="held"),
-        pytest.param(CountRange(20, 40), 47, "; 47 came, more than expected.", id="too many"),
-        pytest.param(CountRange(20, 40), 0, "; 0 came, fewer than expected.", id="none came"),
+        pytest.param(CountRange(20, 60), 47, "Expected 20 to 60 alerts in the 2.0 years since; 47 fired.", id="held"),
+        pytest.param(CountRange(20, 40), 47, "; 47 fired, more than expected.", id="too many"),
+        pytest.param(CountRange(20, 40), 0, "; 0 fired, fewer than expected.", id="none came"),
         pytest.param(
-            None, 1, "That half is too short for a range; 1 alert came in the 2.0 years since.", id="no range"
+            None, 1, "That half is too short for a range; 1 alert fired in the 2.0 years since.", id="no range"
         ),
     ],
 )
@@ -82,7 +82,7 @@ def test_the_rate_has_a_range_and_the_extreme_calendar_years() -> None:
 
     text = shown(tune_message(replace(result, tuned=tuned)))
 
-    assert "a year on average* (96 in 3.9 years); expect 13 to 38 in the next 12 months (9 in 10)." in text
+    assert "a year on average* (96 in 3.9 years); expect 13 to 38 in the next 12 months (90% interval)." in text
     assert "By calendar year, 18 (2024) to 30 (2023)." in text
 
 

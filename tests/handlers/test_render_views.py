@@ -114,7 +114,9 @@ def test_the_home_tab_of_a_user_with_channels(golden_view: GoldenView) -> None:
 
 
 def test_the_home_tab_without_prices_says_why_and_how_to_start(golden_view: GoldenView) -> None:
-    view = home_view(Overview(view=None, problem="No WGMI prices yet. Yahoo: answered 503.", channels=()), AT)
+    view = home_view(
+        Overview(view=None, problem="No WGMI prices yet. Yahoo on WGMI: HTTP 503 Service Unavailable.", channels=()), AT
+    )
     golden_view("home_first", view)
 
 
@@ -125,7 +127,7 @@ def home_texts(view: MarketView) -> str:
 
 def test_home_outside_sessions_shows_the_close_and_the_implied_gap() -> None:
     text = home_texts(shut_view())
-    assert "Closed, opens <!date^" in text
+    assert "Market closed, opens <!date^" in text
     assert "· close of Mon Nov 16 · Data OK" in text
     assert "BTC *+2.0%* since WGMI's close · implied WGMI gap *+" in text
 

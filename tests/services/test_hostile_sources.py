@@ -79,7 +79,7 @@ FAULTS = [
     pytest.param(hang, "didn't answer in time", id="never answers"),
     pytest.param(drip, "didn't answer in time", id="drips"),
     pytest.param(web_page, "sent a web page instead of prices", id="a web page with 200"),
-    pytest.param(answering(429), "throttled: answered 429 Too Many Requests", id="429"),
+    pytest.param(answering(429), "throttled: HTTP 429 Too Many Requests", id="429"),
     pytest.param(answering(429, Retry_After="120"), "next try at 10:07:00 AM ET", id="429 with its time"),
 ]
 
@@ -190,10 +190,10 @@ async def test_a_source_that_fails_every_other_call_is_retried_at_once(
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        pytest.param(answering(403), "answered 403 Forbidden; it refuses this machine", id="403"),
+        pytest.param(answering(403), "HTTP 403 Forbidden; it refuses this machine", id="403"),
         pytest.param(answering(404), "check", id="404"),
-        pytest.param(answering(500), "answered 500 Internal Server Error; a problem on its side", id="500"),
-        pytest.param(answering(503, Retry_After="30"), "answered 503 Service Unavailable", id="503 with its time"),
+        pytest.param(answering(500), "HTTP 500 Internal Server Error; a fault at the source", id="500"),
+        pytest.param(answering(503, Retry_After="30"), "HTTP 503 Service Unavailable", id="503 with its time"),
     ],
 )
 async def test_flapping_sources_are_used_while_available(

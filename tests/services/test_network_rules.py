@@ -109,7 +109,7 @@ async def test_a_stale_network_neither_fires_nor_resolves_and_is_reported_once(
     assert "outage in C2" not in [post for posts in rounds for post in posts]
     assert isinstance(out, Outage)
     assert out.network
-    assert "the last figures of mempool.space are from Mar 4," in sentence(out.reason)
+    assert "the latest mempool.space data is from Mar 4," in sentence(out.reason)
     assert "edit outage in C1" in back
 
 

@@ -95,7 +95,9 @@ def build_sink(config: SinkConfig, tools: SinkTools) -> Sink:
         names = ", ".join(sorted(known)) or "none"
         raise InvalidSinkError(config.name, f"“{unknown[0]}” isn't an option of {config.type}. Options: {names}.")
     if missing := [option for option in sink_type.required if not config.options.get(option)]:
-        raise InvalidSinkError(config.name, f"It has no “{missing[0]}”. A {config.type} sink needs one.")
+        raise InvalidSinkError(
+            config.name, f"Option “{missing[0]}” is missing. Sinks of type {config.type} require it."
+        )
     return sink_type.build(config, tools)
 
 

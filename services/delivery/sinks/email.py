@@ -109,7 +109,7 @@ def _delivery_error(host: str, error: aiosmtplib.SMTPException) -> DeliveryError
             return DeliveryError(f"{host} defers the recipients ({code}).", permanent=False, surely_not_posted=True)
         case aiosmtplib.SMTPResponseException(code=code):
             is_final = code >= PERMANENT
-            return DeliveryError(f"{host} answered {code}.", permanent=is_final, surely_not_posted=True)
+            return DeliveryError(f"{host} returned SMTP code {code}.", permanent=is_final, surely_not_posted=True)
         case aiosmtplib.SMTPConnectError():
             return DeliveryError(f"No connection to {host}.", permanent=False, surely_not_posted=True)
         case _:

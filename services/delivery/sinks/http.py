@@ -152,7 +152,7 @@ def check_status(host: str, status: int, retry_after: str | None = None) -> None
     """Raise DeliveryError, or MessageRefusedError, unless the status says that the page was accepted."""
     if status in ACCEPTED:
         return
-    problem = f"{host} answered {status}."
+    problem = f"{host} returned HTTP {status}."
     if status in REFUSED:
         raise MessageRefusedError(f"{problem} It refuses this page.", permanent=False, surely_not_posted=True)
     if status == TOO_MANY:

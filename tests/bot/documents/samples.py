@@ -196,7 +196,7 @@ def _health() -> object:
                     source="Coinbase",
                     failures=3,
                     failing_since=at - timedelta(minutes=3),
-                    problem="answered 503 Service Unavailable",
+                    problem="HTTP 503 Service Unavailable",
                 ),
             ),
             SourceState(name="mempool", used_for=("network",), record=None),

@@ -176,7 +176,7 @@ def test_a_backtest_is_shown_as_in_slack(minerpulse: RunCli, files: list[str | P
 
     assert (0, "") == (result.code, result.err)
     assert result.out.startswith("5d 15pp: ")
-    assert "Evaluated at closes, no hold" in result.out
+    assert "Evaluated on session closes, no hold" in result.out
 
 
 def test_a_backtest_has_what_followed_beside_chance_and_any_sessions(

@@ -151,4 +151,4 @@ async def test_without_the_database_the_look_up_waits(
     with caplog.at_level(logging.INFO):
         await permalinks.run()
 
-    assert "permalinks wait for the database" in caplog.text
+    assert "permalinks are delayed until the database can be reached" in caplog.text

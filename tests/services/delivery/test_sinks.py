@@ -109,7 +109,7 @@ async def test_plain_http_outside_the_listed_networks_is_refused(receiver: Recei
         ("pagerduty", {}, "short", "isn't an integration key"),
         ("pagerduty", {"region": "mars"}, ROUTING_KEY, "Its region is “mars”. Use us or eu."),
         ("pagerduty", {"colour": "red"}, ROUTING_KEY, "“colour” isn't an option of pagerduty."),
-        ("webhook", {}, WEBHOOK_SECRET, "It has no “url”."),
+        ("webhook", {}, WEBHOOK_SECRET, "Option “url” is missing."),
         ("webhook", {"url": "http://example.com/x"}, WEBHOOK_SECRET, "Its url starts with https://"),
         ("webhook", {"url": "https://example.com/x"}, "hunter2", "isn't `whsec_`"),
         ("webhook", {"url": "https://example.com/x"}, "", "It has no secret"),

@@ -29,7 +29,7 @@ PAGES = {
 }
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-FORBIDDEN = "answered 403 Forbidden; it refuses this machine: choose another source, or try another network"
+FORBIDDEN = "HTTP 403 Forbidden; it refuses this machine: choose another source, or try another network"
 
 
 class NetworkVendors:

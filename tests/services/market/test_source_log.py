@@ -46,14 +46,14 @@ def clock() -> SetClock:
 
 async def test_failures_in_a_row_are_counted_from_the_first_with_the_last_problem(clock: SetClock) -> None:
     log = SourceLog(store=(store := Store()), clock=clock)
-    for problem in (None, "refused", "answered 503"):
+    for problem in (None, "refused", "HTTP 503"):
         log.count_request("Yahoo", OK if problem is None else ERROR, 0.1, problem)
         clock.advance(MINUTE)
     await log.save()
     await log.save()
 
     assert [
-        SourceRecord(source="Yahoo", last_success_at=AT, failures=2, failing_since=AT + MINUTE, problem="answered 503")
+        SourceRecord(source="Yahoo", last_success_at=AT, failures=2, failing_since=AT + MINUTE, problem="HTTP 503")
     ] == store.saved
 
 
@@ -72,23 +72,23 @@ async def test_what_could_not_be_saved_is_saved_later_with_what_came_since(clock
     with pytest.raises(DatabaseUnavailableError):
         await log.save()
     clock.advance(MINUTE)
-    log.count_request("Yahoo", ERROR, 0.1, "answered 503")
+    log.count_request("Yahoo", ERROR, 0.1, "HTTP 503")
     store.fails = False
     await log.save()
 
-    assert [SourceRecord(source="Yahoo", failures=2, failing_since=AT, problem="answered 503")] == store.saved
+    assert [SourceRecord(source="Yahoo", failures=2, failing_since=AT, problem="HTTP 503")] == store.saved
 
 
 async def test_what_arrives_during_a_failed_save_comes_after_it(clock: SetClock) -> None:
     log = SourceLog(store=(store := Store(fails=True)), clock=clock)
-    store.during_save = lambda: log.count_request("Yahoo", ERROR, 0.1, "answered 503")
+    store.during_save = lambda: log.count_request("Yahoo", ERROR, 0.1, "HTTP 503")
     log.count_request("Yahoo", ERROR, 0.1, "refused")
     with pytest.raises(DatabaseUnavailableError):
         await log.save()
     store.fails, store.during_save = False, lambda: None
     await log.save()
 
-    assert [SourceRecord(source="Yahoo", failures=2, failing_since=AT, problem="answered 503")] == store.saved
+    assert [SourceRecord(source="Yahoo", failures=2, failing_since=AT, problem="HTTP 503")] == store.saved
 
 
 async def test_each_request_is_counted_by_the_meter_too(clock: SetClock) -> None:

@@ -211,7 +211,7 @@ async def test_a_report_without_the_networks_history_says_why() -> None:
         research = replace(harness.research, network_service=vendors.service)
         result = await research.report([parse_rule("5d 15pp")], None, None, harness.clock.at)
     assert result.power is None
-    assert any("mempool.space on network: answered 403" in str(problem) for problem in result.provenance.problems)
+    assert any("mempool.space on network: HTTP 403" in str(problem) for problem in result.provenance.problems)
 
 
 async def test_a_report_without_bitcoins_price_has_no_power_draw() -> None:

@@ -16,7 +16,7 @@ async def test_requests_are_added_to_the_stored_records(store: SqlStore) -> None
             SourceRecord(source="Kraken", failures=1, failing_since=AT, problem="refused"),
         ]
     )
-    later = SourceRecord(source="Yahoo", failures=2, failing_since=AT + MINUTE, problem="answered 503")
+    later = SourceRecord(source="Yahoo", failures=2, failing_since=AT + MINUTE, problem="HTTP 503")
     await store.add_source_records([later])
     await store.add_source_records([SourceRecord(source="Kraken", last_success_at=AT + MINUTE)])
     once = await store.source_records()
@@ -25,6 +25,6 @@ async def test_requests_are_added_to_the_stored_records(store: SqlStore) -> None
 
     assert [
         SourceRecord(source="Kraken", last_success_at=AT + MINUTE),
-        SourceRecord(source="Yahoo", last_success_at=AT, failures=2, failing_since=AT + MINUTE, problem="answered 503"),
+        SourceRecord(source="Yahoo", last_success_at=AT, failures=2, failing_since=AT + MINUTE, problem="HTTP 503"),
     ] == once
     assert (4, AT) == (yahoo.failures, yahoo.last_success_at)

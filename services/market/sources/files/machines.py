@@ -63,6 +63,6 @@ def _parse_efficiency(table: CsvTable, row: CsvRow, text: str) -> float:
     if 0 < value < MIN_EFFICIENCY:
         raise table.error(row, f"{text} J/TH looks like J/GH", f"Multiply by 1,000: {value * 1_000:g}")
     if not MIN_EFFICIENCY <= value <= MAX_EFFICIENCY:  # also false for NaN
-        problem = f"{text} is not an efficiency from {MIN_EFFICIENCY:g} to {MAX_EFFICIENCY:,.0f} J/TH"
+        problem = f"{text} isn't between {MIN_EFFICIENCY:g} and {MAX_EFFICIENCY:,.0f} J/TH"
         raise table.error(row, problem, "Divide the power in W by the hash rate in TH/s")
     return value

@@ -312,8 +312,8 @@ class VendorClient:
     def _status_error(self, symbol: Symbol, error: HttpStatusError, explain: Explain) -> SourceError:
         wait = parse_retry_after(error.retry_after, self._clock.now())
         if error.status in self._throttle_statuses:
-            return self._start_backoff(symbol, f"answered {error.status_line}", wait)
-        problem = explain(error) or f"answered {error.status_line}; {_status_hint(error.status)}"
+            return self._start_backoff(symbol, f"HTTP {error.status_line}", wait)
+        problem = explain(error) or f"HTTP {error.status_line}; {_status_hint(error.status)}"
         retryable, fault = error.status >= SERVER_ERROR, self._fault_of(error.status)
         return self.error(symbol, problem, retryable=retryable, retry_after=wait, fault=fault)
 
@@ -490,7 +490,7 @@ def _next_try(at: datetime) -> str:
 
 def _status_hint(status: int) -> str:
     if status >= SERVER_ERROR:
-        return "a problem on its side; MinerPulse retries"
+        return "a fault at the source; MinerPulse retries"
     if status in ACCESS_DENIED or status in REDIRECTS:
         return "it refuses this machine: choose another source, or try another network"
     return "it rejects the request: update MinerPulse, or choose another source"
@@ -501,7 +501,7 @@ def _parse_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     if first["type"] != "json_invalid":
         where = ".".join(str(part) for part in first["loc"])
-        return f"sent an unusable answer ({where}: {first['msg']}); MinerPulse retries"
+        return f"sent an unusable response ({where}: {first['msg']}); MinerPulse retries"
     if bytes(first["input"]).lstrip().startswith(b"<"):
         return "sent a web page instead of prices (it may be down, or ask for consent); MinerPulse retries"
     return "sent something that is not JSON; MinerPulse retries"

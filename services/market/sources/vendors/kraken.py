@@ -110,4 +110,6 @@ class Kraken(BarVendor):
             if error.startswith("EQuery:Unknown asset pair"):
                 raise self._unknown_symbol(symbol)
             if not error.startswith("W"):
-                raise self._vendor.error(symbol, f"answered “{error}”", retryable=error.startswith(TRANSIENT_ERRORS))
+                raise self._vendor.error(
+                    symbol, f"returned the error “{error}”", retryable=error.startswith(TRANSIENT_ERRORS)
+                )

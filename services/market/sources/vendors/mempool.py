@@ -134,7 +134,7 @@ class Mempool(VendorSource):
 
     def _explain(self, symbol: Symbol, error: HttpStatusError) -> str | None:  # noqa: ARG002 -- of the base
         message = error_message(error.body, "error")
-        return None if message is None else f"answered {error.status_line}: “{message[:200]}”"
+        return None if message is None else f"HTTP {error.status_line}: “{message[:200]}”"
 
     def _reward(self, stats: _MempoolRewards) -> Reward | None:
         """Return the average reward; None if its figures are unusable or contradict each other."""

@@ -217,7 +217,7 @@ class Nasdaq(VendorSource):
             problem = f"lists no holdings of {fund}; import the issuer's file instead"
             raise self._vendor.error(fund, problem, retryable=False)
         if data.heading and not _is_about(data.heading, fund):
-            raise self._vendor.error(fund, f"answered with “{data.heading[:100]}” instead", retryable=False)
+            raise self._vendor.error(fund, f"returned “{data.heading[:100]}” instead", retryable=False)
         self._check_duplicates(data.holdings.rows, fund)
         return data.holdings
 

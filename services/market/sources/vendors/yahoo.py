@@ -123,7 +123,7 @@ class Yahoo(VendorSource):
     def _result(self, chart: _YahooChart, symbol: Symbol) -> _YahooResult:
         """Return the single result. Raises SourceError unless it is of this symbol, in US dollars and New York time."""
         if chart.error is not None and chart.error.code != "Not Found":
-            raise self._vendor.error(symbol, "answered with an error; MinerPulse retries", retryable=True)
+            raise self._vendor.error(symbol, "returned an error; MinerPulse retries", retryable=True)
         if chart.error is not None or chart.result is None:
             raise self._unknown_symbol(symbol)
         meta = chart.result[0].meta

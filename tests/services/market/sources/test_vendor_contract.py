@@ -147,7 +147,7 @@ CALLS = (
                 (status, b"{}", "doesn't know the symbol WGMI, or has no prices for it; check the spelling", False)
                 for status in (400, 404, 422)
             ),
-            (401, b"{}", "answered 401 Unauthorized; it refuses this machine", False),
+            (401, b"{}", "HTTP 401 Unauthorized; it refuses this machine", False),
         ),
     ),
     Call(
@@ -212,7 +212,7 @@ CALLS = (
         errors=(
             (400, b'{"message":"invalid symbol: WGMI"}', "refused the request: “invalid symbol: WGMI”", False),
             (403, b'{"message":"hush-alpaca_secret_key"}', "refused the request: “…”", False),
-            (401, b"<html>", "answered 401 Unauthorized; it refuses this machine", False),
+            (401, b"<html>", "HTTP 401 Unauthorized; it refuses this machine", False),
         ),
     ),
     Call(
@@ -235,7 +235,7 @@ CALLS = (
         },
         errors=(
             (404, b'{"detail":"Not found."}', "doesn't know the symbol WGMI; check the spelling, and whether", False),
-            (403, b'{"detail":"Bad token"}', "answered 403 Forbidden; it refuses this machine", False),
+            (403, b'{"detail":"Bad token"}', "HTTP 403 Forbidden; it refuses this machine", False),
             (200, b'{"detail":"hush-tiingo_key is bad"}', "refused the request: “… is bad”", False),
             (
                 200,
@@ -268,10 +268,10 @@ CALLS = (
                 (status, (RESPONSES / "twelvedata_error.json").read_bytes(), "refused the request: “No data is", False)
                 for status in (200, 400)
             ),
-            (404, b"<html>", "answered 404 Not Found", False),
+            (404, b"<html>", "HTTP 404 Not Found", False),
             (200, b'{"status":"error","code":500,"message":""}', "refused the request: “”", True),
             (200, b'{"status":"error","code":429}', "throttled: reports too many requests", True),
-            (200, b'{"status":"ok"}', "sent an unusable answer (meta: ", True),
+            (200, b'{"status":"ok"}', "sent an unusable response (meta: ", True),
         ),
     ),
     Call(
@@ -293,7 +293,7 @@ CALLS = (
         errors=(
             (404, b'{"message":"NotFound"}', UNKNOWN_COIN, False),
             (400, b'{"message":"no such thing"}', "refused the request: “no such thing”", False),
-            (400, b"<html>", "answered 400 Bad Request", False),
+            (400, b"<html>", "HTTP 400 Bad Request", False),
         ),
     ),
     Call(
@@ -319,8 +319,13 @@ CALLS = (
         },
         errors=(
             (200, b'{"error":["EQuery:Unknown asset pair"]}', UNKNOWN_COIN, False),
-            (200, b'{"error":["EGeneral:Invalid arguments"]}', "answered “EGeneral:Invalid arguments”", False),
-            (200, b'{"error":["EService:Unavailable"]}', "answered “EService:Unavailable”", True),
+            (
+                200,
+                b'{"error":["EGeneral:Invalid arguments"]}',
+                "returned the error “EGeneral:Invalid arguments”",
+                False,
+            ),
+            (200, b'{"error":["EService:Unavailable"]}', "returned the error “EService:Unavailable”", True),
             (200, b'{"error":["EAPI:Rate limit exceeded"]}', "throttled: reports too many requests", True),
         ),
     ),
@@ -355,7 +360,7 @@ CALLS = (
         errors=(
             (404, b"<html>", UNKNOWN_COIN, False),
             (400, b'{"reason": "bad step"}', "refused the request: “bad step”", False),
-            (400, b"<html>", "answered 400 Bad Request", False),
+            (400, b"<html>", "HTTP 400 Bad Request", False),
         ),
     ),
     Call(
@@ -384,8 +389,8 @@ CALLS = (
         },
         errors=(
             (400, b'{"code":-1121,"msg":"Invalid symbol."}', "refused the request: “Invalid symbol.”", False),
-            (400, b"[]", "answered 400 Bad Request", False),
-            (418, b"", "throttled: answered 418 I'm a teapot", True),
+            (400, b"[]", "HTTP 400 Bad Request", False),
+            (418, b"", "throttled: HTTP 418 I'm a teapot", True),
         ),
     ),
     Call(
@@ -441,8 +446,8 @@ CALLS = (
             fee_rate=3.0,
         ),
         errors=(
-            (500, b'{"error":"Failed"}', "answered 500 Internal Server Error: “Failed”", True),
-            (502, b"<html>", "answered 502 Bad Gateway; a problem on its side", True),
+            (500, b'{"error":"Failed"}', "HTTP 500 Internal Server Error: “Failed”", True),
+            (502, b"<html>", "HTTP 502 Bad Gateway; a fault at the source", True),
         ),
     ),
     Call(
@@ -787,7 +792,7 @@ async def test_a_recorded_response_is_read(
     assert found == await ask(call, client, **options)
 
 
-THROTTLED, UNUSABLE = "throttled: ", "sent an unusable answer ("
+THROTTLED, UNUSABLE = "throttled: ", "sent an unusable response ("
 
 
 @pytest.mark.parametrize(
@@ -795,7 +800,7 @@ THROTTLED, UNUSABLE = "throttled: ", "sent an unusable answer ("
     [
         ("yahoo", "yahoo_error_404.json", 404, "doesn't know the symbol WGMI", False),
         ("yahoo", "yahoo_error_404.json", 200, "doesn't know the symbol WGMI", False),
-        ("yahoo", "yahoo_error_401_crumb.json", 401, "answered 401 Unauthorized; it refuses this machine", False),
+        ("yahoo", "yahoo_error_401_crumb.json", 401, "HTTP 401 Unauthorized; it refuses this machine", False),
         ("yahoo", "yahoo_error_401_crumb.json", 200, UNUSABLE, True),
         ("yahoo", "yahoo_429.txt", 429, THROTTLED, True),
         ("yahoo", "yahoo_429_edge.txt", 429, THROTTLED, True),
@@ -818,14 +823,14 @@ THROTTLED, UNUSABLE = "throttled: ", "sent an unusable answer ("
         ),
         ("coinbase", "coinbase_error_404.json", 404, UNKNOWN_COIN, False),
         ("kraken", "kraken_error_unknown_pair.json", 200, UNKNOWN_COIN, False),
-        ("kraken", "kraken_error_invalid_args.json", 200, "answered “EGeneral:Invalid arguments", False),
+        ("kraken", "kraken_error_invalid_args.json", 200, "returned the error “EGeneral:Invalid arguments", False),
         ("kraken", "kraken_error_rate.json", 200, THROTTLED, True),
         ("kraken", "kraken_error_throttled.json", 200, THROTTLED, True),
         ("kraken", "kraken_time.json", 200, UNUSABLE, True),
         ("kraken", "kraken_ticker_XBTUSD.json", 200, UNUSABLE, True),  # which has no time
         (
             *("mempool", "mempool_error_500.json", 500),
-            *("answered 500 Internal Server Error: “Failed to get historical hashrate”", True),
+            *("HTTP 500 Internal Server Error: “Failed to get historical hashrate”", True),
         ),
         *(
             ("mempool", f"mempool_{page}.json", 200, UNUSABLE, True)

@@ -42,11 +42,15 @@ def test_a_custom_table_replaces_it(tmp_path: Path) -> None:
         ),
         pytest.param(
             f"{HEAD}A,2026-10-01,3250,2026-10-01,us\n",
-            "line 2: 3250 is not an efficiency from 1 to 1,000 J/TH. Divide the power in W by the hash rate in TH/s.",
+            "line 2: 3250 isn't between 1 and 1,000 J/TH. Divide the power in W by the hash rate in TH/s.",
             id="watts",
         ),
-        pytest.param(f"{HEAD}A,2026-10-01,-5,2026-10-01,us\n", "line 2: -5 is not an efficiency", id="negative"),
-        pytest.param(f"{HEAD}A,2026-10-01,nan,2026-10-01,us\n", "line 2: nan is not an efficiency", id="not finite"),
+        pytest.param(
+            f"{HEAD}A,2026-10-01,-5,2026-10-01,us\n", "line 2: -5 isn't between 1 and 1,000 J/TH", id="negative"
+        ),
+        pytest.param(
+            f"{HEAD}A,2026-10-01,nan,2026-10-01,us\n", "line 2: nan isn't between 1 and 1,000 J/TH", id="not finite"
+        ),
         pytest.param(
             f"{HEAD}A,2026-10-01,17.5 J/TH,2026-10-01,us\n",
             "line 2: “17.5 J/TH” is not a number. Write J/TH without a unit, as in 17.5.",

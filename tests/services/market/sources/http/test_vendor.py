@@ -59,19 +59,19 @@ async def test_a_response_is_parsed(vendor: VendorClient, server: FakeServer) ->
 @pytest.mark.parametrize(
     ("reply", "message", "retryable"),
     [
-        pytest.param(Reply(302), "answered 302 Found; it refuses this machine", False, id="redirect"),
-        pytest.param(Reply(401), "answered 401 Unauthorized; it refuses this machine", False, id="401"),
-        pytest.param(Reply(403), "answered 403 Forbidden; it refuses this machine", False, id="403"),
-        pytest.param(Reply(418), "answered 418 I'm a teapot; it rejects the request", False, id="418"),
-        pytest.param(Reply(500), "answered 500 Internal Server Error; a problem on its side", True, id="500"),
-        pytest.param(Reply(999), "answered 999; a problem on its side", True, id="a-status-without-a-name"),
+        pytest.param(Reply(302), "HTTP 302 Found; it refuses this machine", False, id="redirect"),
+        pytest.param(Reply(401), "HTTP 401 Unauthorized; it refuses this machine", False, id="401"),
+        pytest.param(Reply(403), "HTTP 403 Forbidden; it refuses this machine", False, id="403"),
+        pytest.param(Reply(418), "HTTP 418 I'm a teapot; it rejects the request", False, id="418"),
+        pytest.param(Reply(500), "HTTP 500 Internal Server Error; a fault at the source", True, id="500"),
+        pytest.param(Reply(999), "HTTP 999; a fault at the source", True, id="a-status-without-a-name"),
         pytest.param(httpx.ConnectError("no"), "could not be reached; check its address", True, id="unreachable"),
         pytest.param(httpx.ReadTimeout("no"), "didn't answer in time", True, id="timeout"),
         pytest.param(Reply(200, b"<html>consent</html>"), "sent a web page instead of prices", True, id="html"),
         pytest.param(Reply(200, b"\n <!DOCTYPE html>"), "sent a web page instead of prices", True, id="doctype"),
         pytest.param(Reply(200, b"Too Many Requests"), "sent something that is not JSON", True, id="text"),
         pytest.param(Reply(200, b""), "sent something that is not JSON", True, id="empty"),
-        pytest.param(Reply(200, b'[1, "secret"]'), "sent an unusable answer (1: Input should", True, id="shape"),
+        pytest.param(Reply(200, b'[1, "secret"]'), "sent an unusable response (1: Input should", True, id="shape"),
     ],
 )
 async def test_a_failure_is_described(
@@ -119,7 +119,7 @@ async def test_a_429_starts_a_backoff(
     assert (True, backoff) == (first.retryable, first.retry_after)
     assert (first.problem, timedelta(seconds=1)) == (second.problem, second.retry_after)
     next_try = f"{NOW + backoff - timedelta(hours=5):%-I:%M:%S %p} ET"
-    assert f"throttled: answered 429 Too Many Requests; next try at {next_try}" == first.problem
+    assert f"throttled: HTTP 429 Too Many Requests; next try at {next_try}" == first.problem
     assert len(server.requests) == 1
 
 
@@ -425,7 +425,7 @@ async def test_an_outage_and_its_recovery_are_logged_once(
     for symbol in (WGMI, MARA, MARA):
         await fetch(vendor, symbol)
 
-    assert [("WARNING", "Acme on WGMI: answered 403 Forbidden"), ("INFO", "Acme on MARA: recovered")] == [
+    assert [("WARNING", "Acme on WGMI: HTTP 403 Forbidden"), ("INFO", "Acme on MARA: recovered")] == [
         (level, message.split(";")[0]) for level, message in logged(caplog)
     ]
 

@@ -200,7 +200,7 @@ async def test_a_share_with_malformed_rows_fails_alone(alpaca: Alpaca, server: F
     first, second, third = summarize(*await fetch_together(alpaca, one, overrides, three))
 
     assert [(one, 29.0, 50.0), (three, 29.02, 52.0)] == [first, third]
-    assert str(second).startswith("Alpaca on M01: sent an unusable answer (bars.M01.0.c: ")
+    assert str(second).startswith("Alpaca on M01: sent an unusable response (bars.M01.0.c: ")
 
 
 async def test_rejected_shares_each_fail_with_their_own_reason(alpaca: Alpaca, server: FakeServer) -> None:

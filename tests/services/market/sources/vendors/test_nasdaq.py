@@ -151,10 +151,10 @@ async def test_an_odd_holding_costs_its_row_and_an_odd_ticker_the_ticker(nasdaq:
     ("changed", "problem"),
     [
         *[
-            pytest.param(body(rows=[ROW | {"weighting": weight}]), "sent an unusable answer", id=f"weight {weight}")
+            pytest.param(body(rows=[ROW | {"weighting": weight}]), "sent an unusable response", id=f"weight {weight}")
             for weight in (None, 18.36, "18.36", "", "N/A", "1e3%", "nan%", "1,000%")
         ],
-        pytest.param(body(rows=[ROW] * 11), "sent an unusable answer", id="more than ten"),
+        pytest.param(body(rows=[ROW] * 11), "sent an unusable response", id="more than ten"),
         pytest.param(body(rows=[ROW, ROW]), "lists IREN twice", id="one twice"),
         pytest.param(body(rows=[ROW | {"weighting": "151%"}]), "sent weights that add up to 151%", id="too much"),
         pytest.param(body(rows=[ROW | {"weighting": "0%"}]), "sent weights that add up to 0%", id="nothing at all"),
@@ -189,11 +189,11 @@ async def test_impossible_weights_are_rejected(
         pytest.param(body(rows=None), "lists no holdings of WGMI", id="no rows"),
         pytest.param(body(rows=[]), "lists no holdings of WGMI", id="an empty table"),
         pytest.param(
-            body(data={"heading": "Top 10 Holdings of BITQ"}), "answered with “Top 10 Holdings of BITQ”", id="another"
+            body(data={"heading": "Top 10 Holdings of BITQ"}), "returned “Top 10 Holdings of BITQ”", id="another"
         ),
         pytest.param(
             body(data={"heading": "ETFs where WGMI is a top 10 holding*"}),
-            "answered with “ETFs where WGMI is a top 10 holding*” instead",
+            "returned “ETFs where WGMI is a top 10 holding*” instead",
             id="the funds that hold it",
         ),
     ],

@@ -78,4 +78,4 @@ async def test_recorded_half_hour_bars_are_not_a_last_trade(
 ) -> None:
     server.respond_with(Reply(200, DAILY), Reply(200, recording("tiingo_iex_30min_GOOGL.json")))
 
-    assert "unusable answer" in (await failure_of(tiingo.prices(WGMI, LONG_AGO))).problem
+    assert "unusable response" in (await failure_of(tiingo.prices(WGMI, LONG_AGO))).problem
