@@ -55,10 +55,13 @@ class DeliveryLoop(ABC):
                 if failing:
                     log.info("%s has recovered", self.what)
                 failing = False
-            if self._stopping:  # a round clears the event that `stop` has set
-                return
+            await self._sleep(wait)
+
+    async def _sleep(self, longest: timedelta) -> None:
+        """Wait for a nudge; not if stopped, as a round may have cleared the event that `stop` has set."""
+        if not self._stopping:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), wait.total_seconds())
+                await asyncio.wait_for(self._wake.wait(), longest.total_seconds())
 
     @abstractmethod
     async def time_until_due(self) -> timedelta:

@@ -76,11 +76,12 @@ class Outbox(DeliveryLoop):
             running: dict[asyncio.Task[bool], Delivery] = {}
             try:
                 sent = await self._deliver_window(now, running)
-            except BaseException:
+            except asyncio.CancelledError:
                 for task in running:
                     task.cancel()
-                await asyncio.gather(*running, return_exceptions=True)
                 raise
+            finally:
+                await asyncio.gather(*running, return_exceptions=True)
             for error in self._failures.values():
                 raise error
             return sent

@@ -218,6 +218,26 @@ async def test_a_rate_limit_of_look_ups_does_not_delay_posts(harness: OutboxHarn
     assert 2 == len(harness.sent_messages())
 
 
+async def test_a_failing_store_does_not_break_off_calls(harness: OutboxHarness) -> None:
+    answer = asyncio.Event()
+    await harness.open_alert()
+    harness.slack.fail("chat.postMessage", Fault(until=answer))
+    store = UnreadableStore(harness.store)
+    outbox = an_outbox(harness.slack, store)
+    delivery = asyncio.create_task(outbox.deliver(AT))
+    await harness.slack.received(1)
+
+    store.is_broken = True
+    outbox.nudge()
+    await eventually(lambda: store.failures > 0)
+    answer.set()
+
+    with pytest.raises(DatabaseUnavailableError):
+        await delivery
+    assert [] == await harness.store.due(AT + HOUR)
+    assert 1 == len(harness.sent_messages())
+
+
 async def test_a_slow_call_does_not_delay_what_becomes_due(harness: OutboxHarness) -> None:
     answer = asyncio.Event()
     await harness.open_alert()
@@ -1125,6 +1145,20 @@ class WrappedStore:
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.store, name)
+
+
+@dataclass(slots=True)
+class UnreadableStore(WrappedStore):
+    """A store whose outbox can no longer be read."""
+
+    is_broken: bool = False
+    failures: int = 0
+
+    async def due_keys(self, *arguments: Any) -> object:  # noqa: ANN401 -- as the store has it
+        if self.is_broken:
+            self.failures += 1
+            raise DatabaseUnavailableError("gone")
+        return await self.store.due_keys(*arguments)
 
 
 @dataclass(slots=True)
