@@ -19,6 +19,7 @@ from services.rules.rule import Rule
 from tests.fakes.market import CALENDAR
 
 OPEN = datetime(2026, 3, 4, 14, 30, tzinfo=UTC)
+WORKSPACES = 20  # of the channels: a 429 pauses a whole workspace
 TICK_S = 15  # the shortest that the settings allow
 ETF, BITCOIN = 20.0, 50_000.0
 LEVELS_PP = (10.0, 20.0, 0.0)  # per cycle: each channel's first rule fires, the second joins, both clear
@@ -69,7 +70,7 @@ class Scenario:
     def rules(self) -> dict[Channel, list[Rule]]:
         """Return the two rules of each channel; the first fires at the first step, the second at the second."""
         return {
-            Channel(team="T1", id=f"C{number}"): [
+            Channel(team=f"T{number % WORKSPACES}", id=f"C{number}"): [
                 parse_rule(f"1d {low + 6 * number / self.channels:.2f}pp for 0s") for low in (3, 12)
             ]
             for number in range(self.channels)
