@@ -55,8 +55,11 @@ class DeliveryLoop(ABC):
                 if failing:
                     log.info("%s has recovered", self.what)
                 failing = False
-            if self._stopping:  # a round clears the event that `stop` has set
-                return
+            await self._sleep(wait)
+
+    async def _sleep(self, wait: timedelta) -> None:
+        """Wait until nudged, for at most `wait`; not if stopped, as the round may have cleared that event."""
+        if not self._stopping:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), wait.total_seconds())
 

@@ -43,10 +43,10 @@ async def test_stop_changes_nothing_and_its_buttons_mute_or_show_the_rules(
     person: Person, slack: FakeSlack, harness: Harness
 ) -> None:
     await person.types("rule add 1d 8pp")
-    before = await rows_of(harness)
+    before = rows_of(harness)
     await person.types("stop")
     await person.types("unsubscribe")
-    assert before == await rows_of(harness)
+    assert before == rows_of(harness)
 
     await person.presses(RUN_COMMAND[1], "rules")
     assert "1d 8pp" in str(slack.responses[-1])
@@ -60,11 +60,11 @@ async def test_stop_changes_nothing_and_its_buttons_mute_or_show_the_rules(
 async def test_a_value_that_the_app_does_not_write_runs_nothing(
     person: Person, slack: FakeSlack, harness: Harness, value: str
 ) -> None:
-    before = await rows_of(harness)
+    before = rows_of(harness)
     for action_id in RUN_COMMAND:
         await person.presses(action_id, value)
 
-    assert before == await rows_of(harness)
+    assert before == rows_of(harness)
     expected = STALE_BUTTON if value != "rule add 1d 8" else "Rule not added: "
     assert [True] * len(RUN_COMMAND) == [expected in answer["shown"] for answer in slack.responses]
 
@@ -77,13 +77,13 @@ async def test_a_button_needs_the_permission_of_its_command(
     await person.types("channel editors <@U1|ann>")
     await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s keep 1h", "U1")
     await harness.ticks(OPEN, [0.10, 0.03])
-    before, argument = await rows_of(harness), ARGUMENTS.get(name, "")
+    before, argument = rows_of(harness), ARGUMENTS.get(name, "")
     permission, value = PERMISSIONS[row.act_of(argument)], f"{name} {argument}".strip()
 
     outsider = replace(person, user="U4", own_team="T9")
     await outsider.presses(RUN, value)
     assert slack.responses[-1]["text"].startswith(NOT_OUTSIDERS)
-    assert before == await rows_of(harness)
+    assert before == rows_of(harness)
     await replace(person, user="U3").presses(RUN, value)
     assert (permission is Permission.EDITOR) == slack.responses[-1]["text"].startswith(ONLY_EDITORS)
     assert [] == [answer for answer in slack.responses if INTERNAL_ERROR in answer["text"]]
