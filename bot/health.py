@@ -292,7 +292,7 @@ def _tick_problem(vitals: Vitals, now: datetime) -> str | None:
     if age < timedelta(0):
         return (
             f"the last good tick is {fmt.duration(-age)} ahead of this machine's clock, which was set back; "
-            "it clears with the next tick"
+            "this resolves with the next tick"
         )
     if age > MAX_MISSED_TICKS * vitals.every:
         return f"the last good tick was {fmt.duration(age)} ago"

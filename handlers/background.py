@@ -21,7 +21,7 @@ from services.core.errors import DeliveryError, MinerPulseError, UserInputError
 Fallback = Callable[[Request, Message], Awaitable[None]]
 FirstTimeCheck = Callable[[], Awaitable[bool]]
 
-INTERNAL_ERROR = "Something went wrong; it has been logged. Try again in a minute."
+INTERNAL_ERROR = "Something went wrong. The error was logged. Try again in a minute."
 NOT_SHARED = "Slack didn't post this to the channel. Type /minerpulse and press Share there."
 HTTP_OK = 200
 MAX_RUNNING = 200  # tasks at once: they share some database connections

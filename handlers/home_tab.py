@@ -22,7 +22,7 @@ from services.core.identity import Channel
 from services.core.rows import complete
 
 LAYOUT_REFUSED = (
-    "Slack rejected the layout of this tab; it has been logged. In a channel, `/minerpulse` shows the market and "
+    "Slack rejected the layout of this tab. The error was logged. In a channel, `/minerpulse` shows the market and "
     "`/minerpulse rules` the rules there."
 )
 MEMBERSHIP_UNKNOWN = "Couldn't check which channels you are in, so nothing was changed. Try again in a minute."

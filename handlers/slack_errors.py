@@ -101,7 +101,7 @@ class BlocksRefusedError(MessageRefusedError):
 def response_body(response: AsyncSlackResponse) -> dict[str, Any]:
     """Return the body of a response that slack_sdk accepted. Raises DeliveryError if it is no object."""
     if not isinstance(response.data, dict):
-        raise unclear_answer("an answer that is no object")
+        raise unclear_answer("an answer that isn't an object")
     return response.data
 
 
@@ -115,7 +115,7 @@ def translate_slack_error() -> Iterator[None]:
     except AttributeError as error:  # slack_sdk reads `ok` of any body, even of a list or a string
         if error.name != "get" or not isinstance(error.obj, list | str | int | float):
             raise
-        raise unclear_answer("an answer that is no object") from error
+        raise unclear_answer("an answer that isn't an object") from error
     except aiohttp.ClientConnectorError as error:
         raise DeliveryError("Slack can't be reached.", permanent=False, surely_not_posted=True) from error
     except (aiohttp.ClientError, OSError) as error:

@@ -153,7 +153,8 @@ async def _run_npm(npm: str, folder: Path, package: str, report: Callable[[str],
         errors = stderr.decode(errors="replace")
         if INTEGRITY_ERROR in errors:
             raise PlaygroundError(
-                f"{package} differs from the package that was checked, so it was deleted. Report it; {TERMINAL_HINT}"
+                f"{package} differs from the package that was checked, so it was deleted. Report this as a bug; "
+                f"{TERMINAL_HINT}"
             )
         first_line = next(iter(errors.strip().splitlines()), "it does not say why")
         raise PlaygroundError(f"npm could not fetch {package} ({first_line}). Fix that and try again; {TERMINAL_HINT}")

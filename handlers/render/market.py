@@ -246,8 +246,8 @@ def left_out_lines(left_out: Sequence[Exclusion], pair: Pair) -> list[str]:
     for (leg, why), group in groupby(sorted(left_out, key=key), key=key):
         days = sorted(omitted.session for omitted in group)
         span = fmt.full_day(days[0]) if len(days) == 1 else f"{fmt.full_day(days[0])} to {fmt.full_day(days[-1])}"
-        have = "1 session has" if len(days) == 1 else f"{len(days):,} sessions have"
-        lines.append(f"{have} no {LEG_NAMES[Leg(leg)](pair)} price, {span}: {why}")
+        have = f"1 session ({span}) has" if len(days) == 1 else f"{len(days):,} sessions ({span}) have"
+        lines.append(f"{have} no {LEG_NAMES[Leg(leg)](pair)} price: {why}")
     return lines
 
 
@@ -272,7 +272,7 @@ def left_out_summary(left_out: Sequence[Exclusion], pair: Pair) -> list[str]:
     lines = left_out_lines(left_out, pair)
     more = len(lines) - LEFT_OUT_SHOWN
     shown = [f"{escape(clip(line, PROBLEM_TEXT))}." for line in lines[:LEFT_OUT_SHOWN]]
-    return [*shown, f"Sessions without a price have {more} more reasons."] if more > 0 else shown
+    return [*shown, f"{counted(more, 'more reason')} for sessions without a price."] if more > 0 else shown
 
 
 def drawdown_lines(view: MarketView) -> list[str]:

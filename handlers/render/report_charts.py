@@ -115,7 +115,7 @@ def _legs_panel(pair: Pair, points: Sequence[Point]) -> ChartPanel:
     )
     return ChartPanel(
         title=f"{etf.name} and {crypto.name}",
-        note=f"both 100 at the close of {fmt.full_day(points[0].session)}",
+        note=f"rebased to 100 at the close on {fmt.full_day(points[0].session)}",
         alt=f"{_range_text(etf)} {_range_text(crypto)}",
         lines=(etf, crypto),
         height=TALL,

@@ -229,8 +229,8 @@ def tune(aligned: Aligned, target: RateTarget) -> TunedRule:
     if episodes < target.per_year * _years(values) / 2:
         nearest_rate = _per_year(episodes, values)
         raise ReplayError(
-            f"No threshold fires {counted(target.per_year, 'time')} a year; the nearest, {rule}, fires "
-            f"{nearest_rate:.1f}."
+            f"No threshold fires {counted(target.per_year, 'time')} a year. The nearest, {rule}, fires "
+            f"{nearest_rate:.1f} times."
         )
     return TunedRule(
         target=target,

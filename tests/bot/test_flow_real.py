@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not ETF.exists(), reason="needs the vendors' rea
 def test_sessions_without_a_bitcoin_price_are_named(minerpulse: RunCli, command: list[str]) -> None:
     answer = " ".join(minerpulse(*command, "--etf", ETF, "--btc", BTC).out.split())
 
-    assert "77 sessions have no BTC price, Apr 14, 2026 to Aug 3, 2026: no BTC bar ended" in answer
+    assert "77 sessions (Apr 14, 2026 to Aug 3, 2026) have no BTC price: no BTC bar ended" in answer
 
 
 async def test_posted_alerts_match_the_replay() -> None:

@@ -231,7 +231,7 @@ async def test_a_last_good_tick_that_lies_ahead_is_a_problem_until_the_next_one(
 
     problem = (
         "the last good tick is 1\N{NO-BREAK SPACE}h ahead of this machine's clock, which was set back; "
-        "it clears with the next tick"
+        "this resolves with the next tick"
     )
     assert (problem,) == during
     assert () == after

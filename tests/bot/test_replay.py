@@ -127,8 +127,8 @@ def test_excluded_sessions_are_grouped_by_reason(minerpulse: RunCli, clean: Path
     files = price_options(clean, [20.0, None, 20.0, 20.0, 20.0], [50_000.0, 50_000.0, None, 50_000.0, None])
     result = minerpulse("replay", *files, "--rule", "1d 8pp")
     shown = " ".join(result.out.split())
-    assert "2 sessions have no BTC price, Mar 4, 2026" in shown
-    assert "1 session has no WGMI price, Mar 3, 2026: etf.csv has no WGMI close for this session" in shown
+    assert "2 sessions (Mar 4, 2026" in shown
+    assert "1 session (Mar 3, 2026) has no WGMI price: etf.csv has no WGMI close for this session" in shown
 
 
 def test_daily_bitcoin_bars_cause_a_warning_on_stderr(minerpulse: RunCli, clean: Path) -> None:

@@ -54,7 +54,7 @@ class EmailSink:
 
     async def test(self, key: str, channel_name: str) -> str:
         """Send a message titled TEST. Raises DeliveryError."""
-        message = self._message(f"TEST: MinerPulse pages for {channel_name}", "This is a test. There is nothing to do.")
+        message = self._message(f"TEST: MinerPulse pages for {channel_name}", "This is a test. No action needed.")
         message["Message-ID"] = f"<test-{abs(hash(key))}@{self._domain}>"
         await self._send(message)
         return str(message["Message-ID"])

@@ -89,7 +89,7 @@ def test_the_check_does_not_see_the_second_half() -> None:
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        pytest.param("5d 40/month", "No threshold fires 480 times a year; the nearest, 5d 0", id="too often"),
+        pytest.param("5d 40/month", "No threshold fires 480 times a year. The nearest, 5d 0", id="too often"),
         pytest.param("5d 0.2/year", "3.9 years of history are too short for 0.2 alerts a year", id="too seldom"),
     ],
 )

@@ -32,7 +32,7 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 DAILY_BITCOIN_WARNING = (
     "These bitcoin bars are daily: they end at midnight UTC, hours after New York closes. Pairing with the UTC daily "
-    "candle makes 29% of 1-day 5-pp alerts false and misses 18% of the true ones. Use hourly bars."
+    "candle makes 29% of 1-session 5 pp alerts false and misses 18% of the true ones. Use hourly bars."
 )
 
 MIN_RUN = 12  # equal spacings in a row that count as longer bars instead of gaps
