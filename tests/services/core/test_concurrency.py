@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from services.core.concurrency import MAX_TRIES, gather_all, retry_on_conflict
+from services.core.concurrency import MAX_TRIES, gather_all, in_turns, retry_on_conflict
 from services.core.errors import ConflictError
 
 
@@ -56,3 +56,18 @@ async def test_the_conflict_of_the_last_try_is_raised() -> None:
 
     with pytest.raises(ConflictError, match="conflict 3"):
         await retry_on_conflict(action, max_tries=3)
+
+
+async def test_other_tasks_run_during_long_work() -> None:
+    order: list[object] = []
+
+    async def work() -> None:
+        async for item in in_turns(range(5), size=2):
+            order.append(item)
+
+    async def other() -> None:
+        order.append("other")
+
+    await asyncio.gather(work(), other())
+
+    assert [0, 1, "other", 2, 3, 4] == order
