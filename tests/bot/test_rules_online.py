@@ -192,7 +192,7 @@ async def test_each_workspace_of_many_is_asked_with_its_own_token(desk: Desk) ->
 
     assert (0, FINE, "") == reached
     assert {"xoxb-acme"} == {call.token for call in desk.slack.calls}
-    assert (1, "MinerPulse is no longer installed in this workspace: install it again.\n") == elsewhere[::2]
+    assert (1, "MinerPulse is no longer installed in this workspace: reinstall it.\n") == elsewhere[::2]
     assert (1, "Many workspaces install this app. Name one with --team, or as `workspace` in the file.\n") == nameless[
         ::2
     ]
