@@ -207,7 +207,7 @@ async def test_every_check_passes_on_a_healthy_setup(healthy: Settings) -> None:
         pytest.param(
             {"slack_bot_token": SecretStr("xoxb-other")},
             "Slack token",
-            "Slack answers “invalid_auth”",
+            "Slack returned “invalid_auth”",
             "Copy the Bot User OAuth Token",
             id="token",
         ),

@@ -237,7 +237,7 @@ async def test_a_last_good_tick_that_lies_ahead_is_a_problem_until_the_next_one(
     assert () == after
 
 
-@pytest.mark.parametrize("failure", ["it answers 404", "ClientConnectorError"])
+@pytest.mark.parametrize("failure", ["it returns HTTP 404", "ClientConnectorError"])
 async def test_an_unreachable_watchdog_is_logged_once_without_its_url(
     harness: HealthHarness, caplog: pytest.LogCaptureFixture, failure: str
 ) -> None:

@@ -160,7 +160,7 @@ async def test_a_session_without_trades_is_shown_as_a_possible_market_closure() 
         message = board_text(a_board(await harness.market.view(WGMI_BTC, evening)), evening)
     why = "no WGMI trade from any source; the exchange may have been closed."
     assert f"1, 5, 20, 60 and 252 sessions and year to date: on Mar 4, 2026, {why}" in message
-    assert f"1 session has no WGMI price, Mar 4, 2026: {why}" in message
+    assert f"1 session (Mar 4, 2026) has no WGMI price: {why}" in message
     assert ":warning:" not in message
 
 

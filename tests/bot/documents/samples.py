@@ -77,7 +77,7 @@ MARKET = random_market(300)
 CHECK: CheckFields = {
     "check": "Slack token",
     "result": CheckResult.FAIL,
-    "found": "Slack answers “invalid_auth”",
+    "found": "Slack returned “invalid_auth”",
     "next_step": "Copy the Bot User OAuth Token from OAuth & Permissions.",
 }
 HOLDINGS = Holdings(
