@@ -20,6 +20,7 @@ from aiohttp import web
 from slack_bolt import BoltResponse
 from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
+from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers.background import BackgroundTasks
 from tests.fakes.blockkit import problems, shown_text, view_problems
@@ -472,6 +473,11 @@ def signed_headers(body: str, content_type: str = FORM, secret: str = SECRET) ->
         "x-slack-request-timestamp": timestamp,
         "x-slack-signature": str(SignatureVerifier(secret).generate_signature(timestamp=timestamp, body=body)),
     }
+
+
+def bolt_app(client: AsyncWebClient) -> AsyncApp:
+    """Return an app that accepts this Slack's requests; without a name, Bolt looks for one in the call stack."""
+    return AsyncApp(client=client, signing_secret=SECRET, process_before_response=True, name="minerpulse")
 
 
 async def dispatch(app: AsyncApp, body: str, content_type: str = FORM) -> BoltResponse:

@@ -7,7 +7,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers import listeners
@@ -17,7 +16,7 @@ from services.delivery.outbox import Outbox
 from tests.fakes.blockkit import checked, view_problems
 from tests.fakes.clock import SetClock
 from tests.fakes.harness import Harness, open_harness
-from tests.fakes.slack import SECRET, TOKEN, FakeSlack, Person
+from tests.fakes.slack import TOKEN, FakeSlack, Person, bolt_app
 
 Golden = Callable[[str, Message], None]
 GoldenView = Callable[[str, dict[str, Any]], None]
@@ -60,7 +59,7 @@ async def person(slack: FakeSlack, harness: Harness) -> AsyncIterator[Person]:
     """A person in the channel C1 of a running app, with one HTTP session as in production."""
     async with aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
-        app = AsyncApp(client=client, signing_secret=SECRET, process_before_response=True)
+        app = bolt_app(client)
         yield Person(
             server=slack, app=app, tasks=listeners.register(app, harness.commands, harness.research, harness.clock)
         )

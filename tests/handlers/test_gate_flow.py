@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import aiohttp
 import pytest
-from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers import listeners
@@ -18,7 +17,7 @@ from services.alerting.ports import RuleCaps
 from services.channels.permissions import Act
 from services.core.errors import RuleLimitError, TooManyRequestsError
 from tests.fakes.harness import CHANNEL, Harness
-from tests.fakes.slack import SECRET, TOKEN, FakeSlack, Person
+from tests.fakes.slack import TOKEN, FakeSlack, Person, bolt_app
 from tests.handlers.conftest import reply_to
 from tests.handlers.test_mention_flow import APP, answer_to
 
@@ -30,7 +29,7 @@ async def limited(slack: FakeSlack, harness: Harness) -> AsyncIterator[Person]:
     """A person who may send three commands a minute."""
     async with aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
-        app = AsyncApp(client=client, signing_secret=SECRET, process_before_response=True)
+        app = bolt_app(client)
         gate = Gate(commands_per_minute=3)
         tasks = listeners.register(app, harness.commands, harness.research, harness.clock, gate=gate)
         yield Person(server=slack, app=app, tasks=tasks)

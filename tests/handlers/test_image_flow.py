@@ -6,7 +6,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers import listeners
@@ -14,7 +13,7 @@ from handlers.images import FILES_WRITE, ImageCache, ImageUploader
 from handlers.render.picture import ColorScheme, Picture
 from services.core.errors import DeliveryError
 from tests.fakes.harness import CHANNEL, OPEN, Harness
-from tests.fakes.slack import FILES, RESPONSES, SECRET, TOKEN, UPLOAD, FakeSlack, Fault, Person, error_response
+from tests.fakes.slack import FILES, RESPONSES, TOKEN, UPLOAD, FakeSlack, Fault, Person, bolt_app, error_response
 from tests.handlers.test_mention_flow import APP, EPHEMERAL, mentions
 
 PNG = b"\x89PNG of "
@@ -56,7 +55,7 @@ async def person(slack: FakeSlack, harness: Harness, uploader: ImageUploader) ->
     harness.vendors.etf_last = (21.7, harness.clock.at)
     async with aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session, retry_handlers=[])
-        app = AsyncApp(client=client, signing_secret=SECRET, process_before_response=True)
+        app = bolt_app(client)
         tasks = listeners.register(app, harness.commands, harness.research, harness.clock, uploader)
         yield Person(server=slack, app=app, tasks=tasks)
 

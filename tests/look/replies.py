@@ -7,14 +7,13 @@ from typing import Any
 
 import aiohttp
 from slack_bolt import BoltResponse
-from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers import listeners
 from handlers.slack_notifier import SlackNotifier
 from services.delivery.outbox import Outbox
 from tests.fakes.harness import OPEN, open_harness
-from tests.fakes.slack import RESPONSES, SECRET, TOKEN, VIEWS, Call, FakeSlack, Person, slack_server
+from tests.fakes.slack import RESPONSES, TOKEN, VIEWS, Call, FakeSlack, Person, bolt_app, slack_server
 
 TYPED = {  # by the name of the surface
     "help": "help",
@@ -58,7 +57,7 @@ async def replies() -> dict[str, dict[str, Any]]:
     """Return the last message or form after each input, while an alert is open in a channel with the default rules."""
     async with slack_server() as slack, open_harness() as harness, aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
-        app = AsyncApp(client=client, signing_secret=SECRET, process_before_response=True)
+        app = bolt_app(client)
         person = Person(
             server=slack, app=app, tasks=listeners.register(app, harness.commands, harness.research, harness.clock)
         )

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handlers import listeners
 from handlers.slack_notifier import SlackNotifier
 from services.delivery.outbox import Outbox
 from tests.fakes.harness import OPEN, open_harness
-from tests.fakes.slack import RESPONSES, SECRET, TOKEN, Call, Person, slack_server
+from tests.fakes.slack import RESPONSES, TOKEN, Call, Person, bolt_app, slack_server
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "golden"
@@ -70,7 +69,7 @@ async def conversation() -> list[Call]:
     """Return the calls while a person uses all commands and buttons, and an alert fires and is resolved."""
     async with slack_server() as slack, open_harness() as harness, aiohttp.ClientSession() as session:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/", session=session)
-        app = AsyncApp(client=client, signing_secret=SECRET, process_before_response=True)
+        app = bolt_app(client)
         person = Person(
             server=slack, app=app, tasks=listeners.register(app, harness.commands, harness.research, harness.clock)
         )
