@@ -30,7 +30,7 @@ NOT_EMPTY = "The database {} already has data in {}. Name an empty one."
 SAME = "The database {} can't be moved to itself. Name another one."
 DAMAGED = "The copy {} is damaged ({}). Use another backup."
 NO_FILE = "There is no file {}. Name a backup made by `minerpulse backup`."
-LOST_ROWS = "The table {} has {:,} rows in {}, but {:,} arrived. Nothing was saved; please report it."
+LOST_ROWS = "The table {} has {:,} rows in {}, but {:,} arrived. Nothing was saved. Report this as a bug."
 POSTGRESQL = "The database {} isn't an SQLite file. {}"
 MEMORY = "The database is in memory and is lost when its process ends."
 
