@@ -61,6 +61,7 @@ GLOBAL_METHODS = {
     "exported_acts": "an operator's command: exports all workspaces",
     "exported_alerts": "as exported_acts",
     "exported_deliveries": "as exported_acts",
+    "listen": "delivery: wake-ups without content",
     "last_ticks": "ticks belong to no workspace",
     "messages_without_permalink": "maintenance: each names its channel",
     "save_permalink": "maintenance: only for messages without one",
