@@ -78,7 +78,7 @@ DATES = f"{__name__}.dates"  # key in the context's notes
 ETF_HELP = "ETF closes: a vendor's download, or a CSV with Date and Close; - reads standard input."
 AI_HELP = f"Closes of the AI proxy ({AI_PROXY}, or MINERPULSE_AI_PROXY), in any format of --etf."
 BTC_HELP = (
-    "BTC bars, hourly or finer: a vendor's download, or a CSV with opening time (UTC) and close; - reads the standard "
+    "BTC bars, hourly or finer: a vendor's download, or a CSV with opening time (UTC) and close; - reads standard "
     "input."
 )
 

@@ -68,7 +68,8 @@ def rehearse_command(
 ) -> None:
     """Run a channel on price files or a simulated market, with its commands and buttons.
 
-    Only Slack and the clock are simulated. Rules, alerts, messages and requests are real, and nothing is saved.
+    Slack and the clock are simulated, and so is the market without price files. Rules, alerts and messages run as in
+    production. Nothing is sent to Slack or saved.
     """
     last = last or until
     files = require_both_files(etf, btc)

@@ -73,7 +73,8 @@ def replay_command(
 ) -> None:
     """Replay rules over price files, evaluated at each session's close.
 
-    For each rule, the alerts are listed with a backtest. `minerpulse backtest` does the same on live prices.
+    For each rule, the alerts are listed with a backtest. `minerpulse backtest` does the same for one rule
+    with prices from your sources.
     """
     rules = [parse_rule(text) for text in texts or DEFAULT_RULES]
     files = read_price_files(etf, btc)

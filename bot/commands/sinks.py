@@ -54,7 +54,7 @@ async def _names(settings: Settings, team: str) -> Mapping[str, str]:
 
 @sinks_command.command(name="check", examples=("minerpulse sinks check",))
 def check_sinks() -> None:
-    """Check the sinks of the file without calling any of them."""
+    """Check the sinks in MINERPULSE_SINKS_FILE without sending anything to them."""
     sinks = read_sinks_file(load_settings().sinks_file)
     for config in sinks.values():
         build_sink(config, SinkTools(clock=SystemClock(), words=WORDS))

@@ -79,7 +79,7 @@ def _parse_answer(body: str, status: int) -> dict[str, Any]:
     except ValueError:
         answer = _complete_fields(body)
     if not isinstance(answer, dict) or not (answer.get("ok") or "error" in answer):
-        raise TokenExchangeError(f"Slack's answer cannot be read (HTTP {status}).", refused=False)
+        raise TokenExchangeError(f"Slack's response can't be read (HTTP {status}).", refused=False)
     if answer.get("ok"):
         return answer
     is_transient = status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer["error"] in RATE_LIMITED | SERVER_ERRORS

@@ -60,8 +60,8 @@ def _sentence(text: str) -> str:
 
 def _residual_line(report: HoldingsReport) -> str:
     attribution = report.attribution
-    covered = f"Holdings with prices are {100 * attribution.covered_weight:.0f}% of the fund"
-    return f"*Residual {fmt.pp(attribution.residual)}*, not explained by any holding. {covered}"
+    covered = f"Holdings with prices are {100 * attribution.covered_weight:.0f}% of the fund."
+    return f"*Residual {fmt.pp(attribution.residual)}*, not explained by the priced holdings. {covered}"
 
 
 def _total_rows(report: HoldingsReport) -> list[list[str]]:

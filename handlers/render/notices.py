@@ -214,7 +214,7 @@ def _digest_message(digest: Digest) -> Message:
     counts = f"{_count(len(open_alerts), 'open alert')}, {len(ended_alerts)} resolved"
     simulated = any(alert.simulated for alert in digest.alerts)
     title = mark_simulated(f"Digest: {counts}", when=simulated)
-    held = f"Held back from {fmt.instant(digest.since)} to {fmt.instant(digest.until)}: {reason(digest.reason)}."
+    held = f"Held back from {fmt.instant(digest.since)} to {fmt.instant(digest.until)}: {reason(digest.reason)}"
     lines = [
         *(_digest_line(alert, digest.until) for alert in [*open_alerts, *ended_alerts]),
         *map(_ended_outage_line, digest.outages),
@@ -312,7 +312,7 @@ def _checks_text(day: PairCoverage) -> str:
 
 def _data_line(day: PairCoverage) -> str:
     if day.unusable_reason is not None:
-        return f":warning: No usable {day.pair} prices now: {reason(day.unusable_reason)}"
+        return f":warning: No usable {day.pair} prices: {reason(day.unusable_reason)}"
     sources = f"Sources: {', '.join(map(escape, day.sources)) or 'none'}"
     return f"{sources} · {'; '.join(map(reason, day.problems)) or 'no problems'}"
 

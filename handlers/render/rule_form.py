@@ -106,7 +106,7 @@ def preview_notes(preview: RulePreview) -> list[str]:
     if preview.since is None:
         return []
     differs = [] if preview.against is None else [_difference(preview.against)]
-    return [*differs, "tested on daily closes"]
+    return [*differs, "tested on session closes"]
 
 
 def _latest(preview: RulePreview) -> list[str]:

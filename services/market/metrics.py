@@ -502,8 +502,8 @@ CORRELATION_60 = Metric(
     example="0.4",
     examples=("60d correlation 0.4 below clear 0.5",),
     note=(
-        "`correlation` and `beta` are levels: a rule fires when the level crosses the threshold, and clears when it "
-        "has moved back by 0.1. They are evaluated at the close."
+        "`correlation` and `beta` are levels. A rule fires when the level crosses the threshold. It clears when the "
+        "level has moved back by 0.1. They are evaluated at the close."
     ),
 )
 BETA_60 = Metric(

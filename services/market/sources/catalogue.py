@@ -123,7 +123,7 @@ SOURCES = (
         name="yahoo",
         title="Yahoo",
         about="Session closes and the last trade of any US-listed ETF or share, in one call",
-        delay="Not promised; each quote carries its own time",
+        delay="Unspecified; each quote has its own timestamp",
         limits="Not published. After a 429, MinerPulse pauses for 15 minutes, or as long as Yahoo asks",
         terms="Unofficial and undocumented. Yahoo's terms are understood to allow personal use only: read and accept "
         "them before a desk relies on it",

@@ -25,7 +25,7 @@ def read_cohorts(path: Path = DEFAULT_PATH) -> dict[str, Membership]:
         membership = _parse_membership(table, row)
         if membership.ticker in memberships:
             problem = f"{row.cells[table.columns['ticker']]} is listed twice"
-            raise table.error(row, problem, "Keep one line for each share")
+            raise table.error(row, problem, "Use one line per ticker")
         memberships[membership.ticker] = membership
     table.raise_first_fault()
     return memberships

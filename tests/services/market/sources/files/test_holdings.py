@@ -213,7 +213,7 @@ LIST = "Ticker,Weight,Shares,Date"
         pytest.param(
             [LIST, "IREN,15%,,2026-07-07", "IREN US,15%,,2026-07-07"],
             3,
-            "IREN is already listed for 2026-07-07, in line 2. Keep one line for each share",
+            "IREN is already listed for 2026-07-07, in line 2. Use one line per ticker",
             id="listed twice",
         ),
         pytest.param(
