@@ -120,7 +120,7 @@ async def test_a_refusal_after_another_failure_is_logged_too(
 
     messages = [record.message for record in caplog.records if "token of T1" in record.message]
     assert ["can't be read (HTTP 503)", "refuses it (invalid_refresh_token)"] == [
-        message.partition("Slack's answer ")[2].rstrip(".") or message.partition("Slack ")[2].partition(".")[0]
+        message.partition("Slack's response ")[2].rstrip(".") or message.partition("Slack ")[2].partition(".")[0]
         for message in messages
     ]
 
