@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from bot.cli import COMMANDS, EXIT_CODES, Task, cli
+from bot.cli import COMMANDS, EXIT_CODES, Task, cli, run_cli
 from bot.commands.base import FOOTER, ExampleHelp
 from tests.bot.conftest import MINERPULSE, RunCli
 
@@ -147,21 +147,33 @@ def test_completion_prints_the_script_of_a_shell(minerpulse: RunCli, shell: str)
         pytest.param("minerpulse nothing ", list(COMMANDS), id="unknown"),
     ],
 )
-def test_a_shell_completes_what_is_typed(clean: Path, line: str, expected: list[str]) -> None:
-    typed = line.split(" ")
+def test_a_shell_completes_what_is_typed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, expected: list[str]
+) -> None:
+    for name, value in completion_variables(line).items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SystemExit):
+        run_cli([])
+
+    shown = capsys.readouterr()
+    assert ("", expected) == (shown.err, completions(shown.out))
+
+
+def test_the_installed_command_completes_what_is_typed(clean: Path) -> None:
+    environment = {"PATH": "/usr/bin:/bin", **completion_variables("minerpulse holdings ")}
     result = subprocess.run(  # noqa: S603 -- our own command
-        [MINERPULSE],
-        cwd=clean,
-        env={
-            "PATH": "/usr/bin:/bin",
-            "_MINERPULSE_COMPLETE": "bash_complete",
-            "COMP_WORDS": line,
-            "COMP_CWORD": f"{len(typed) - 1}",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
+        [MINERPULSE], cwd=clean, env=environment, capture_output=True, text=True, check=False
     )
 
-    assert "" == result.stderr
-    assert expected == [row.partition(",")[2] for row in result.stdout.splitlines() if row.startswith("plain,")]
+    assert ("", ["fetch", "import", "list"]) == (result.stderr, completions(result.stdout))
+
+
+def completion_variables(line: str) -> dict[str, str]:
+    """Return the variables with which bash asks for completions of a line."""
+    words = line.split(" ")
+    return {"_MINERPULSE_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": f"{len(words) - 1}"}
+
+
+def completions(shown: str) -> list[str]:
+    return [row.partition(",")[2] for row in shown.splitlines() if row.startswith("plain,")]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from services.delivery.ports import ThreadMessage
 from services.rules.decide import Side
-from services.storage import SchemaStatus, SqlStore, read_schema_status
+from services.storage import SchemaStatus, SqlStore, migrate, read_schema_status
 from tests.fakes.alerts import AT, CHANNEL
 from tests.services.storage.conftest import in_database, upgrade_to
 from tests.services.storage.test_migrations import compare
@@ -43,10 +43,10 @@ async def run_migrate(url: str) -> int:
 
 
 @pytest.mark.parametrize("revision", RELEASED)
-async def test_two_processes_migrate_an_older_database_with_all_its_data(durable_url: str, revision: str) -> None:
+async def test_an_older_database_is_migrated_with_all_its_data(durable_url: str, revision: str) -> None:
     await create_released_database(durable_url, revision)
 
-    assert [0, 0] == list(await asyncio.gather(run_migrate(durable_url), run_migrate(durable_url)))
+    await migrate(durable_url)
 
     store = await SqlStore.open(durable_url)
     (rule,), (stored,), (line,) = await store.rules(CHANNEL), await store.open_alerts(), await store.due(AT)
@@ -59,6 +59,15 @@ async def test_two_processes_migrate_an_older_database_with_all_its_data(durable
         line.thread_id,
     )
     assert [41.2] == closes.prices.tolist()
+    assert [] == await compare(durable_url)
+
+
+async def test_two_processes_can_migrate_an_older_database_concurrently(durable_url: str) -> None:
+    await create_released_database(durable_url, RELEASED[-1])
+
+    assert [0, 0] == list(await asyncio.gather(run_migrate(durable_url), run_migrate(durable_url)))
+
+    assert SchemaStatus.CURRENT is await read_schema_status(durable_url)
     assert [] == await compare(durable_url)
 
 
