@@ -36,6 +36,11 @@ def save_snapshot(key: Hashable, store: SqlStore) -> None:
         _memory(store._database).backup(_images[key])  # noqa: SLF001 -- an image is taken behind the store's back
 
 
+def load_snapshot(key: Hashable, store: SqlStore) -> None:
+    """Replace what a store contains by the snapshot of this key."""
+    _images[key].backup(_memory(store._database))  # noqa: SLF001 -- as above
+
+
 def stored_rows(store: SqlStore, *, apart_from: Collection[str]) -> dict[str, list[object]]:
     """Return the rows of each other table, read behind the store's back: thousands of prices take SQLAlchemy 0.1 s."""
     memory = _memory(store._database)  # noqa: SLF001 -- as above

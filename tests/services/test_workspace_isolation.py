@@ -37,7 +37,9 @@ from services.storage.installations import GLOBAL_TABLES
 from tests.fakes.alerts import an_entry, removal
 from tests.fakes.harness import CHANNEL, OPEN, Harness, open_harness
 from tests.fakes.populated_channel import DAY, RULES_FILE, PopulatedChannel, populate_channel
+from tests.fakes.store_snapshots import load_snapshot, save_snapshot
 
+SNAPSHOT = "populated"
 OWN_CHANNEL = Channel(team="T2", id=CHANNEL.id)  # two workspaces can have the same channel ID
 MARKET_METHODS = {
     "check_prices",
@@ -296,12 +298,24 @@ CALLS = {
 }
 
 
+async def populate(store: SqlStore) -> PopulatedChannel:
+    """Populate T1's channel; only the first time by way of the store's methods."""
+    if not _populated:
+        _populated.append(await populate_channel(store, CHANNEL, OPEN))
+        save_snapshot(SNAPSHOT, store)
+    load_snapshot(SNAPSHOT, store)
+    return _populated[0]
+
+
+_populated: list[PopulatedChannel] = []
+
+
 @pytest.fixture
 async def workspaces() -> AsyncIterator[tuple[OtherWorkspace, OtherWorkspace]]:
     """Yield a T1 with everything that a channel can have, and an empty one."""
     async with AsyncExitStack() as stack:
         full, empty = [await stack.enter_async_context(open_harness(warm=False)) for _ in range(2)]
-        content = await populate_channel(full.store, CHANNEL, OPEN)
+        content = await populate(full.store)
         yield OtherWorkspace(harness=full, content=content), OtherWorkspace(harness=empty, content=content)
 
 
