@@ -67,8 +67,8 @@ class PageDelivery:
 
     @property
     def key(self) -> str:
-        """The page's key at the sink."""
-        return f"minerpulse/{self.channel.team}/alert/{self.alert.id}"
+        """The page's key at the sink. A restored database reuses numbers of alerts, but not the time of a page."""
+        return f"minerpulse/{self.channel.team}/alert/{self.alert.id}/{self.since.timestamp():.0f}"
 
     @property
     def lane(self) -> tuple[Channel, str]:

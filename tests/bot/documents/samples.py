@@ -210,7 +210,7 @@ def _webhook() -> object:
     page = Page(
         alert=an_alert(id=12),
         stage=Stage.OPEN,
-        key="minerpulse/T1/alert/12",
+        key="minerpulse/T1/alert/12/1795275600",
         version=3,
         severity=Severity.ERROR,
         is_first=True,

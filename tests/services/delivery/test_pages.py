@@ -73,7 +73,8 @@ async def test_pagerduty_follows_a_whole_alert(harness: Harness, receiver: Recei
     await pages.deliver()
 
     assert ["trigger", "acknowledge", "trigger", "resolve"] == receiver.actions
-    key = f"minerpulse/T1/alert/{alert}"
+    opened_at = (await harness.commands.alert(CHANNEL, alert)).opened_at
+    key = f"minerpulse/T1/alert/{alert}/{opened_at.timestamp():.0f}"
     assert {(ROUTING_KEY, key)} == {
         (one.document["routing_key"], one.document["dedup_key"]) for one in receiver.requests
     }
