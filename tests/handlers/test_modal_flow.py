@@ -242,7 +242,7 @@ async def test_the_preview_compares_the_rule_with_the_saved_one(
     looser = json.dumps(slack.views()[-1], ensure_ascii=False)
 
     assert "saved rule" not in unchanged
-    assert "Tested on daily closes · posts to <#C1>" in unchanged
+    assert "Tested on session closes · posts to <#C1>" in unchanged
     assert "ompared with the saved rule `1d 3pp`: " in looser
     assert " added, " in looser
     assert '"text": "Edit rule 1"' in looser
