@@ -112,7 +112,7 @@ def _used(file: RulesFile) -> Used:
 
 
 def _escalation_target(channel: FileChannel, team: str) -> Channel | None:
-    """Return the channel that a channel escalates to; None if it is a person, or nobody."""
+    """Return the channel that a channel escalates to; None if it escalates to a person, or not at all."""
     values = {word: value for word, value in channel.settings.items() if word == ESCALATE}
     settings = with_file_settings(ChannelSettings(), values, lambda text: parse_addressee(text, team), EPOCH)
     return settings.escalate_to if isinstance(settings.escalate_to, Channel) else None

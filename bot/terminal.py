@@ -40,7 +40,7 @@ class SafeConsole(Console):
     """A console that escapes the control characters in what it prints; its own styles remain.
 
     Attributes:
-        on_closed: Called if nobody reads the output any more, as after `| head`. Without it, the process exits.
+        on_closed: Called once the output is closed, as after `| head`. Without it, the process exits.
     """
 
     def __init__(self, on_closed: Callable[[], object] | None = None) -> None:

@@ -84,7 +84,7 @@ def rehearse_command(
         pace = Pace(speed or (TERMINAL_SPEED if has_prompt else None))
         try:
             asyncio.run(_play_in_terminal(settings, script, pace, has_prompt=has_prompt))
-        except asyncio.CancelledError:  # nobody reads the output any more
+        except asyncio.CancelledError:  # the output was closed
             sys.exit(1)
 
 

@@ -103,7 +103,7 @@ def check_rules(*, file: Path, team: str, online: bool) -> None:
     """Check FILE without a database: its keys, rules, settings and, if MINERPULSE_SINKS_FILE is set, its sinks.
 
     With --online, it asks Slack whether the app is in each channel, including channels that alerts escalate to. It also
-    asks the price sources whether they have each symbol. Nothing is changed, and nobody is notified.
+    asks the price sources whether they have each symbol. Nothing is changed, and no one is notified.
     """
     reader = RulesFileReader(file)
     rules_file, _ = reader.read(team)

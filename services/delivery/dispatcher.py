@@ -103,12 +103,12 @@ class Dispatcher:
         posted_id, unsure = delivery.message_id, delivery.attempting and delivery.message_id is None
         try:
             if unsure:
-                if (later := self.pacer.lookup_at(delivery.channel.team, delivery.key, self._now(now))) > self._now(
-                    now
-                ):
-                    await self.store.mark_failed(delivery, LOOKUP_WAITS, later, counts=False, unsure=True)
+                at = self._now(now)
+                look_up_at = self.pacer.lookup_at(delivery.channel.team, delivery.key, at)
+                if look_up_at > at:
+                    await self.store.mark_failed(delivery, LOOKUP_WAITS, look_up_at, counts=False, unsure=True)
                     return False
-                posted_id, unsure = await self._look_up(delivery, self._now(now))
+                posted_id, unsure = await self._look_up(delivery, at)
             if not self._has_lease(delivery):
                 raise SendDeadlineError  # noqa: TRY301 -- handled like the notifier's own
             message_id = await self._send(delivery, posted_id)

@@ -12,9 +12,7 @@ from services.delivery.loop import DeliveryLoop
 from services.delivery.pacing import WorkspacePacer
 from services.delivery.ports import Delivery, DeliveryMeter, DueKey, Notifier, OutboxStore
 
-MAX_CONCURRENT = (
-    150  # concurrent sends in one process; at 150 ms per call, about 100 are at Slack and 50 being recorded
-)
+MAX_CONCURRENT = 150  # messages in flight in one process: about 100 at Slack, and 50 being recorded
 REFILL = 33  # free places that are waited for, so that messages are loaded and marked together
 REFILL_WAIT_S = 0.03  # longest wait for them
 POLL_S = 1.0  # how often due messages are looked for while others are in flight

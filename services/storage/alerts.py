@@ -178,9 +178,9 @@ async def record_alerts(tx: AsyncConnection, changes: Sequence[AlertChange], at:
         ids += await insert_rows(tx, tables.alerts, [_alert_row(change.alert) for change in new])
     messages = []
     for change, alert_id in zip(ordered[len(known) :], ids[len(known) :], strict=True):
-        channel, in_channel_settings = change.alert.channel, settings[change.alert.channel]
-        messages.append(Message(channel, new_alert_priority(in_channel_settings), alert_id=alert_id))
-        routes = [route for route in in_channel_settings.pages if route.matches(change.alert)]
+        channel = change.alert.channel
+        messages.append(Message(channel, new_alert_priority(settings[channel]), alert_id=alert_id))
+        routes = [route for route in settings[channel].pages if route.matches(change.alert)]
         await add_pages(tx, channel, alert_id, routes, at)
     entries = [
         (

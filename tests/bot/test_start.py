@@ -1,4 +1,4 @@
-"""What a start leaves out: libraries that would double the memory, and work whose result nobody reads."""
+"""What a start leaves out: libraries that would double the memory, and work whose result is never used."""
 
 import gc
 import inspect

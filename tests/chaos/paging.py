@@ -59,7 +59,7 @@ class PageCounts:
 
 @dataclass(slots=True)
 class Mailbox:
-    """A mail server that records what arrives, as it is told to answer."""
+    """A mail server that records what arrives, and answers as the scenario says."""
 
     port: int = 0
     answers: list[str] = field(default_factory=list)
