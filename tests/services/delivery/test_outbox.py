@@ -21,7 +21,7 @@ from services.core.prices import WGMI_BTC
 from services.delivery.dispatcher import MAX_ATTEMPTS, MAX_BACKOFF, SEND_BUDGET, SETTLE_TIME, Dispatcher, backoff
 from services.delivery.loop import MAX_SLEEP
 from services.delivery.outbox import MAX_CONCURRENT, Outbox
-from services.delivery.pacing import WorkspacePacer
+from services.delivery.pacing import LOOKUPS_PER_MINUTE, WorkspacePacer
 from services.delivery.ports import Delivery
 from services.rules.decide import Side
 from services.storage import SqlStore
@@ -35,7 +35,7 @@ from tests.fakes.store_snapshots import open_snapshot
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 HISTORY = "conversations.history"
-OTHER = Channel(team="T1", id="C2")
+OTHER, OTHER_MENTIONING = Channel(team="T1", id="C2"), Channel(team="T1", id="C4")
 GROWN = "12.5 pp ahead of BTC"
 UNCLEAR_BODIES = ('{"ok": true}', '{"ok": true, "ts": null}', "[]", "[1]", "null", '"ok"', "7", "true")
 # Two processes on the same rows depend on the database; its other SQL is tested in tests/services/storage.
@@ -177,10 +177,17 @@ async def test_after_a_rate_limit_a_workspace_is_sent_no_more_than_it_accepted(h
     assert [2, 0, 1, 1, 2] == sent
 
 
+async def mention_someone(harness: OutboxHarness, channel: Channel) -> None:
+    """Let the alerts of a channel mention a person."""
+    settings = ChannelSettings(mention=Mention(text="<@U1>", name="U1"))
+    after = StoredChannel(channel=channel, settings=settings, revision=0)
+    await harness.store.change_channel(after, SettingChange(by="U1", at=AT, summary="mention"), ())
+
+
 @on_each_database
 async def test_urgent_messages_are_sent_first(harness: OutboxHarness) -> None:
     """New alerts come before edits, those that mention people before others, and acknowledged alerts last."""
-    acknowledged, mentioning = Channel(team="T1", id="C3"), Channel(team="T1", id="C4")
+    acknowledged, mentioning = Channel(team="T1", id="C3"), OTHER_MENTIONING
     await harness.open_alert(acknowledged)
     await harness.open_alert()
     await harness.outbox.deliver(AT)
@@ -189,13 +196,7 @@ async def test_urgent_messages_are_sent_first(harness: OutboxHarness) -> None:
     await harness.store.record([], [AlertChange(alert=seen, revision=stored.revision)], AT)
     await harness.change("it grew")
     await harness.open_alert(OTHER)
-    await harness.store.change_channel(
-        StoredChannel(
-            channel=mentioning, settings=ChannelSettings(mention=Mention(text="<@U1>", name="U1")), revision=0
-        ),
-        SettingChange(by="U1", at=AT, summary="mention"),
-        (),
-    )
+    await mention_someone(harness, mentioning)
     await harness.open_alert(mentioning)
 
     keys = await harness.store.due_keys(AT, 10)
@@ -216,6 +217,40 @@ async def test_a_rate_limit_of_look_ups_does_not_delay_posts(harness: OutboxHarn
 
     assert [1, 0, 1] == sent
     assert 2 == len(harness.sent_messages())
+
+
+async def test_look_ups_after_a_crash_stay_within_slacks_limit(harness: OutboxHarness) -> None:
+    number, in_time = LOOKUPS_PER_MINUTE + 2, AT + SETTLE_TIME
+    harness.slack.readable, harness.slack.epoch = True, int(AT.timestamp())
+    for index in range(number):
+        await harness.open_alert(Channel(team="T1", id=f"C{index}"))
+    harness.slack.fail("chat.postMessage", *[Fault(drop=True, accepted=True)] * number)
+    await harness.outbox.deliver(AT)
+
+    found = [await harness.outbox.deliver(in_time + seconds * SECOND) for seconds in (0, 1, 2, 3)]
+
+    assert [LOOKUPS_PER_MINUTE, 0, 1, 1] == found
+    assert number == len(harness.sent_messages())
+
+
+async def test_an_urgent_message_does_not_wait_for_those_that_are_known_already(
+    harness: OutboxHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.delivery.outbox.MAX_CONCURRENT", 1)
+    answer = asyncio.Event()
+    for index in range(3):
+        await harness.open_alert(Channel(team="T1", id=f"C{index}"))
+    harness.slack.fail("chat.postMessage", Fault(until=answer))
+    delivery = asyncio.create_task(harness.outbox.deliver(AT))
+    await harness.slack.received(1)
+
+    await mention_someone(harness, OTHER_MENTIONING)
+    await harness.open_alert(OTHER_MENTIONING)
+    harness.outbox.nudge()
+    answer.set()
+    await delivery
+
+    assert ["C0", "C4", "C1", "C2"] == [message["channel"] for message in harness.sent_messages()]
 
 
 async def test_a_failing_store_does_not_break_off_calls(harness: OutboxHarness) -> None:
@@ -1063,9 +1098,8 @@ async def test_the_loop_delivers_when_nudged(harness: OutboxHarness) -> None:
     harness.outbox.nudge()
     await eventually(lambda: harness.sent_messages() != [])
 
-    loop.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await loop
+    harness.outbox.stop()
+    await loop
 
 
 async def test_the_loop_survives_a_failing_store_and_logs_it_once(
@@ -1080,8 +1114,8 @@ async def test_the_loop_survives_a_failing_store_and_logs_it_once(
 
     await eventually(lambda: nudged(harness.outbox) and harness.sent_messages() != [])
     await eventually(lambda: nudged(harness.outbox) and len(caplog.records) > 1)
-    loop.cancel()
-    await asyncio.gather(loop, return_exceptions=True)
+    harness.outbox.stop()
+    await loop
 
     assert ["delivery failed; retrying every 0:00:30", "delivery has recovered"] == [
         record.message for record in caplog.records

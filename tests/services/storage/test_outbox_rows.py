@@ -295,6 +295,20 @@ async def test_a_pause_does_not_shorten_a_longer_wait(store: SqlStore) -> None:
     assert LATER == await store.next_due_at(AT)
 
 
+@pytest.mark.parametrize("pause", ["channel", "workspace"])
+async def test_what_is_paused_after_it_was_looked_up_is_not_loaded(store: SqlStore, pause: str) -> None:
+    await post_alert(store)
+    keys = await store.due_keys(AT, 10)
+
+    if pause == "channel":
+        await store.pause_channel(CHANNEL, LATER)
+    else:
+        await store.pause_workspace(CHANNEL.team, LATER)
+
+    assert ([CHANNEL], []) == ([key.channel for key in keys], await store.load_due(keys, AT))
+    assert [CHANNEL] == [delivery.channel for delivery in await store.load_due(keys, LATER)]
+
+
 async def test_a_pause_does_not_affect_other_channels(store: SqlStore) -> None:
     await post_alert(store)
     await send(store)
