@@ -90,7 +90,13 @@ RULES = Family("rules", G, "Rules by state.", ("state",), ((*(one.value for one 
 EVALUATIONS = Family("rule_evaluations_total", C, "Rules evaluated in ticks of this process.")
 SUBJECTS = tuple(dict.fromkeys(metric.subject for metric in METRICS.values()))
 ALERTS_OPEN = Family("alerts_open", G, "Open alerts by subject.", ("subject",), (SUBJECTS,))
-EVENTS = Family("alert_events_total", C, "Events of alerts, without test alerts.", ("event",), _values(EntryKind))
+EVENTS = Family(
+    "alert_events_total",
+    C,
+    "Alert events (opened, acknowledged, resolved …); test alerts are not counted.",
+    ("event",),
+    _values(EntryKind),
+)
 DELIVERIES = Family(
     "deliveries_total", C, "Delivery attempts by result.", ("sink", "result"), (SINKS, *_values(AttemptOutcome))
 )

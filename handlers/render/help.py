@@ -58,7 +58,8 @@ Name a miner to see its pair with BTC: `/minerpulse MARA`, `/minerpulse chart MA
 `8pp` is a spread of 8 percentage points. `8%` and `800bp` mean the same, and `-8pp` means `8pp below`.
 `above` means that the ETF outperforms BTC, `below` that it underperforms.
 A rule fires when its value has been past the threshold for 5 minutes (`for 10m` changes that). It clears inside 60% \
-of the threshold (`clear 5pp` sets another level).
+of the threshold (`clear 5pp` sets another level; `keep 10m` waits until the value has been inside it for 10 \
+minutes). `repeat 1h` repeats the alert in its thread every hour until someone acknowledges or snoozes it.
 {metrics}
 The rules list shows the false-alarm rate of each rule, from the votes *Useful* and *Noise* on its last alerts.""",
         Topic.ALERTS: """\

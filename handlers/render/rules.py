@@ -75,7 +75,7 @@ def rules_message(
     count = len(listing.rules) + len(listing.unreadable)
     buttons = actions(
         button("add_rule", "Add Rule", "new", primary=not count),
-        button(RUN_COMMAND[0], "Channel Settings", "channel"),
+        button(RUN_COMMAND[0], "Show Channel Settings", "channel"),
     )
     audits = _audit_lines(listing)
     if not count:

@@ -115,7 +115,7 @@ def _clear_text(rule: Rule) -> str:
 
 def _threshold_line(tuned: TunedRule) -> str:
     rule = tuned.rule
-    threshold, clear = fmt.threshold(rule.threshold, rule.unit), fmt.threshold(rule.clear, rule.unit)
+    threshold, clear = fmt.threshold(rule.threshold, rule.unit), fmt.unsigned_value(rule.clear, rule.unit)
     levels = f"Threshold *{threshold}*, clear *{clear}*"
     if rule.at_close:
         return levels

@@ -1,5 +1,5 @@
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -76,6 +76,8 @@ ATTRIBUTION = AlertAttribution(
     proxy=Symbol("SMH"),
     source="Yahoo",
 )
+CLOSE = datetime(2026, 11, 17, 21, 5, tzinfo=UTC)
+CORRECTED_AT = datetime(2026, 11, 18, 14, 30, tzinfo=UTC)
 ACKNOWLEDGED = ActorStamp(by="U2", at=AT + timedelta(minutes=3))
 ANN, DANA = Person("U1", "ann"), Person("U2", "dana")
 PAST_15 = Reason.of(Code.RULE_PAST_THRESHOLD, value=0.161, threshold=0.15, unit="pp", held_s=300.0, at_close=False)
@@ -280,17 +282,15 @@ def test_an_alert_joined_by_a_second_rule(golden: Golden) -> None:
 
 def test_an_alert_with_a_corrected_close(golden: Golden) -> None:
     hit = a_rule_hit(rule="1d 8pp at close", corrected_from=0.097, measurement=a_measurement(live=False))
-    golden(
-        "alert_corrected",
-        alert_message(an_alert(id=12, hits=[hit]), AT),
-    )
+    alert = an_alert(id=12, opened_at=CLOSE, as_of=CLOSE, hits=[hit])
+    golden("alert_corrected", alert_message(alert, CORRECTED_AT))
 
 
 def test_a_retracted_alert(golden: Golden) -> None:
     corrected = a_measurement(etf_return=0.019, live=False)
     hit = a_rule_hit(rule="1d 8pp at close", corrected_from=0.084, measurement=corrected)
-    closed = close(an_alert(id=12, hits=[replace(hit, retracted=True)]), AT + timedelta(hours=17), RETRACTED)
-    golden("alert_retracted", alert_message(closed, AT + timedelta(hours=17)))
+    alert = an_alert(id=12, opened_at=CLOSE, as_of=CLOSE, hits=[replace(hit, retracted=True)])
+    golden("alert_retracted", alert_message(close(alert, CORRECTED_AT, RETRACTED), CORRECTED_AT))
 
 
 def test_a_recovering_alert(golden: Golden) -> None:

@@ -53,7 +53,9 @@ EXPLANATION = Explanation(
     proxy=Symbol("SMH"),
     sources=("Yahoo", "Coinbase", "Yahoo"),
     attribution=ATTRIBUTION,
-    short_lookback=replace(ATTRIBUTION, lookback=60, crypto=Part(amount=-0.399, error=0.09)),
+    short_lookback=replace(
+        ATTRIBUTION, lookback=60, crypto=Part(amount=-0.399, error=0.09), residual=Part(amount=0.446, error=0.147)
+    ),
     betas=RollingBetas(
         first=BEFORE,
         last=AFTER,

@@ -149,7 +149,7 @@ def test_a_channel_without_rules_says_that_nothing_is_monitored() -> None:
     message = rules_message(RuleList(rules=()), OPEN_AT)
 
     assert message.text.startswith("No rules in this channel, so nothing is monitored. Add one, ")
-    assert ["Add Rule", "Channel Settings"] == [one["text"]["text"] for one in message.blocks[1]["elements"]]
+    assert ["Add Rule", "Show Channel Settings"] == [one["text"]["text"] for one in message.blocks[1]["elements"]]
 
 
 def test_rules_beyond_the_menus_follow_in_lines_and_every_rule_is_counted() -> None:
