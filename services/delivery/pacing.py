@@ -1,6 +1,6 @@
 """How fast each workspace is sent to: as fast as Slack accepts."""
 
-from collections import defaultdict, deque
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -42,7 +42,7 @@ class WorkspacePacer:
     `Retry-After` for an hour after Slack has refused one.
     """
 
-    _sent: dict[str, deque[datetime]] = field(default_factory=lambda: defaultdict(deque))
+    _sent: deque[tuple[datetime, str]] = field(default_factory=deque)  # the last minute of all workspaces
     _rates: dict[str, _Rate] = field(default_factory=dict)
     _paused: dict[str, datetime] = field(default_factory=dict)
     _lookups: dict[str, _Rate] = field(default_factory=dict)
@@ -50,16 +50,15 @@ class WorkspacePacer:
 
     def count_sent(self, team: str, now: datetime) -> None:
         """Count a message that Slack has accepted."""
-        sent = self._sent[team]
-        sent.append(now)
-        while sent[0] < now - MINUTE:
-            sent.popleft()
+        self._sent.append((now, team))
+        while self._sent[0][0] < now - MINUTE:
+            self._sent.popleft()
 
     def slow_down(self, team: str, until: datetime, now: datetime) -> bool:
         """Limit a workspace after a 429; return False if it is paused that long already."""
         if until <= self._paused.get(team, until - MINUTE):
             return False
-        recent = sum(at > now - MINUTE for at in self._sent.get(team, ()))
+        recent = sum(team == other and at > now - MINUTE for at, other in self._sent)
         rate = max(MIN_RATE, recent / MINUTE.total_seconds())
         self._paused[team] = until
         self._rates[team] = _Rate(per_second=rate, limited_at=until, at=until, tokens=rate * BURST_S)
