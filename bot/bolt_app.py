@@ -40,7 +40,7 @@ JSON: dict[str, str | Sequence[str]] = {"content-type": "application/json;charse
 NOT_INSTALLED = "MinerPulse isn't installed in this workspace. Ask your MinerPulse administrator for the install link."
 TEAM_UNKNOWN = "MinerPulse can't ask Slack which workspace this is, so nothing was changed. Try again in a minute."
 REFUSED = (
-    "workspace %s sends requests, but MinerPulse is not installed there. Home tabs and shortcuts cannot be answered "
+    "workspace %s sends requests, but MinerPulse is not installed there. Home tabs and shortcuts do not work "
     "without an installation: install the app there again, or remove it from the workspace in Slack"
 )
 IDENTITY_TIMEOUT_S = 1.0  # of the three seconds in which a request must be acknowledged
@@ -115,7 +115,7 @@ class SlackApp(AsyncApp):
                 log.info("ignored a repeated event")
                 return BoltResponse(status=HTTPStatus.OK)
             if response.body == BEING_HANDLED:
-                log.info("another process has started to handle an event; Slack sends it again if that one fails")
+                log.info("another process has started to handle an event; Slack sends it again if that process fails")
             is_unknown_event = response.status == HTTPStatus.NOT_FOUND and bool(req.body.get("event_id"))
             return BoltResponse(status=HTTPStatus.OK) if is_unknown_event else response
 

@@ -37,7 +37,7 @@ class Task(Enum):
 
     TRY = "Try it"
     MARKET = "Read the market"
-    RULES = "Test rules on history"
+    RULES = "Test and manage rules"
     SLACK = "Run in Slack"
     OPERATE = "Operate and audit"
     HELP = "Get help"
@@ -57,7 +57,7 @@ class Row:
 
 
 COMMANDS = {
-    "rehearse": Row(Task.TRY, "Run a channel on past or simulated prices."),
+    "rehearse": Row(Task.TRY, "Try alerts and commands on past or simulated prices, without Slack."),
     "pulse": Row(Task.MARKET, "Show the board: returns and spreads over every window."),
     "chart": Row(Task.MARKET, "Draw both legs and the spread as a PNG."),
     "explain": Row(Task.MARKET, "Attribute the ETF's return to BTC, AI and a residual."),
@@ -68,7 +68,7 @@ COMMANDS = {
     "replay": Row(Task.RULES, "Replay rules over price files."),
     "backtest": Row(Task.RULES, "Show how often a rule fired, and what followed."),
     "tune": Row(Task.RULES, "Find the threshold for a target rate of alerts."),
-    "rules": Row(Task.RULES, "Manage rules and settings of channels in a file."),
+    "rules": Row(Task.RULES, "Manage channels' rules and settings in a file."),
     "run": Row(Task.SLACK, "Connect to Slack and evaluate the rules."),
     "manifest": Row(Task.SLACK, "Print the manifest that creates the Slack app.", "setup"),
     "doctor": Row(Task.SLACK, "Check settings, database, sources, Slack and clock."),
@@ -84,7 +84,7 @@ COMMANDS = {
     "keys": Row(Task.OPERATE, "Generate or rotate the keys that encrypt tokens.", "setup"),
     "forget": Row(Task.OPERATE, "Delete a person's data from the database.", "setup"),
     "completion": Row(Task.HELP, "Print a completion script for bash, zsh or fish.", "help"),
-    "help": Row(Task.HELP, "Show the help of a command."),
+    "help": Row(Task.HELP, "Show help for a command."),
 }
 EXAMPLES = ("minerpulse rehearse --no-web", "minerpulse pulse --etf wgmi.csv --btc btc_1h.csv")
 EXIT_CODES = [
@@ -97,7 +97,7 @@ EXIT_CODES = [
 VARIABLES = [
     ("NO_COLOR", "Turns colors off. Output to a file or a pipe never has any."),
     ("COLUMNS", "Width of the output in characters."),
-    ("MINERPULSE_…", "Settings; .env.example explains them. .env in this folder can hold them."),
+    ("MINERPULSE_…", "Settings, explained in .env.example. You can also put them in .env in this folder."),
 ]
 EXIT_INTERRUPTED = 130
 EXIT_USAGE = 2
@@ -174,13 +174,13 @@ def _import_without_gc(name: str) -> ModuleType:
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print results and errors, but no notes or warnings.")
-@click.option("-v", "--verbose", is_flag=True, help="Log what the command does on stderr.")
-@click.option("--debug", is_flag=True, help="Log every detail on stderr, with tracebacks of errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Log progress to stderr.")
+@click.option("--debug", is_flag=True, help="Log every detail to stderr, including tracebacks.")
 @click.option(
     "--env-file",
     "settings_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File of settings to read instead of .env in this folder.",
+    help="Settings file to read instead of .env in this folder.",
 )
 @click.version_option(package_name="minerpulse", help="Print the version.")
 @click.pass_context
@@ -244,7 +244,7 @@ def run_cli(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        text = f"The output can't be written: {error.strerror}. Free some space, or write to another place."
+        text = f"The output can't be written: {error.strerror}. Free some space, or write to another disk."
         _print_error(error, text, text, EXIT_FAILURE, words)
         return EXIT_FAILURE
     return code
@@ -293,4 +293,4 @@ def _check_key_log() -> None:
                 pass
         except OSError as error:
             del os.environ["SSLKEYLOGFILE"]
-            echo(f"SSLKEYLOGFILE names {path}, which cannot be written ({error.strerror}); it is ignored.", err=True)
+            echo(f"SSLKEYLOGFILE is ignored: {path} can't be written ({error.strerror}).", err=True)

@@ -53,7 +53,7 @@ ALERTS: Sequence[Column[ExportedAlert]] = (
     Column("rules", "rules that fired, separated by `; `", lambda row: "; ".join(hit.rule for hit in row.alert.hits)),
     Column("opened_at", "UTC", lambda row: row.alert.opened_at),
     Column("closed_at", "UTC; empty while it is open", lambda row: row.alert.closed_at),
-    Column("retracted", "whether corrected prices would not have opened it", lambda row: row.alert.retracted),
+    Column("retracted", "whether a price correction retracted it", lambda row: row.alert.retracted),
     Column(
         "peak", "largest value, in the unit of `peak_rule`: a fraction for pp and %", lambda row: row.alert.peak.value
     ),
@@ -61,7 +61,7 @@ ALERTS: Sequence[Column[ExportedAlert]] = (
     Column(
         "end_reason", "sentence; empty while it is open", lambda row: row.alert.reason if row.alert.closed_at else None
     ),
-    Column("closed_by", "Slack ID of who resolved it; empty if it cleared", lambda row: row.alert.closed_by),
+    Column("closed_by", "Slack ID of the person who resolved it; empty if it cleared", lambda row: row.alert.closed_by),
     Column(
         "acknowledged_by",
         "Slack ID; empty if it isn't acknowledged",
@@ -82,15 +82,15 @@ ALERTS: Sequence[Column[ExportedAlert]] = (
 DELIVERIES: Sequence[Column[ExportedDelivery]] = (
     Column("sink", "slack, or the name of the sink", lambda row: row.sink),
     Column("kind", "alert, reply, notice or page", lambda row: row.kind),
-    Column("key", "unique in its sink", lambda row: row.key),
+    Column("key", "ID that is unique within its sink", lambda row: row.key),
     Column("team", "Slack ID of the workspace", lambda row: row.team),
     Column("channel", "Slack ID of the channel", lambda row: row.channel),
     Column("alert_id", "number of the alert; empty for a notice", lambda row: row.alert_id),
     Column("state", "delivered, waiting or dead_lettered", lambda row: row.state),
-    Column("since", "UTC: when it last became outdated", lambda row: row.since),
+    Column("since", "UTC: when it last had to be sent or updated", lambda row: row.since),
     Column("first_attempt_at", "UTC; empty for a page", lambda row: row.first_attempt_at),
     Column("last_attempt_at", "UTC; empty for a page", lambda row: row.last_attempt_at),
-    Column("attempts", "attempts on record; of a page, failures in a row", lambda row: row.attempts),
+    Column("attempts", "attempts on record; for a page, failures in a row", lambda row: row.attempts),
     Column("dead_at", "UTC: when it was dead-lettered", lambda row: row.dead_at),
     Column("message_id", "ID of the message in its sink", lambda row: row.message_id),
     Column("problem", "sentence; empty if there is none", lambda row: row.problem),

@@ -156,7 +156,7 @@ class Heartbeat:
             async with self.session.get(self.url) as response:
                 response.raise_for_status()
         except aiohttp.ClientResponseError as error:
-            self._log_failure(f"it returns HTTP {error.status}")
+            self._log_failure(f"the watchdog returned HTTP {error.status}")
         except (aiohttp.ClientError, OSError) as error:
             self._log_failure(type(error).__name__)
         else:
@@ -166,7 +166,7 @@ class Heartbeat:
 
     def _log_failure(self, problem: str) -> None:
         if not self._failing:
-            log.warning("heartbeat failed (%s); the watchdog will report an outage", problem)
+            log.warning("heartbeat failed (%s); the watchdog may report an outage", problem)
         self._failing = True
 
 
@@ -224,7 +224,7 @@ class Health:
             self._question = asyncio.create_task(self._read_database(now), name="health")
         done, _ = await asyncio.wait({self._question}, timeout=self.database_timeout_s)
         if not done:
-            return DatabaseAnswer(problem=f"the database does not answer within {self.database_timeout_s:g} s")
+            return DatabaseAnswer(problem=f"the database didn't respond within {self.database_timeout_s:g} s")
         return self._question.result()
 
     async def _read_database(self, now: datetime) -> DatabaseAnswer:
@@ -234,7 +234,7 @@ class Health:
             return DatabaseAnswer(problem=str(error))
         except Exception as error:
             log.exception("the health check hit an unexpected database error; report this traceback as a bug")
-            return DatabaseAnswer(problem=f"the database cannot be read ({type(error).__name__}); see the log")
+            return DatabaseAnswer(problem=f"the database can't be read ({type(error).__name__}); see the log")
 
 
 async def ask_database(
@@ -312,4 +312,4 @@ def _since(last_at: datetime | None) -> str:
 
 
 def _slack_problem(error: DeliveryError) -> str:
-    return f"{REFUSED}: {error}" if error.permanent else "Slack doesn't answer"
+    return f"{REFUSED}: {error}" if error.permanent else "Slack doesn't respond"

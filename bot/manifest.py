@@ -9,7 +9,7 @@ from handlers.events import SUBSCRIBED_EVENTS
 
 REDIRECT_PATH = "/slack/oauth_redirect"
 REQUIRED = {
-    "commands": "answers `/minerpulse`",
+    "commands": "responds to `/minerpulse`",
     "chat:write": "posts alerts and their threads, and edits them in place, in channels that the app is invited to; "
     "sends you the reason if the shortcut didn't open",
 }
@@ -19,11 +19,11 @@ LOOKUP = {
     "groups:history": "the same in a private channel",
 }
 PRESENCE = {
-    "channels:read": "learns that it was added to a public channel or removed from one, and which ones a person is in: "
-    "App Home shows a channel only to its members; `rules check --online` learns which ones the app is in",
+    "channels:read": "learns when it is added to or removed from a public channel, and which channels a person is in, "
+    "because App Home shows a channel only to its members; lists the app's channels for `rules check --online`",
     "groups:read": "the same for private channels that the app is in",
 }
-MENTION = {"app_mentions:read": "answers `@MinerPulse` in channels that it is in; reads no other message"}
+MENTION = {"app_mentions:read": "responds to `@MinerPulse` in channels that it is in; reads no other messages"}
 UPLOAD = {"files:write": "uploads charts as pictures; reads no files"}
 REQUIRED_SCOPES, LOOKUP_SCOPES, PRESENCE_SCOPES = tuple(REQUIRED), tuple(LOOKUP), tuple(PRESENCE)
 SCOPES = REQUIRED | LOOKUP | PRESENCE | MENTION | UPLOAD  # each with what it is for
@@ -32,7 +32,7 @@ BOARD_SHORTCUT = {
     "name": "Show the board",
     "type": "global",
     "callback_id": "board",
-    "description": "The ETF against bitcoin, now",
+    "description": "The ETF vs. bitcoin right now",
 }
 EVENTS_PATH = "/slack/events"
 PLACEHOLDER = "https://minerpulse.example.com"

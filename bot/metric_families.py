@@ -72,11 +72,11 @@ def _values(*enums: Iterable[Enum]) -> tuple[tuple[str, ...], ...]:
 
 
 C, G, H = Kind.COUNTER, Kind.GAUGE, Kind.HISTOGRAM
-BUILD = Family("build_info", G, "The running program; always 1.", ("version", "python", "database"))
-TICKS = Family("ticks_total", C, "Ticks of each pair that this process claimed, by result.", ("pair", "result"))
+BUILD = Family("build_info", G, "Versions of the running program; always 1.", ("version", "python", "database"))
+TICKS = Family("ticks_total", C, "Ticks that this process claimed, by pair and result.", ("pair", "result"))
 TICK_DURATION = Family("tick_duration_seconds", H, "Duration of one tick over all pairs.", buckets=SLOW)
 LAST_TICK = Family("last_tick_timestamp_seconds", G, "Time of the last tick that succeeded; 0 before the first.")
-VERDICT = Family("price_verdict", G, "1 for the current verdict on the prices of a pair, else 0.", ("pair", "verdict"))
+VERDICT = Family("price_verdict", G, "1 for the current data quality of a pair's prices, else 0.", ("pair", "verdict"))
 LAST_QUOTE = Family("last_quote_timestamp_seconds", G, "Time of the last usable price of a symbol.", ("symbol",))
 REQUESTS = Family("source_requests_total", C, "Requests to each price source, by result.", ("source", "result"))
 REQUEST_DURATION = Family(
@@ -85,15 +85,15 @@ REQUEST_DURATION = Family(
 SOURCE_UP = Family("source_up", G, "1 if a price source can be called, 0 while its requests are paused.", ("source",))
 QUARANTINED = Family("prices_quarantined", G, "Closes and bars of a symbol that are quarantined now.", ("symbol",))
 MARKET_OPEN = Family("market_open", G, "1 while the New York session is open.")
-SPREAD = Family("spread_ratio", G, "ETF return minus bitcoin return over a window, a fraction.", ("pair", "window"))
+SPREAD = Family("spread_ratio", G, "ETF return minus bitcoin return over a window, as a fraction.", ("pair", "window"))
 RULES = Family("rules", G, "Rules by state.", ("state",), ((*(one.value for one in RuleStatus), PAUSED),))
-EVALUATIONS = Family("rule_evaluations_total", C, "Rules evaluated in ticks of this process.")
+EVALUATIONS = Family("rule_evaluations_total", C, "Rules that this process has evaluated.")
 SUBJECTS = tuple(dict.fromkeys(metric.subject for metric in METRICS.values()))
 ALERTS_OPEN = Family("alerts_open", G, "Open alerts by subject.", ("subject",), (SUBJECTS,))
 EVENTS = Family(
     "alert_events_total",
     C,
-    "Alert events (opened, acknowledged, resolved …); test alerts are not counted.",
+    "Alert events, excluding test alerts.",
     ("event",),
     _values(EntryKind),
 )
@@ -106,7 +106,7 @@ DELIVERY_DURATION = Family(
 DELIVERY_LATENCY = Family(
     "delivery_latency_seconds",
     H,
-    "Time from a recorded message to its accepted delivery.",
+    "Time from saving a message until its delivery is accepted.",
     ("sink",),
     (SINKS,),
     buckets=WAITS,
@@ -119,10 +119,10 @@ DEAD_LETTERED = Family(
 SLACK_REQUESTS = Family(
     "slack_requests_total", C, "Requests from Slack, by result.", ("kind", "result"), _values(SlackKind, SlackResult)
 )
-ACK_DURATION = Family("slack_ack_duration_seconds", H, "Time until a request of Slack is acknowledged.", buckets=FAST)
-TOKEN_VALID = Family("slack_token_valid", G, "0 if Slack refused the token at the last check, else 1.")
+ACK_DURATION = Family("slack_ack_duration_seconds", H, "Time until a request from Slack is acknowledged.", buckets=FAST)
+TOKEN_VALID = Family("slack_token_valid", G, "0 if Slack rejected the token at the last check, else 1.")
 INSTALLATIONS = Family("installations", G, "Workspaces and organizations that have the app.")
-DATABASE_UP = Family("database_up", G, "1 if the database answered the last check.")
+DATABASE_UP = Family("database_up", G, "1 if the database responded to the last check, else 0.")
 FAMILIES = (
     BUILD,
     TICKS,

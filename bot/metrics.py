@@ -216,8 +216,8 @@ def serve_metrics(metrics: Metrics, host: str, port: int) -> Iterator[int]:
         server, thread = prometheus_client.start_http_server(port, host.strip("[]"), metrics.registry)
     except OSError as error:
         raise InvalidSettingsError(
-            f"Cannot listen on {host}:{port} for metrics ({bind_failure(error)}). Stop the other program, or set "
-            "MINERPULSE_METRICS_PORT or MINERPULSE_METRICS_HOST to another address."
+            f"Can't listen on {host}:{port} for metrics ({bind_failure(error)}). Free the port, or change "
+            "MINERPULSE_METRICS_PORT or MINERPULSE_METRICS_HOST."
         ) from error
     try:
         yield server.server_port

@@ -58,7 +58,7 @@ class RouteEntry(Part):
     """A sink that the channel pages."""
 
     sink: str = Field(description="name of the sink, as its operator defined it")
-    rule: Key | None = Field(default=None, description="key of the only rule that pages it; all without it")
+    rule: Key | None = Field(default=None, description="key of the only rule that pages it; if omitted, all rules do")
     severity: Severity = Severity.ERROR
     always: bool = Field(default=False, description="whether its pages ignore quiet hours and mutes")
 
@@ -74,7 +74,7 @@ class ChannelEntry(Part):
     rules: list[RuleEntry] = []
     settings: dict[str, str] = Field(
         default={},
-        description="settings of the channel by their word, as they are typed; the others stay as they are",
+        description="channel settings by name, as typed in Slack; omitted settings stay as they are",
         json_schema_extra={
             "properties": {
                 word: {"type": "string", "description": f"{SETTINGS[word].meaning}: {SETTINGS[word].syntax}"}
@@ -84,7 +84,7 @@ class ChannelEntry(Part):
         },
     )
     routes: list[RouteEntry] | None = Field(
-        default=None, description="all sinks that the channel pages; they stay as they are without it"
+        default=None, description="all sinks that the channel pages; if omitted, they stay as they are"
     )
 
 
@@ -93,7 +93,7 @@ class FileEntry(Part):
 
     version: Literal["1", 1] = Field(description="version of this format", json_schema_extra={"enum": [VERSION]})
     workspace: Annotated[str, StringConstraints(pattern="^[TE][A-Z0-9]{1,30}$")] | None = Field(
-        default=None, description="ID of the workspace; it can be left out if the database has only one"
+        default=None, description="ID of the workspace; can be omitted if the database has only one"
     )
     channels: list[ChannelEntry]
 

@@ -22,11 +22,11 @@ from services.core.prices import Pair
 from services.core.text import counted
 
 NO_SLACK = "Slack can't be asked about the channels: no tokens are set. Set SLACK_BOT_TOKEN, or check without --online."
-NO_WORKSPACE = "Many workspaces install this app. Name one with --team, or as `workspace` in the file."
+NO_WORKSPACE = "This app serves many workspaces. Name one with --team, or as `workspace` in the file."
 NO_SCOPES = (
     f"Slack doesn't say which channels the app is in. Add the scopes {' and '.join(PRESENCE_SCOPES)}, and reinstall it."
 )
-NO_ANSWER = "Slack doesn't answer, so the channels aren't checked. Try again in a minute."
+NO_ANSWER = "Slack doesn't respond, so the channels weren't checked. Try again in a minute."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,7 +109,7 @@ async def _run(app: App, role: Role, listener: socket.socket) -> None:
         try:
             await _serve_requests(app, role, health, listener)
         finally:
-            log.info("stopping: finishing running work")
+            log.info("stopping: finishing work in progress")
             app.outbox.stop()
             app.pages.stop()
             backfill.cancel()
@@ -233,8 +233,8 @@ def _open_listener(settings: Settings) -> socket.socket:
         return _create_server(settings.host, settings.port)
     except OSError as error:
         raise InvalidSettingsError(
-            f"Cannot listen on {_url_host(settings.host)}:{settings.port} ({bind_failure(error)}). "
-            "Stop the other program, or set PORT or MINERPULSE_HOST to another address."
+            f"Can't listen on {_url_host(settings.host)}:{settings.port} ({bind_failure(error)}). "
+            "Free the port, or change PORT or MINERPULSE_HOST."
         ) from error
 
 
@@ -288,7 +288,7 @@ async def _check_token(name: str, call: Awaitable[AsyncSlackResponse]) -> AsyncS
     except DeliveryError as error:
         if error.permanent:
             raise InvalidSettingsError(f"{name}: {error}") from error
-        log.warning("%s Messages stay queued until Slack answers.", error)
+        log.warning("%s Messages stay queued until Slack responds.", error)
         return None
 
 

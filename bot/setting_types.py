@@ -28,7 +28,7 @@ def _check_secret(secret: SecretStr) -> SecretStr:
     if text[:1] in {'"', "'"}:
         raise ValueError("it begins with a quotation mark; remove the quotation marks")
     if not re.fullmatch(r"[!-~]*", text):
-        raise ValueError("it contains a space or a character that no token has; copy it again")
+        raise ValueError("it contains a space or a character that tokens never have; copy it again")
     return secret
 
 
@@ -36,7 +36,7 @@ def _require_prefix(prefix: str, what: str) -> AfterValidator:
     def check(token: SecretStr) -> SecretStr:
         _check_secret(token)
         if not token.get_secret_value().startswith(prefix):
-            raise ValueError(f"it does not begin with {prefix}; copy the {what}")
+            raise ValueError(f"it doesn't begin with {prefix}; copy the {what}")
         return token
 
     return AfterValidator(check)
@@ -45,13 +45,13 @@ def _require_prefix(prefix: str, what: str) -> AfterValidator:
 def _check_signing_secret(secret: SecretStr) -> SecretStr:
     _check_secret(secret)
     if secret.get_secret_value().startswith("x"):
-        raise ValueError("it is a token; copy the Signing Secret from Basic Information")
+        raise ValueError("it isn't a signing secret (32 hex characters); copy it from Basic Information")
     return secret
 
 
 def _check_fernet_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     if not all(_KEY.fullmatch(key.get_secret_value()) for key in keys):
-        raise ValueError("it isn't a list of keys; `minerpulse keys new` prints one; separate several with commas")
+        raise ValueError("it isn't a list of keys; create them with `minerpulse keys new`; separate them with commas")
     return keys
 
 
@@ -84,14 +84,14 @@ def _check_host(text: str) -> str:
         ip_address(host)
     except ValueError:
         if host is not text or not _HOST.fullmatch(host):
-            raise ValueError("it isn't a host name or an IP address, as in 127.0.0.1; set the port with PORT") from None
+            raise ValueError("it isn't a host name or IP address such as 127.0.0.1, without a port") from None
     return host
 
 
 def parse_symbol(text: str) -> str:
     """Return a ticker symbol in capitals. Raises ValueError with the expected form."""
     if not _SYMBOL.fullmatch(text.upper()):
-        raise ValueError("it is not a ticker symbol; write it as in WGMI or BTC")
+        raise ValueError("it isn't a ticker symbol; use one such as WGMI or BTC")
     return text.upper()
 
 
@@ -104,7 +104,7 @@ def _parse_pue(text: object) -> object:
     if len(numbers) != PUE_COUNT or not 1 <= numbers[0] <= numbers[1] <= numbers[2] <= MAX_PUE:
         raise ValueError(
             f"it isn't three ascending numbers from 1 to {MAX_PUE:g}; write lower bound, best estimate and upper bound "
-            "as in 1.01,1.10,1.20"
+            "such as 1.01,1.10,1.20"
         )
     return numbers
 
@@ -116,7 +116,7 @@ def _check_url(text: str) -> str:
     except ValueError:
         is_usable = False
     if not is_usable or re.search(r"\s", text):
-        raise ValueError("it isn't a web address, which begins with https:// (or http:// on this machine)")
+        raise ValueError("it isn't a web address; use one that begins with https:// (or http:// on this machine)")
     return text.rstrip("/")
 
 
@@ -144,7 +144,7 @@ def _check_database_url(text: str) -> str:
     if not text:
         return default_url()
     if not re.match(r"[\w+]+://", text):
-        raise ValueError("it is not a database URL; write it as in sqlite:///minerpulse.db")
+        raise ValueError("it isn't a database URL; use one such as sqlite:///minerpulse.db")
     return text
 
 
@@ -164,7 +164,7 @@ def _require_sources(*choices: str) -> AfterValidator:
         if len(set(names)) < len(names):
             raise ValueError("it names a source twice")
         if SIMULATED in names and len(names) > 1:
-            raise ValueError("simulated can't be combined with vendors; use one or the other")
+            raise ValueError("simulated can't be combined with other sources; use one or the other")
         return names
 
     return AfterValidator(check)
@@ -176,7 +176,7 @@ def _parse_source_urls(text: object) -> object:
         return text
     pairs = [item.partition("=") for item in re.split(r"[,\s]+", text) if item]
     if any(not (name and separator and address) for name, separator, address in pairs):
-        raise ValueError("it isn't a list of addresses; write it as in yahoo=http://127.0.0.1:8080")
+        raise ValueError("it isn't a list of addresses; use NAME=ADDRESS, such as yahoo=http://127.0.0.1:8080")
     unknown = next((name for name, _separator, _address in pairs if name.lower() not in _SOURCE_NAMES), None)
     if unknown is not None:
         raise ValueError(f"“{unknown}” isn't a source; use one of {', '.join(_SOURCE_NAMES)}")
@@ -205,7 +205,7 @@ TokenKeys = Annotated[tuple[SecretStr, ...], NoDecode, _split(), AfterValidator(
 PueBounds = Annotated[tuple[float, float, float], NoDecode, BeforeValidator(_parse_pue)]
 WholeNumber = Annotated[int, _require_number(_WHOLE, "int_parsing", "it should be a whole number")]
 DecimalNumber = Annotated[
-    float, _require_number(_DECIMAL, "float_parsing", "it should be a number, with a point for decimals")
+    float, _require_number(_DECIMAL, "float_parsing", "it should be a number, with a decimal point")
 ]
 Host = Annotated[str, AfterValidator(_check_host)]
 Ticker = Annotated[str, AfterValidator(parse_symbol)]

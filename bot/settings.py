@@ -93,21 +93,22 @@ class Settings(BaseSettings):
     slack_app_token: AppToken | None = Field(
         default=None,
         validation_alias="SLACK_APP_TOKEN",
-        description="App-Level Token (xapp-…) with connections:write. Required for Socket Mode only.",
+        description="App-Level Token (xapp-…) with connections:write. Required only for Socket Mode.",
     )
     slack_client_id: str | None = Field(
         default=None,
         validation_alias="SLACK_CLIENT_ID",
-        description="Client ID, from Basic Information. For many workspaces, instead of a bot token.",
+        description="Client ID, from Basic Information. Set it instead of a bot token to serve many workspaces.",
     )
     slack_client_secret: Secret | None = Field(
         default=None,
         validation_alias="SLACK_CLIENT_SECRET",
-        description="Client Secret, from Basic Information. Required with SLACK_CLIENT_ID only.",
+        description="Client Secret, from Basic Information. Required only with SLACK_CLIENT_ID.",
     )
     token_keys: TokenKeys = Field(
         default=(),
-        description="Keys that encrypt the tokens of workspaces, newest first. `minerpulse keys new` prints one.",
+        description="Keys that encrypt workspace tokens and sink secrets, newest first. "
+        "`minerpulse keys new` prints one.",
     )
     slack_mode: SlackMode = Field(
         default=SlackMode.AUTO,
@@ -121,21 +122,22 @@ class Settings(BaseSettings):
         default="",
         validate_default=True,
         repr=False,
-        description="The database: sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/NAME. By default minerpulse.db "
-        "in this folder if it exists, or else in $XDG_DATA_HOME/minerpulse (~/.local/share/minerpulse).",
+        description="The database: sqlite:///FILE, or postgresql://USER:PASSWORD@HOST/NAME. By default, minerpulse.db "
+        "in this folder if it exists, otherwise in $XDG_DATA_HOME/minerpulse (~/.local/share/minerpulse).",
     )
     sinks_file: Path | None = Field(
         default=None,
-        description="TOML file of the sinks that channels can page: PagerDuty, webhooks and email.",
+        description="TOML file with the sinks that channels can page: PagerDuty, webhooks and email.",
     )
     etf: Ticker = Field(default="WGMI", description="The ETF of the pair that the board shows.")
     crypto: Ticker = Field(default="BTC", description="The cryptocurrency that the ETF is compared with.")
     ai_proxy: Ticker = Field(
-        default="SMH", description="The share or ETF that represents AI in the return attribution."
+        default="SMH", description="The stock or ETF that represents AI in the return attribution."
     )
     cohorts: Path | None = Field(
         default=None,
-        description="Your own file of cohorts: Ticker, Cohort, AsOf, Source. By default the built-in file.",
+        description="Your own CSV of cohorts, with the columns Ticker, Cohort, AsOf, Source. By default, the built-in "
+        "file.",
     )
     etf_sources: EtfSources = Field(
         default=("yahoo", "nasdaq"),
@@ -148,23 +150,23 @@ class Settings(BaseSettings):
     network_sources: NetworkSources = Field(
         default=("mempool", "blockchain"),
         description="Sources of difficulty and hash rate, in order: "
-        f"any of {', '.join(vendor_names(NETWORK))}. By default simulated if prices are simulated.",
+        f"any of {', '.join(vendor_names(NETWORK))}. Simulated prices override it with a simulated network.",
     )
     electricity_usd_kwh: DecimalNumber = Field(
         default=0.05,
         gt=0,
         le=1,
-        description="The price of electricity for miners, in US dollars per kWh, for the power draw of the network.",
+        description="Electricity price that miners pay, in US dollars per kWh, to estimate the network's power draw.",
     )
     pue: PueBounds = Field(
         default=CAMBRIDGE_PUE,
-        description="Power of a mining facility over that of its machines (PUE): lower bound, best estimate, upper "
+        description="A mining facility's power divided by its machines' (PUE): lower bound, best estimate, upper "
         "bound.",
     )
     machines: Path | None = Field(
         default=None,
-        description="Your own table of mining machines: Machine, Released, J/TH, AsOf, Source. By default the "
-        "built-in one.",
+        description="Your own CSV of mining machines, with the columns Machine, Released, J/TH, AsOf, Source. By "
+        "default, the built-in file.",
     )
     alpaca_key_id: Secret | None = Field(default=None, description="Alpaca's key ID, if alpaca is a source.")
     alpaca_secret_key: Secret | None = Field(default=None, description="Alpaca's secret key, with its key ID.")
@@ -175,19 +177,19 @@ class Settings(BaseSettings):
     )
     source_urls: SourceUrls = Field(
         default_factory=dict,
-        description="Other addresses of sources, such as yahoo=http://127.0.0.1:8080, for a proxy.",
+        description="Addresses to use instead of the sources' own, such as yahoo=http://127.0.0.1:8080 for a proxy.",
     )
     tick_seconds: WholeNumber = Field(
         default=60, ge=15, le=900, description="Seconds between two checks of the market, from 15 to 900."
     )
     heartbeat_url: HeartbeatUrl | None = Field(
         default=None,
-        description="Address of a watchdog, which is called after each healthy check of the market.",
+        description="Watchdog URL that gets a heartbeat after each market check, if MinerPulse is healthy.",
     )
     editors: MemberIds = Field(
         default=(),
         description="Editors of every channel, as Slack member IDs (U012AB3CD,U045EF6GH); they also see undelivered "
-        "messages of all channels. If it is empty, everyone is an editor, unless the channel names some.",
+        "messages in all channels. If empty, everyone is an editor, except in channels that name their own.",
     )
     max_rules_per_channel: WholeNumber = Field(default=50, ge=1, description="Maximum number of rules in a channel.")
     max_rules_per_workspace: WholeNumber = Field(
@@ -199,8 +201,8 @@ class Settings(BaseSettings):
     keep_days: WholeNumber | None = Field(
         default=None,
         ge=730,
-        description="After how many days closed alerts with their threads and votes, final notices, delivery "
-        "attempts and records of changes are deleted; at least 730. If it is empty, all are kept.",
+        description="Days after which closed alerts with their threads and votes, closed notices, delivery "
+        "attempts and records of changes are deleted; at least 730. If empty, nothing is deleted.",
     )
     host: Host = Field(
         default="127.0.0.1", description="Address to listen on. 0.0.0.0 is every IPv4 address; :: includes IPv6."
@@ -209,18 +211,18 @@ class Settings(BaseSettings):
     status_token: SecretStr | None = Field(
         default=None,
         min_length=MIN_STATUS_TOKEN,
-        description="A password of your choice that shows the details in /readyz, as `Authorization: Bearer TOKEN`. "
-        "Without it /readyz names categories only.",
+        description="A password of your choice for the details in /readyz, sent as `Authorization: Bearer TOKEN`. "
+        "Without it, /readyz only names the categories of problems.",
     )
     metrics_port: WholeNumber | None = Field(
         default=None,
         ge=0,
         le=65535,
-        description="Port of the metrics for Prometheus, at /metrics. Without it there are none.",
+        description="Port on which Prometheus can scrape /metrics. Without it, metrics are off.",
     )
     metrics_host: Host = Field(
         default="127.0.0.1",
-        description="Address of the metrics, which have no password: use one on a private network.",
+        description="Address to serve metrics on. Metrics have no password, so use an address on a private network.",
     )
     allow_plain_http: bool = Field(
         default=False,
@@ -301,8 +303,8 @@ class Settings(BaseSettings):
         if plain and not self.allow_plain_http:
             setting, _, source = plain[0].partition(" ")
             raise ValueError(
-                f"{variable_name(setting)}: {source or 'it'} has an http:// address on another machine, "
-                f"which is not encrypted. Use https://, or set {variable_name('allow_plain_http')}=true."
+                f"{variable_name(setting)}: {source or 'it'} has an unencrypted http:// address on another machine. "
+                f"Use https://, or set {variable_name('allow_plain_http')}=true."
             )
         return self
 
@@ -317,7 +319,7 @@ class Settings(BaseSettings):
     def _check_slack_complete(self) -> Self:
         missing = self._missing_slack_variables()
         if missing:
-            raise ValueError(f"Slack is only partly configured: {' and '.join(missing)} not set. {INCOMPLETE_HINT}")
+            raise ValueError(f"Slack is only partly configured: missing {' and '.join(missing)}. {INCOMPLETE_HINT}")
         return self
 
     def _missing_slack_variables(self) -> list[str]:
@@ -387,7 +389,7 @@ def _read_secret_files() -> tuple[dict[str, Any], list[str]]:
             secrets[field] = Path(file).read_text(encoding=ENV_ENCODING).strip()
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it isn't UTF-8 text"
-            problems.append(f"{variable}{FILE_SUFFIX}: cannot read {file} ({why}). Name a readable text file.")
+            problems.append(f"{variable}{FILE_SUFFIX}: can't read {file} ({why}). Name a readable text file.")
         else:
             if not secrets[field]:
                 problems.append(f"{variable}{FILE_SUFFIX}: {file} is empty. Put the value in it.")
@@ -413,15 +415,15 @@ def _read_env_file() -> tuple[dict[str, int], list[str]]:
     if not os.path.lexists(file):
         return {}, []
     if file.is_dir():
-        raise InvalidSettingsError(f"{file} is a folder. Rename it, and put the settings in a file of this name.")
+        raise InvalidSettingsError(f"{file} is a folder. Rename it, and put the settings in a file with that name.")
     if not file.is_file():
         raise InvalidSettingsError(f"{file} is neither a file nor a link to one. Replace it with a text file.")
     try:
         text = file.read_text(encoding=ENV_ENCODING)
     except UnicodeDecodeError as error:
-        raise InvalidSettingsError(f"{file} is not UTF-8 text; save it as UTF-8.") from error
+        raise InvalidSettingsError(f"{file} isn't UTF-8 text. Save it as UTF-8.") from error
     except OSError as error:
-        raise InvalidSettingsError(f"Cannot read {file}: {error.strerror}. Make it readable for this user.") from error
+        raise InvalidSettingsError(f"Can't read {file}: {error.strerror}. Make it readable by this user.") from error
     return _parse_env_lines(text)
 
 
@@ -435,7 +437,7 @@ def _parse_env_lines(text: str) -> tuple[dict[str, int], list[str]]:
         if binding.error:
             quote = any(mark in original for mark in "\"'")
             advice = ", and close each quotation mark" if quote else ", or begin a comment with #"
-            problems.append(f"Line {line} of {file} cannot be read. Write NAME=value{advice}.")
+            problems.append(f"Line {line} of {file} can't be read. Write NAME=value{advice}.")
         elif binding.key is not None and binding.value is None:
             problems.append(f"Line {line} of {file} has no value. Write NAME=value, or begin a comment with #.")
         elif binding.key is not None:

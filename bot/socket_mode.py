@@ -63,7 +63,7 @@ class SocketMode:
     random: Random = field(default_factory=Random)
     _unusable_since: float | None = field(init=False)
     _failures: int = 0
-    _last_failure: str = "Slack has not answered yet"
+    _last_failure: str = "Slack hasn't responded yet"
     _logged: set[str] = field(default_factory=set)
     _answering: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -94,7 +94,7 @@ class SocketMode:
                 url = await self._open_url()
                 socket = await self._session.ws_connect(url, heartbeat=self.heartbeat_s, max_msg_size=0)
         except TimeoutError as error:
-            raise _unreachable("Slack did not answer within 10 s") from error
+            raise _unreachable("Slack didn't respond within 10 s") from error
         except (aiohttp.ClientError, OSError) as error:
             raise _unreachable(f"Slack refused the WebSocket ({type(error).__name__})") from error
         try:

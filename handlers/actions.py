@@ -29,10 +29,12 @@ from handlers.render.rules import (
     REMOVE_RULE,
     RULE_MENU,
     UNDO_ADD,
+    UNDO_EDIT,
     UNDO_REMOVE,
     alerts_started_message,
     confirm_remove_message,
     rule_added_message,
+    rule_edited_message,
     rule_removed_message,
     undone_message,
 )
@@ -291,6 +293,12 @@ async def undo_add(request: Request) -> Reply:
     return Reply(message=undone_message(removed), audience=Audience.REPLACE_ORIGINAL)
 
 
+async def undo_edit(request: Request) -> Reply:
+    """Restore the text of a rule that was just edited. Raises NotFoundError if it was changed since."""
+    edited = await request.commands.undo_edit(request.channel, *_rule_and_text(request.value), request.user_id)
+    return Reply(message=rule_edited_message(edited), audience=Audience.REPLACE_ORIGINAL)
+
+
 async def undo_remove(request: Request) -> Reply:
     """Add a rule again that was just removed. Raises NotFoundError if it wasn't."""
     added = await request.commands.undo_remove(request.channel, *_rule_and_text(request.value), request.user_id)
@@ -325,7 +333,7 @@ async def refuse_older_message(request: Request, ts: str) -> None:
         return
     audit = await request.commands.audit(request.channel, number)
     if ts not in {posting.message_id for posting in audit.postings}:
-        raise AlertNotFoundError(f"This message shows an earlier alert than alert {number}, which has its number now.")
+        raise AlertNotFoundError(f"This message shows an earlier alert. Number {number} now belongs to another alert.")
 
 
 def posted_at(ts: str) -> datetime:
@@ -453,6 +461,7 @@ ACTIONS: dict[str, Action] = {
     "start": Action(act=Act.CHANGE_RULES, run=start),
     "unacknowledge": Action(act=Act.ACKNOWLEDGE, run=unacknowledge, on_alert=True),
     UNDO_ADD: Action(act=Act.CHANGE_RULES, run=undo_add),
+    UNDO_EDIT: Action(act=Act.CHANGE_RULES, run=undo_edit),
     UNDO_REMOVE: Action(act=Act.CHANGE_RULES, run=undo_remove),
     "use_rule": Action(act=Act.CHANGE_RULES, run=use_rule, is_study=True),
     "unsnooze": Action(act=Act.SNOOZE, run=unsnooze, on_alert=True),

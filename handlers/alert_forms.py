@@ -10,7 +10,7 @@ from handlers.rule_form import FormContext
 from handlers.slack_errors import translate_slack_error
 from services.core.errors import DeliveryError
 
-NO_FORM = "Without the form: type `/minerpulse resolve {number} REASON`."
+NO_FORM = "To resolve it without the form, type `/minerpulse resolve {number} REASON`."
 log = logging.getLogger(__name__)
 
 
@@ -34,7 +34,7 @@ async def _open(request: Request, view: dict[str, object], otherwise: str) -> Re
         with translate_slack_error():
             await request.client.views_open(trigger_id=request.trigger_id, view=view)
     except DeliveryError as error:
-        log.warning("a modal of an alert did not open: %s", error)
+        log.warning("an alert modal did not open: %s", error)
         return Reply(message=stack(error_message(error), text_message(otherwise)))
     return None
 

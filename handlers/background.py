@@ -22,7 +22,7 @@ Fallback = Callable[[Request, Message], Awaitable[None]]
 FirstTimeCheck = Callable[[], Awaitable[bool]]
 
 INTERNAL_ERROR = "Something went wrong. The error was logged. Try again in a minute."
-NOT_SHARED = "Slack didn't post this to the channel. Type /minerpulse and press Share there."
+NOT_SHARED = "Slack didn't post this to the channel. Run the command again and press Share to Channel."
 HTTP_OK = 200
 MAX_RUNNING = 200  # tasks at once: they share some database connections
 DRAIN_TIMEOUT_S = 25.0  # hosts send SIGKILL 30 s after SIGTERM

@@ -68,7 +68,7 @@ async def on_left(request: Request, body: dict[str, Any]) -> None:
     if removed:
         rules = "; ".join(str(rule.rule) for rule in removed)
         log.warning(
-            "%s event; removed %d rules of channel %s: %s", event["type"], len(removed), request.channel.id, rules
+            "%s event; removed %d rules from channel %s: %s", event["type"], len(removed), request.channel.id, rules
         )
 
 

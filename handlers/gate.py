@@ -15,7 +15,7 @@ from services.core.errors import TooManyRequestsError
 
 MAX_BUCKETS = 10_000  # people and channels; the least recently used are dropped, which refills their bucket
 SECONDS_PER_MINUTE = 60
-STUDY_RUNNING = "Your last study is still running. Wait for its answer, then try again."
+STUDY_RUNNING = "Your last study is still running. Wait for the result, then try again."
 Result = TypeVar("Result")
 
 

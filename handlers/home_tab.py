@@ -23,7 +23,7 @@ from services.core.rows import complete
 
 LAYOUT_REFUSED = (
     "Slack rejected the layout of this tab. The error was logged. In a channel, `/minerpulse` shows the market and "
-    "`/minerpulse rules` the rules there."
+    "`/minerpulse rules` shows its rules."
 )
 MEMBERSHIP_UNKNOWN = "Couldn't check which channels you are in, so nothing was changed. Try again in a minute."
 NOT_A_MEMBER = "You aren't a member of that channel, so nothing was changed."

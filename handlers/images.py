@@ -32,8 +32,8 @@ RETRY_PAUSES_S = (1.0, 2.0)  # Slack doesn't report when an upload can be shown
 FILE_NAME = "minerpulse.png"
 MAX_ALT_TEXT = 1_000  # Slack's limit for a file
 UNWRITABLE_HOME = (
-    "The font cache cannot be saved under HOME, so the first picture after each start takes longer. "
-    "Set MPLCONFIGDIR to a folder that can be written to."
+    "The font cache can't be saved under HOME, so the first picture after each start takes longer. "
+    "Set MPLCONFIGDIR to a writable folder."
 )
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ MAX_PAGES = 10
 KINDS = "public_channel,private_channel"
 NOT_FOUND = "channel_not_found"
 NO_CHANNEL = (
-    "Slack shows no such channel: the ID is wrong, or the channel is private and MinerPulse isn't in it. Check the ID, "
-    "or type /invite @MinerPulse there."
+    "Slack can't find this channel: the ID is wrong, or the channel is private and MinerPulse isn't in it. "
+    "Check the ID, or type /invite @MinerPulse there."
 )
 ARCHIVED = "this channel is archived. Unarchive it, or remove it from the file."
 NOT_IN = "MinerPulse isn't in this channel{name}. Type /invite @MinerPulse there."

@@ -33,7 +33,7 @@ ARCHIVED = "The channel is archived: unarchive it, or start alerts in another on
 TRIGGER_EXPIRED = "Slack opens a form only within three seconds, and that time had passed. Try again."
 NO_FORMS = "A rehearsal in the terminal can't open forms. Use `minerpulse rehearse --web`."
 NO_TAB = "The app can't send direct messages. Turn on its Messages Tab, under App Home in its Slack settings."
-UNKNOWN = "Slack refused this message with a code that MinerPulse doesn't know; look it up in Slack's documentation:"
+UNKNOWN = "Slack rejected this message with a code MinerPulse doesn't know; look it up in Slack's documentation:"
 
 REMEDIES = {
     "channel_not_found": INVITE,
@@ -101,7 +101,7 @@ class BlocksRefusedError(MessageRefusedError):
 def response_body(response: AsyncSlackResponse) -> dict[str, Any]:
     """Return the body of a response that slack_sdk accepted. Raises DeliveryError if it is no object."""
     if not isinstance(response.data, dict):
-        raise unclear_answer("an answer that isn't an object")
+        raise unclear_answer("a response that isn't an object")
     return response.data
 
 
@@ -115,11 +115,11 @@ def translate_slack_error() -> Iterator[None]:
     except AttributeError as error:  # slack_sdk reads `ok` of any body, even of a list or a string
         if error.name != "get" or not isinstance(error.obj, list | str | int | float):
             raise
-        raise unclear_answer("an answer that isn't an object") from error
+        raise unclear_answer("a response that isn't an object") from error
     except aiohttp.ClientConnectorError as error:
         raise DeliveryError("Slack can't be reached.", permanent=False, surely_not_posted=True) from error
     except (aiohttp.ClientError, OSError) as error:
-        raise unclear_answer(f"no answer ({type(error).__name__})") from error
+        raise unclear_answer(f"no response ({type(error).__name__})") from error
 
 
 def _delivery_error(response: Any) -> DeliveryError:  # noqa: ANN401 -- of slack_sdk or, where the body is no JSON, of aiohttp

@@ -49,7 +49,7 @@ CONNECTIONS = 200  # more than messages in flight, so that answers to people don
 MAX_PAGES = 10
 LOOK_BACK = timedelta(days=1)  # of a look-up before the attempt, whose time is by a clock that may have been ahead
 CLOCK_SKEW = timedelta(minutes=5)  # how far Slack's clock lags ours at most, if both are right
-SCOPES_HINT = "with the scopes channels:history and groups:history it looks up what has arrived"
+SCOPES_HINT = "with the scopes channels:history and groups:history it can check what was posted"
 CHARTS_RETRY_AFTER = timedelta(days=1)  # Slack rolls new blocks out workspace by workspace
 log = logging.getLogger(__name__)
 _deadline: ContextVar[datetime | None] = ContextVar("send_deadline", default=None)
@@ -154,7 +154,7 @@ class SlackNotifier:
             response = await client.chat_getPermalink(channel=channel.id, message_ts=message_id)
         permalink = response_body(response).get("permalink")
         if not isinstance(permalink, str) or not permalink.startswith("https://") or _BREAKS_LINK & {*permalink}:
-            raise unclear_answer("an answer without a permalink")
+            raise unclear_answer("a response without a permalink")
         return permalink
 
     async def _deliver(self, channel: Channel, message: Message, send: SendCall) -> str:
@@ -188,7 +188,7 @@ async def _send(message: Message, send: SendCall) -> str:
         response = await send(message)
     ts = response_body(response).get("ts")
     if not isinstance(ts, str) or not ts:
-        raise unclear_answer("an answer without the message's ts")
+        raise unclear_answer("a response without the message's ts")
     return ts
 
 
@@ -256,7 +256,7 @@ async def _page(
         raise MessageLookupDeniedError(f"MinerPulse isn't allowed to read messages there; {SCOPES_HINT}.") from error
     page = response_body(response)
     if not isinstance(page.get("messages"), list):
-        raise unclear_answer("an answer without messages")
+        raise unclear_answer("a response without messages")
     return page, parse_http_date(response.headers.get("Date", ""))
 
 

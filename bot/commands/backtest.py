@@ -24,7 +24,7 @@ from services.rules.rule import Rule
 @btc_option
 @json_option
 def backtest_command(*, words: tuple[str, ...], etf: Path | None, btc: Path | None, as_json: bool) -> None:
-    """Show how often RULE would have fired in the sessions since the ETF's listing, and what followed.
+    """Show how often RULE would have fired since the ETF was listed, and what followed.
 
     RULE is a rule such as “5d 15pp”. It is evaluated at each session's close. With price files, the backtest covers
     the sessions in the files.

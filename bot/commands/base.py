@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import click
 
 FOOTER = (
-    "Documentation: README.md and docs/ in the MinerPulse repository. For support, include what "
-    "`minerpulse doctor --json` prints."
+    "Documentation: README.md and docs/ in the MinerPulse repository. When you ask for help, include the output of "
+    "`minerpulse doctor --json`."
 )
 
 Result = TypeVar("Result")

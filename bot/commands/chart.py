@@ -43,7 +43,7 @@ ONE_SESSION, ONE_SESSION_CHART = Window.D1, Window.D20  # one session has only t
     type=click.Choice([option.value for option in Size]),
     default=Size.DESKTOP.value,
     show_default=True,
-    help="Draw 1,200 pixels wide for a screen, or as a card for a phone.",
+    help="Draw it 1,200 pixels wide for a desktop, or as a card for a phone.",
 )
 @click.option(
     "--rule", "text", help="Rule to draw, such as “5d 15pp”.  [default: the default rule of the window, or 5d 15pp]"

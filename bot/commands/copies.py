@@ -13,7 +13,7 @@ from services.storage import SchemaStatus, back_up, move, restore
 
 DUMP = "Back up PostgreSQL with `pg_dump --format=custom --file=minerpulse.dump URL`."
 LOAD = "Restore PostgreSQL with `pg_restore --clean --if-exists --dbname=URL minerpulse.dump`."
-KEYS = "Store MINERPULSE_TOKEN_KEYS separately: together, they give access to the workspaces."
+KEYS = "Store MINERPULSE_TOKEN_KEYS apart from this backup: together, they give access to the workspaces."
 
 
 @command("minerpulse backup", "minerpulse backup -o /backups/minerpulse.db")
@@ -32,7 +32,7 @@ def backup_command(*, path: Path | None) -> None:
     """
     target = path or Path(f"minerpulse-{datetime.now(UTC):%Y%m%d-%H%M%S}.db")
     size = back_up(load_settings().database_url, target, DUMP)
-    echo(f"Wrote {target} ({size:,} bytes). Its integrity was checked.")
+    echo(f"Wrote {target} ({size:,} bytes). The integrity check passed.")
     note(KEYS)
 
 
@@ -41,7 +41,7 @@ def backup_command(*, path: Path | None) -> None:
 def restore_command(*, backup: Path) -> None:
     """Replace the SQLite database with a backup. Stop all processes first.
 
-    The current database is renamed, not deleted. A damaged backup and one of a newer release are refused.
+    The current database is renamed, not deleted. A damaged backup, or one from a newer release, is refused.
     """
     restored = restore(load_settings().database_url, backup, LOAD, SystemClock().now())
     echo(f"Restored {restored.file} from {backup}.")
@@ -61,5 +61,5 @@ def move_command(*, target: str) -> None:
     Everything is written in one transaction, and row counts are compared. The old database isn't changed.
     """
     moved = run_async(move(load_settings().database_url, target, SystemClock().now()))
-    echo(f"Copied {sum(moved.rows.values()):,} rows of {len(moved.rows)} tables from {moved.source} to {moved.target}.")
-    echo("Row counts match in every table. Set MINERPULSE_DATABASE_URL to the new database, and start again.")
+    echo(f"Copied {sum(moved.rows.values()):,} rows in {len(moved.rows)} tables from {moved.source} to {moved.target}.")
+    echo("Row counts match in every table. Set MINERPULSE_DATABASE_URL to the new database, and restart MinerPulse.")

@@ -58,18 +58,23 @@ PRICE_LOOKBACK = timedelta(days=10)  # contains a session, whatever the holidays
 MAX_CLOCK_SKEW = timedelta(minutes=2)  # Slack rejects a difference of more than five
 ENV_EXAMPLE = ".env.example"
 ENVIRONMENT = "proxies, certificates"
-NETWORK_HINT = "Fix this first. Sources and Slack are checked afterwards."
+NETWORK_HINT = "Fix this, and run doctor again: sources and Slack weren't checked."
 CONNECT_HINT = "Create the app from `minerpulse manifest`, and set its tokens as .env.example shows."
 REINSTALL_HINT = "Add the scopes under OAuth & Permissions, and reinstall the app."
 MENTION_HINT = (
-    "To answer @MinerPulse in channels, paste the manifest of `minerpulse manifest` under App Manifest, and reinstall "
+    "To answer @MinerPulse in channels, paste the output of `minerpulse manifest` under App Manifest, and reinstall "
     "the app."
 )
-NETWORK_RETRY_HINT = "Try again in a minute. Then check the network, or remove it from MINERPULSE_NETWORK_SOURCES."
+NETWORK_RETRY_HINT = (
+    "Try again in a minute. If it still fails, check the network, or remove this source from "
+    "MINERPULSE_NETWORK_SOURCES."
+)
 SUSPECT_NETWORK_HINT = "Don't rely on these figures. Check again in an hour, and compare them with a block explorer."
-RENEWAL_HINT = "Open /slack/install in that workspace. The log has Slack's answer."
+RENEWAL_HINT = "Open /slack/install in that workspace. The log has Slack's response."
 PER_WORKSPACE = "each workspace that installs the app has its own"
-CLOCK_HINT = "Set this machine's clock, preferably with NTP. Slack's requests are refused if it is off by five minutes."
+CLOCK_HINT = (
+    "Set this machine's clock, ideally with NTP. If it is off by more than five minutes, Slack's requests are rejected."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +179,9 @@ def _others_can_read(path: Path) -> bool:
 
 def _delivery_finding(problem: DeliveryProblem) -> Finding:
     remedy = (
-        "It is sent again when its alert changes."
+        "Fix the problem. A dead-lettered alert is retried when it changes."
         if problem.dead_lettered
-        else "Fix this; queued messages are sent then."
+        else "Queued messages are sent once this is fixed."
     )
     return _fail("messages", describe_delivery_problem(problem), remedy)
 
@@ -194,9 +199,9 @@ async def check_etf(app: App, source: EquitySource) -> Finding:
     price = (
         _format_quote(history.quote, app.clock.now())
         if history.quote
-        else f"closed at {history.closes.prices[-1]:,.2f}"
+        else f"closed at {fmt.price(history.closes.prices[-1])}"
     )
-    return _ok(check, f"{symbol} {price}; answered in {elapsed_s:.2f} s")
+    return _ok(check, f"{symbol} {price}; responded in {elapsed_s:.2f} s")
 
 
 async def check_crypto(app: App, source: CryptoSource) -> Finding:
@@ -208,7 +213,7 @@ async def check_crypto(app: App, source: CryptoSource) -> Finding:
         return _fail(check, error_text(error), _source_hint("MINERPULSE_CRYPTO_SOURCES", error))
     if quote is None:
         return _fail(check, f"{source.name} has no {symbol} price", "Check MINERPULSE_CRYPTO.")
-    return _ok(check, f"{symbol} {_format_quote(quote, app.clock.now())}; answered in {elapsed_s:.2f} s")
+    return _ok(check, f"{symbol} {_format_quote(quote, app.clock.now())}; responded in {elapsed_s:.2f} s")
 
 
 async def check_network(app: App) -> list[Finding]:
@@ -219,7 +224,7 @@ async def check_network(app: App) -> list[Finding]:
     try:
         checked = await app.network.network(app.clock.now())
     except NoHistoryError:
-        return [*sources, _skip("bitcoin network", "not checked: no source answers")]
+        return [*sources, _skip("bitcoin network", "not checked: no source responded")]
     return [*sources, check_network_data(checked)]
 
 
@@ -230,7 +235,7 @@ async def check_network_source(app: App, feed: NetworkFeed) -> Finding:
     if report.network is None:
         return _fail(check, report.problem or "", NETWORK_RETRY_HINT)
     age = fmt.age(report.network.age(app.clock.now()))
-    return _ok(check, f"hash rate {fmt.hashrate(report.network.hashrate)}, {age}; answered in {elapsed_s:.2f} s")
+    return _ok(check, f"hash rate {fmt.hashrate(report.network.hashrate)}, {age}; responded in {elapsed_s:.2f} s")
 
 
 def check_network_data(checked: CheckedNetwork) -> Finding:
@@ -276,7 +281,7 @@ async def check_slack(app: App) -> list[Finding]:
             check_requests(app.settings),
             check_clock(response.headers.get("date"), app.clock),
         ]
-    return [token, *(_skip(name, "not checked: the token doesn't work") for name in names[1:])]
+    return [token, *(_skip(name, "not checked: the token couldn't be checked") for name in names[1:])]
 
 
 def check_scopes(response: AsyncSlackResponse) -> Finding:
@@ -288,9 +293,9 @@ def check_scopes(response: AsyncSlackResponse) -> Finding:
     missing_lookup = [scope for scope in LOOKUP_SCOPES if scope not in granted]
     found = [", ".join(scope for scope in ALL_SCOPES if scope in granted)]
     if missing_lookup:
-        found.append(f"without {' and '.join(missing_lookup)} an alert whose response is lost may appear twice")
+        found.append(f"without {' and '.join(missing_lookup)} an alert may appear twice if Slack's response is lost")
     if missing_mention := [scope for scope in MENTION if scope not in granted]:
-        found.append(f"without {missing_mention[0]} a mention of @MinerPulse isn't answered")
+        found.append(f"without {missing_mention[0]} mentions of @MinerPulse aren't answered")
     next_step = MENTION_HINT if missing_mention else ""
     return Finding(check="Slack scopes", result=CheckResult.OK, found="; ".join(found), next_step=next_step)
 
@@ -305,7 +310,7 @@ def check_requests(settings: Settings) -> Finding:
 def check_clock(date: str | None, clock: Clock) -> Finding:
     """Compare this machine's clock with the Date header of Slack's response."""
     if date is None:
-        return _skip("clock", "Slack's answer has no date")
+        return _skip("clock", "Slack's response has no date")
     skew = abs(clock.now() - parsedate_to_datetime(date))
     if skew > MAX_CLOCK_SKEW:
         return _fail("clock", f"{skew.total_seconds():,.0f} s off Slack's clock", CLOCK_HINT)
@@ -313,7 +318,7 @@ def check_clock(date: str | None, clock: Clock) -> Finding:
 
 
 def _format_quote(quote: Quote, now: datetime) -> str:
-    return f"at {quote.price:,.2f}, {fmt.age(quote.age(now))}"
+    return f"at {fmt.price(quote.price)}, {fmt.age(quote.age(now))}"
 
 
 def _fail(check: str, found: str, next_step: str) -> Finding:
@@ -329,8 +334,8 @@ def _source_hint(setting: str, error: SourceError) -> str:
         variables = [name for row in SOURCES if row.title == error.source for name in row.key_variables]
         return f"The API key is wrong or has expired. Set a new one in {' and '.join(variables)}."
     if error.retryable:
-        return f"Try again in a minute. Then check the network, or remove it from {setting}."
-    return f"Check the symbols, or remove it from {setting}."
+        return f"Try again in a minute. If it still fails, check the network, or remove this source from {setting}."
+    return f"Check the symbols, or remove this source from {setting}."
 
 
 async def _timed(call: Awaitable[T]) -> tuple[T, float]:
@@ -357,7 +362,7 @@ SETTINGS_HINT = "Fix it in the environment or .env; .env.example explains every 
 def doctor_command(*, as_json: bool) -> int:
     """Check the settings, the database, all sources, Slack and the clock, and show how to fix each failure.
 
-    The exit code is 1 if a check failed. Without tokens, Slack is skipped.
+    The exit code is 1 if a check failed. Without tokens, the Slack checks are skipped.
     """
     findings = _run_checks()
     has_failed = any(finding.result is CheckResult.FAIL for finding in findings)

@@ -43,7 +43,7 @@ TABLES: dict[str, tuple[Sequence[Column[Any]], Load]] = {
     help="File to write, replaced if it exists; - means standard output.  [default: -]",
 )
 def export_command(*, what: str, since: date | None, format_name: str, path: Path) -> None:
-    """Write alerts, deliveries, or the actions of people as a table, oldest first.
+    """Write alerts, deliveries or people's actions as a table, oldest first.
 
     Times are UTC, returns are fractions, and reasons are sentences. In a CSV, text that a spreadsheet would treat as a
     formula is prefixed with an apostrophe.

@@ -67,7 +67,7 @@ class Condition:
 def health_command(*, as_json: bool) -> int:
     """Show the state of the running app: ticks, prices, sources, queues, Slack, and the database.
 
-    It checks the database and Slack by the same criteria as /readyz. The exit code is 1 if the app isn't ready.
+    It uses the same criteria as /readyz. The exit code is 1 if the app isn't ready.
     """
     condition = run_async(_examine(load_settings()))
     if as_json:
@@ -141,7 +141,7 @@ def _table(condition: Condition) -> Table:
         "ticks": _ticks(condition),
         "prices": "\n".join(_prices(status, condition.at) for status in condition.pairs) or "none yet",
         "database": f"{condition.database}{_size(condition.database_bytes)}",
-        "slack": "answers and accepts the token" if settings.has_slack else NOT_CONNECTED,
+        "slack": "responds without errors" if settings.has_slack else NOT_CONNECTED,
     }
     for name, title in NAMES.items():
         result = _result(condition, name)
@@ -156,7 +156,7 @@ def _table(condition: Condition) -> Table:
     queues = (f"{sink}: {_queue(backlog)}" for sink, backlog in condition.queues.items())
     table.add_row("Queues", "", escape("\n".join(queues)))
     if report.action_needed:
-        table.add_row("Needs a person", "", escape("\n".join(report.action_needed)))
+        table.add_row("Action needed", "", escape("\n".join(report.action_needed)))
     return table
 
 
@@ -172,7 +172,7 @@ def _prices(status: PairStatus, now: datetime) -> str:
     stamps = ", ".join(f"{one.symbol} from {one.source}" for one in status.prices)
     if status.reason is not None and status.usable_at is not None:
         why = sentence(status.reason).rstrip(".")
-        return f"{status.pair}: {why}; last used {fmt.plain_instant(status.usable_at)} ({stamps})"
+        return f"{status.pair}: {why}; last usable {fmt.plain_instant(status.usable_at)} ({stamps})"
     return f"{status.pair}: {stamps}, {fmt.age(now - status.at)}"
 
 
@@ -186,10 +186,9 @@ def _source(state: SourceState, now: datetime) -> str:
     """Return a source's last success, and its failures since."""
     record = state.record
     if record is None:
-        return "not asked" if state.name == SIMULATED else "not asked yet"
-    last = (
-        "never answered" if record.last_success_at is None else f"last answer {fmt.age(now - record.last_success_at)}"
-    )
+        return "not queried" if state.name == SIMULATED else "not queried yet"
+    success_at = record.last_success_at
+    last = "no usable response yet" if success_at is None else f"last response {fmt.age(now - success_at)}"
     if not record.failures or record.failing_since is None:
         return last
     failures = f"{counted(record.failures, 'failure')} since {fmt.plain_instant(record.failing_since)}"

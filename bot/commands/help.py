@@ -14,7 +14,7 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("words", metavar="[COMMAND]...", nargs=-1)
 @click.pass_context
 def help_command(ctx: click.Context, *, words: tuple[str, ...]) -> None:
-    """Show the help of a command; without one, the list of commands."""
+    """Show help for a command, or list all commands."""
     shown = ctx.find_root()
     for index, word in enumerate(words):
         group = shown.command

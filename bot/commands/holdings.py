@@ -81,7 +81,7 @@ def import_file(*, file: Path, as_of: date | None, dry_run: bool) -> None:
 def fetch_holdings(*, fund: Symbol | None) -> None:
     """Fetch the ten largest holdings of an ETF from Nasdaq.
 
-    FUND is a ticker; the default is MINERPULSE_ETF. A complete import of the same date is not replaced.
+    FUND is a ticker; the default is MINERPULSE_ETF. A complete import of the same date isn't replaced.
     """
     settings = load_settings()
     holdings, replaced = run_async(_fetch(settings, fund or settings.pair.etf))
@@ -95,7 +95,7 @@ def fetch_holdings(*, fund: Symbol | None) -> None:
 @click.option("--as-of", type=DayOption(), help="Date of the holdings.  [default: the newest]")
 @json_option
 def list_holdings(*, fund: Symbol | None, as_of: date | None, as_json: bool) -> None:
-    """List a fund's holdings with their date, the sum of their weights, and the difference from 100%."""
+    """List a fund's holdings, with their date and total weight. It also shows the difference from 100%."""
     settings = load_settings()
     chosen = fund or settings.pair.etf
     history = run_async(_load(settings.database_url, chosen))
@@ -110,8 +110,8 @@ def list_holdings(*, fund: Symbol | None, as_of: date | None, as_json: bool) -> 
 
 def _no_holdings_message(fund: str, as_of: date | None, history: Sequence[Holdings]) -> str:
     if not history:
-        return f"There are no holdings of {fund}. Import a file with `minerpulse holdings import FILE.csv`."
-    return f"There are no holdings of {fund} for {as_of}; the first are dated {history[0].as_of}. Import older ones."
+        return f"No holdings of {fund} are stored. Import a file with `minerpulse holdings import FILE.csv`."
+    return f"No holdings of {fund} are stored for {as_of}; the oldest are dated {history[0].as_of}. Import older ones."
 
 
 def _reject_future(path: Path, last: date) -> None:
@@ -161,13 +161,13 @@ def describe_import(holdings: Holdings, *, replaced: bool) -> str:
     """Return a sentence about imported holdings."""
     count = len(holdings.positions)
     holdings_text = f"{count} holding{'' if count == 1 else 's'}"
-    replaced_text = " They replace the holdings of that date." if replaced else ""
+    replaced_text = " These holdings replace those stored for that date." if replaced else ""
     return f"{holdings.fund} as of {holdings.as_of}: {holdings_text}. {describe_weights(holdings)}{replaced_text}"
 
 
 def describe_fetch(holdings: Holdings, *, replaced: bool) -> str:
     """Return a sentence about fetched holdings."""
-    replaced_text = " They replace the holdings fetched before." if replaced else ""
+    replaced_text = " These holdings replace those fetched earlier." if replaced else ""
     return (
         f"{holdings.fund} as of {holdings.as_of}, from {holdings.source}. {describe_weights(holdings)}{replaced_text}"
     )
@@ -177,7 +177,8 @@ def describe_weights(holdings: Holdings) -> str:
     """Return the total of the weights, cash included, and its difference from 100%."""
     if not holdings.is_complete:
         count = len(holdings.positions)
-        return f"The {count} largest add up to {format_percent(holdings.total)}, not the whole fund."
+        total = format_percent(holdings.total)
+        return f"Only the {count} largest holdings are known; they add up to {total} of the fund."
     total = f"The weights add up to {format_percent(holdings.total)}, including {format_percent(holdings.cash)} cash"
     missing = round(100 * holdings.unexplained, 2)
     if not missing:

@@ -75,11 +75,11 @@ class InputFile(click.Path):
 
 FILE = InputFile()
 DATES = f"{__name__}.dates"  # key in the context's notes
-ETF_HELP = "ETF closes: a vendor's download, or a CSV with Date and Close; - reads standard input."
-AI_HELP = f"Closes of the AI proxy ({AI_PROXY}, or MINERPULSE_AI_PROXY), in any format of --etf."
+ETF_HELP = "ETF closes: a download in a supported format, or a CSV with Date and Close; - reads standard input."
+AI_HELP = f"Closes of the AI proxy ({AI_PROXY}, or MINERPULSE_AI_PROXY), in any format that --etf accepts."
 BTC_HELP = (
-    "BTC bars, hourly or finer: a vendor's download, or a CSV with opening time (UTC) and close; - reads standard "
-    "input."
+    "BTC bars, hourly or finer: a download in a supported format, or a CSV with opening time (UTC) and close; - reads "
+    "standard input."
 )
 
 
@@ -110,7 +110,7 @@ def etf_option(command: Command) -> Command:
 btc_option = click.option("--btc", type=FILE, help=BTC_HELP)
 ai_option = click.option("--ai", type=FILE, help=AI_HELP)
 from_option = click.option(
-    "--from", "first", type=DayOption(), help="First session; earlier sessions still count for statistics."
+    "--from", "first", type=DayOption(), help="First session; earlier sessions still count toward statistics."
 )
 to_option = click.option("--to", "last", type=DayOption(), help="Last session; later prices are ignored.")
 window_argument = click.argument(

@@ -26,7 +26,7 @@ from services.core.errors import PlaygroundError
 TERMINAL_SPEED = 2.0  # sessions a second
 BROWSER_SPEED = 0.5  # a page is read, not watched
 CACHE_DIR = Path("~/.cache/minerpulse")
-LISTEN_WARNING = "Other machines in your network can open the page too. Stop it if you don't trust the network."
+LISTEN_WARNING = "Other machines on your network can open the page too. If you don't trust them, stop the rehearsal."
 
 
 @command(
@@ -66,9 +66,9 @@ def rehearse_command(
     try_web: bool,
     port: int,
 ) -> None:
-    """Run a channel on price files or a simulated market, with its commands and buttons.
+    """Try alerts, commands and buttons on price files or a simulated market, without Slack.
 
-    Slack and the clock are simulated, and so is the market without price files. Rules, alerts and messages run as in
+    Slack and the clock are simulated. Without price files, so is the market. Rules, alerts and messages work as in
     production. Nothing is sent to Slack or saved.
     """
     last = last or until

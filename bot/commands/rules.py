@@ -45,16 +45,21 @@ DRIFTS = complete(
     {
         Drift.EDITED: "edited outside the file: {made} → {found}",
         Drift.REMOVED: "removed outside the file: {made}",
-        Drift.PAUSED: "{made} is paused in Slack. --unpause resumes it",
+        Drift.PAUSED: "{made} was paused in Slack; --unpause resumes it",
         Drift.RESUMED: "{made} was resumed in Slack",
     },
 )
 KEY_WIDTH = 14
 FILE = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 TEAM = click.option("--team", default="", metavar="TEAM", help="The workspace's ID, if the file doesn't name it.")
-OFFLINE = click.option("--offline", is_flag=True, help="Fetch no prices: no backtests, no check of new symbols.")
+ALERT_FATES = {
+    True: "its open alert stays open",
+    False: "its open alert resolves unless another rule keeps it open",
+    None: "",
+}
+OFFLINE = click.option("--offline", is_flag=True, help="Don't fetch prices; don't backtest or check new symbols.")
 UNPAUSE = click.option("--unpause", is_flag=True, help="Resume rules that were paused in Slack.")
-TAKE_OVER = click.option("--take-over", is_flag=True, help="Change rules that another file manages.")
+TAKE_OVER = click.option("--take-over", is_flag=True, help="Take over rules that another file manages.")
 Previews = Mapping[Rule, RulePreview]
 Result = TypeVar("Result")
 
@@ -63,7 +68,7 @@ Result = TypeVar("Result")
 def rules_command() -> None:
     """Manage the rules and settings of channels in a file.
 
-    Rules that a file created can't be edited or removed in Slack. A file is YAML or JSON; docs/schemas has its schema.
+    Rules that a file manages can't be edited or removed in Slack. The file is YAML or JSON; see docs/schemas.
     """
 
 
@@ -72,7 +77,7 @@ def rules_command() -> None:
     examples=("minerpulse rules export > rules.yaml", "minerpulse rules export --channel C0123ABCD --json"),
 )
 @click.option("--channel", metavar="CHANNEL", help="Export only the channel with this ID.")
-@click.option("--team", default="", metavar="TEAM", help="The workspace's ID, if the database has several.")
+@click.option("--team", default="", metavar="TEAM", help="The workspace's ID, if the database has several workspaces.")
 @click.option(
     "-o",
     "--output",
@@ -83,7 +88,7 @@ def rules_command() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON instead of YAML.")
 def export_rules(*, channel: str | None, team: str, path: Path, as_json: bool) -> None:
-    """Write the rules and settings of all channels, or one, as a rules file."""
+    """Write a rules file with the rules and settings of all channels."""
 
     async def describe(app: App) -> RulesFile:
         owner = await _team(app, team)
@@ -100,7 +105,7 @@ def export_rules(*, channel: str | None, team: str, path: Path, as_json: bool) -
 @TEAM
 @click.option("--online", is_flag=True, help="Also ask Slack and the price sources.")
 def check_rules(*, file: Path, team: str, online: bool) -> None:
-    """Check FILE without a database: its keys, rules, settings and, if MINERPULSE_SINKS_FILE is set, its sinks.
+    """Check FILE without a database: keys, rules, settings and sinks. It checks sinks if MINERPULSE_SINKS_FILE is set.
 
     With --online, it asks Slack whether the app is in each channel, including channels that alerts escalate to. It also
     asks the price sources whether they have each symbol. Nothing is changed, and no one is notified.
@@ -140,9 +145,9 @@ async def _check_online(settings: Settings, reader: RulesFileReader, team: str) 
 def diff_rules(
     *, file: Path, team: str, exit_code: bool, unpause: bool, take_over: bool, offline: bool, as_json: bool
 ) -> int:
-    """Show what FILE would change, and what was changed outside the file since it was applied.
+    """Show what FILE would change. It also shows what was changed outside the file since it was applied.
 
-    For each changed rule, it shows the alerts of the last two years, before and after.
+    For each changed rule, it shows the number of alerts in the last two years with the old and the new rule.
     """
     options = Options(unpause=unpause, take_over=take_over, is_offline=offline)
     plan, previews = run_async(_with_app(lambda app: _plan(app, file, team, options)))
@@ -191,7 +196,7 @@ def apply_rules(
     Each channel gets a message about its changes.
     """
     if not (dry_run or yes or sys.stdin.isatty()):
-        raise click.UsageError("There is no terminal for the confirmation. Use --yes, or --dry-run to only look.")
+        raise click.UsageError("There is no terminal to ask for confirmation. Use --yes, or --dry-run to preview.")
     options = Options(unpause=unpause, take_over=take_over, is_offline=offline)
 
     async def apply(app: App) -> None:
@@ -207,7 +212,7 @@ def apply_rules(
         if as_json:
             print_document(rules_document(plan, previews, applied=applies))
         elif applies and plan.has_changes:
-            echo(f"{file.name} is applied.")
+            echo(f"Applied {file.name}.")
 
     run_async(_with_app(apply))
 
@@ -232,7 +237,7 @@ async def _plan(app: App, path: Path, team: str, options: Options) -> tuple[Plan
         return plan, {}
     previews = await service.previews(plan)
     if previews and app.history.wanted_older(app.clock.now()):
-        note("Loading older prices. This happens once …")
+        note("Loading older prices …")
         await app.backfill.complete()
         previews = await service.previews(plan)
     return plan, previews
@@ -291,7 +296,7 @@ def _rule_text(one: RulePlan, previews: Previews, *, starts_paused: bool) -> str
             what = f"rule {one.rule_id}: {one.before}, no longer managed by this file"
         case _:
             assert_never(one.action)
-    alert = {True: "its open alert stays open", False: "it leaves its open alert", None: ""}[one.keeps_alert]
+    alert = ALERT_FATES[one.keeps_alert]
     return "; ".join(filter(None, [what, _record(one, previews), alert]))
 
 

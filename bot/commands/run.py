@@ -12,7 +12,7 @@ from services.core.errors import InvalidSettingsError
 
 EXIT_NO_TOKENS = 3
 NO_TOKENS = (
-    "No Slack tokens are set. Create the app from `minerpulse manifest`, set SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET "
+    "No Slack tokens are set. Create the app from `minerpulse manifest`. Set SLACK_BOT_TOKEN and SLACK_SIGNING_SECRET "
     "(or SLACK_APP_TOKEN for Socket Mode) in the environment or in .env, and run this again. "
     "`minerpulse rehearse` needs no tokens."
 )
@@ -24,7 +24,7 @@ NO_TOKENS = (
     type=click.Choice([role.value for role in Role]),
     default=Role.ALL.value,
     show_default=True,
-    help="web answers Slack; worker evaluates rules and delivers messages. All processes share one database.",
+    help="web responds to Slack; worker evaluates rules and delivers messages. All processes share one database.",
 )
 @click.option("--check", is_flag=True, help="Only check the settings: exit with 0 if tokens are set, 3 if none are.")
 @click.pass_context

@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 import click
 
+from bot.clock import SystemClock
 from bot.commands.base import command, group, run_async
 from bot.commands.options import json_option, print_document
 from bot.documents.operations import migrate_document
@@ -12,6 +13,7 @@ from bot.manifest import PLACEHOLDER, base_url, build_manifest, format_manifest
 from bot.settings import load_settings
 from bot.streams import echo, note
 from services.core.errors import InvalidSettingsError
+from services.core.text import counted
 from services.storage import SchemaStatus, SqlStore, generate_key, migrate, read_schema_status
 
 MEMBER_ID = re.compile(r"[UW][A-Z0-9]{1,30}")
@@ -20,7 +22,7 @@ NO_KEYS = "MINERPULSE_TOKEN_KEYS isn't set. Put the new key before the old one, 
 
 @group("minerpulse keys new", "minerpulse keys rotate")
 def keys_command() -> None:
-    """Generate or rotate the keys that encrypt tokens in the database."""
+    """Generate or rotate the keys that encrypt tokens and sinks in the database."""
 
 
 @keys_command.command(examples=("minerpulse keys new",))
@@ -34,7 +36,7 @@ def new() -> None:
 
 @keys_command.command(examples=("MINERPULSE_TOKEN_KEYS=NEW,OLD minerpulse keys rotate",))
 def rotate() -> None:
-    """Encrypt every stored token with the first key of MINERPULSE_TOKEN_KEYS.
+    """Re-encrypt stored tokens and sinks with the newest key. It is the first in MINERPULSE_TOKEN_KEYS.
 
     The other keys can be removed afterwards.
     """
@@ -42,13 +44,16 @@ def rotate() -> None:
     if not settings.token_keys:
         raise InvalidSettingsError(NO_KEYS)
     keys = [key.get_secret_value() for key in settings.token_keys]
-    count = run_async(_reencrypt(settings.database_url, keys))
-    echo(f"{count} installation{'' if count == 1 else 's'} encrypted with the first key.")
+    installations, sinks = run_async(_reencrypt(settings.database_url, keys))
+    encrypted = f"{counted(installations, 'installation')} and {counted(sinks, 'sink configuration')}"
+    echo(f"Encrypted {encrypted} with the first key.")
 
 
-async def _reencrypt(url: str, keys: list[str]) -> int:
+async def _reencrypt(url: str, keys: list[str]) -> tuple[int, int]:
+    """Return the numbers of installations and of sink configurations, which include those of removed sinks."""
     async with aclosing(await SqlStore.open(url, create=False)) as store:
-        return await store.installations(keys).reencrypt_tokens()
+        tokens = await store.installations(keys).reencrypt_tokens()
+        return tokens, await store.sinks(keys, SystemClock()).reencrypt_options()
 
 
 @command("minerpulse manifest --socket", f"minerpulse manifest --url {PLACEHOLDER} > manifest.json")
@@ -61,10 +66,10 @@ def manifest_command(*, url: str | None, socket: bool, distributed: bool) -> Non
         raise click.UsageError("--socket can't be combined with --url: in Socket Mode, the app opens the connection.")
     if socket and distributed:
         raise click.UsageError(
-            "--socket can't be combined with --distributed: only an app over HTTP serves many workspaces."
+            "--socket can't be combined with --distributed: only an app that uses HTTP can serve many workspaces."
         )
     if url and not re.fullmatch(r"https://[^/\s]+(/\S*)?", url):
-        raise click.BadParameter(f"Slack only calls https addresses. Write it as in {PLACEHOLDER}.", param_hint="--url")
+        raise click.BadParameter(f"Slack only calls https addresses, such as {PLACEHOLDER}.", param_hint="--url")
     if not url and not socket:
         note(f"{PLACEHOLDER} is a placeholder for this app's address. Pass the real one with --url, or use --socket.")
     address = None if socket else base_url(url or PLACEHOLDER)
@@ -80,16 +85,16 @@ def forget_command(*, member_id: str) -> None:
     """
     if not MEMBER_ID.fullmatch(member_id):
         raise click.BadParameter(
-            f"“{member_id}” isn't a member ID. Copy it from the person's Slack profile, as in U0123ABCD.",
+            f"“{member_id}” isn't a member ID. Copy it from the person's Slack profile. It looks like U0123ABCD.",
             param_hint="MEMBER_ID",
         )
     counts = run_async(_erase_person(load_settings().database_url, member_id))
     if not counts:
-        echo(f"The database has nothing about {member_id}.")
+        echo(f"The database has no data about {member_id}.")
         return
     places = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
     echo(f"Deleted the data of {member_id} from the database (rows: {places}).")
-    echo("Messages in Slack, logs and backups still have the name.")
+    echo("Messages in Slack, logs and backups may still contain the person's name or ID.")
 
 
 async def _erase_person(url: str, member_id: str) -> dict[str, int]:
@@ -103,7 +108,7 @@ async def _erase_person(url: str, member_id: str) -> dict[str, int]:
 def migrate_command(*, dry_run: bool, as_json: bool) -> None:
     """Upgrade the database to this version's schema.
 
-    A database that has this schema is not changed.
+    A database that has this schema isn't changed.
     """
     status = run_async(_migrate(load_settings().database_url, dry_run=dry_run))
     if as_json:

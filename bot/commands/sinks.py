@@ -17,7 +17,7 @@ from services.core.errors import InvalidSettingsError, InvalidSinkError
 from services.delivery.sinks.config import SINK_TYPES, SinkConfig, SinkTools, build_sink
 from services.storage import SqlStore
 
-NO_KEYS = "Secrets of sinks are stored encrypted. Set MINERPULSE_TOKEN_KEYS first; `minerpulse keys new` prints a key."
+NO_KEYS = "Sink secrets are stored encrypted. Set MINERPULSE_TOKEN_KEYS first; `minerpulse keys new` prints a key."
 TEAM = click.option("--team", required=True, metavar="TEAM", help="The workspace's ID, such as T0123ABCD.")
 
 
@@ -26,7 +26,7 @@ def sinks_command() -> None:
     """Define the services that channels can page: PagerDuty, webhooks and email.
 
     Sinks for every workspace are defined in the file that MINERPULSE_SINKS_FILE names. `add` defines a sink for one
-    workspace. A channel pages a sink with `/minerpulse channel page NAME`.
+    workspace. To page a sink from a channel, type `/minerpulse channel page NAME` there.
     """
 
 
@@ -54,11 +54,11 @@ async def _names(settings: Settings, team: str) -> Mapping[str, str]:
 
 @sinks_command.command(name="check", examples=("minerpulse sinks check",))
 def check_sinks() -> None:
-    """Check the sinks in MINERPULSE_SINKS_FILE without sending anything to them."""
+    """Check the sinks in MINERPULSE_SINKS_FILE. Nothing is sent to them."""
     sinks = read_sinks_file(load_settings().sinks_file)
     for config in sinks.values():
         build_sink(config, SinkTools(clock=SystemClock(), words=WORDS))
-    echo(f"{len(sinks)} sink{'' if len(sinks) == 1 else 's'} can be used.")
+    echo(f"{len(sinks)} valid sink{'' if len(sinks) == 1 else 's'}.")
 
 
 @sinks_command.command(
@@ -78,13 +78,13 @@ def check_sinks() -> None:
     "--secret", default="", metavar="env:NAME|file:PATH", help="Where the secret is stored; not the secret itself."
 )
 def add_sink(*, name: str, team: str, sink_type: str, options: tuple[str, ...], secret: str) -> None:
-    """Define a sink of one workspace, or change it.
+    """Define or change a sink for one workspace.
 
     Pages that were opened with the old definition are still resolved with it.
     """
     if not is_sink_name(name):
         raise click.BadParameter(
-            "Use lowercase letters, digits, hyphens and underscores, at most 40.", param_hint="NAME"
+            "Use at most 40 lowercase letters, digits, hyphens and underscores.", param_hint="NAME"
         )
     if secret and not secret.startswith(("env:", "file:")):
         raise click.BadParameter("Use env:NAME or file:PATH, which keeps the secret out of your shell's history.")
@@ -92,7 +92,7 @@ def add_sink(*, name: str, team: str, sink_type: str, options: tuple[str, ...], 
     config = SinkConfig(name=name, type=sink_type, options=pairs, secret=read_secret(secret) if secret else "")
     build_sink(config, SinkTools(clock=SystemClock(), words=WORDS))
     run_async(_save(load_settings(), team, config))
-    echo(f"Sink {name} is defined for {team}. A channel pages it with `/minerpulse channel page {name}`.")
+    echo(f"Sink {name} is defined for {team}. To page it from a channel, type `/minerpulse channel page {name}` there.")
 
 
 def _option(text: str) -> tuple[str, str]:
@@ -116,7 +116,7 @@ def remove_sink(*, name: str, team: str) -> None:
         raise InvalidSinkError(
             name, f"{team} has no such sink, so nothing was changed. `minerpulse sinks list` shows them."
         )
-    echo(f"Sink {name} of {team} is removed.")
+    echo(f"Removed sink {name} from {team}.")
 
 
 async def _remove(settings: Settings, team: str, name: str) -> bool:

@@ -34,7 +34,7 @@ from services.research.service import DrawdownResult, NetworkResult, Provenance
 @btc_option
 @json_option
 def drawdown_command(*, etf: Path | None, btc: Path | None, as_json: bool) -> None:
-    """Show the drawdown of BTC and the ETF from their highs, and how rare it is."""
+    """Show the drawdowns of BTC and the ETF from their highs, and how rare they are."""
     files = require_both_files(etf, btc)
     settings = load_settings()
     if files:
@@ -75,7 +75,7 @@ def miners_command(*, window: str, as_json: bool) -> None:
         print_message(miners_message(result))
 
 
-@command("minerpulse network", "minerpulse network --json | jq .hashprice")
+@command("minerpulse network", "minerpulse network --json | jq .hashprice_usd_ph_day")
 @json_option
 def network_command(*, as_json: bool) -> None:
     """Show difficulty, hash rate, the next retarget, fees, hashprice and the network's power draw."""

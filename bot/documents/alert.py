@@ -17,16 +17,16 @@ class RuleFields(TypedDict):
     """A rule of the alert."""
 
     id: int
-    rule: Annotated[str, About("in the grammar of rules")]
+    rule: Annotated[str, About("rule as it is typed, such as `5d 15pp`")]
 
 
 class AlertFields(TypedDict):
     """The alert."""
 
     id: int
-    version: Annotated[int, About("rises with every change; ignore a body with an older one")]
+    version: Annotated[int, About("increases with every change; ignore a body with a lower one")]
     status: Annotated[str, About("`open`, `acknowledged` or `ended`: resolved or retracted")]
-    retracted: Annotated[bool, About("whether a corrected price would not have fired it")]
+    retracted: Annotated[bool, About("whether corrected prices would not have fired it")]
     pair: str
     subject: str
     side: str
@@ -38,7 +38,7 @@ class AlertFields(TypedDict):
 
 
 class MeasurementFields(TypedDict):
-    """What the leading rule measured last."""
+    """The last measurement of the rule that heads the alert."""
 
     window: Window
     etf_return: Fraction
@@ -56,7 +56,7 @@ class MeasurementFields(TypedDict):
 
 
 class AlertData(Versioned):
-    """One alert as it is now; a body replaces every earlier one."""
+    """One alert in its current state; each body replaces all earlier ones."""
 
     alert: AlertFields
     measurement: MeasurementFields

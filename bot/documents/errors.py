@@ -21,7 +21,7 @@ class ErrorFields(TypedDict):
 
 
 class ErrorDocument(Versioned):
-    """An error of any command, on stderr; stdout is empty then."""
+    """An error from any command, on stderr; stdout is then empty."""
 
     error: ErrorFields
 

@@ -31,7 +31,7 @@ from services.research.explain import Explanation, FactorBetas, LaterSessions, R
 from services.research.service import ExplainResult, Provenance
 
 
-class PairFields(TypedDict):
+class PairSymbolFields(TypedDict):
     """The symbols of both legs."""
 
     etf: str
@@ -93,7 +93,7 @@ class WaldTestFields(TypedDict):
     """The Wald test of whether both betas are unchanged."""
 
     statistic: float
-    p: Annotated[float, About("probability of such a change if the betas are constant")]
+    p: Annotated[float, About("probability of a change at least this large if the betas are constant")]
     changed: Annotated[bool, About("whether p is below 0.10")]
 
 
@@ -103,7 +103,7 @@ class BetaHistory(TypedDict):
     then: FactorBetaFields
     now: FactorBetaFields
     path: list[FactorBetaFields]
-    shared_sessions: Annotated[Count, About("sessions that the estimates of then and now share")]
+    shared_sessions: Annotated[Count, About("sessions that the two estimates share")]
     test: Annotated[WaldTestFields | None, About("null if the estimates share sessions")]
 
 
@@ -130,7 +130,7 @@ class SessionSplit(TypedDict):
     etf: Annotated[SplitReturn | None, About("null with too few opening prices")]
     crypto: SplitReturn
     unsplit: Annotated[Count, About("number of sessions without an opening price; no return includes them")]
-    early_s: Annotated[Seconds, About("seconds from the opening price to the opening, usually")]
+    early_s: Annotated[Seconds, About("usual number of seconds from the opening price to the open")]
 
 
 class Later(TypedDict):
@@ -142,9 +142,9 @@ class Later(TypedDict):
 
 
 class ExplanationFields(TypedDict):
-    """The attribution, with what helps to judge it."""
+    """The attribution, with figures that help to judge it."""
 
-    pair: PairFields
+    pair: PairSymbolFields
     proxy: Annotated[str, About("symbol of the AI proxy")]
     sources: Annotated[list[str], About("price sources of the ETF, bitcoin and the proxy")]
     attribution: AttributionFields
@@ -156,12 +156,12 @@ class ExplanationFields(TypedDict):
 
 
 class BasisFields(TypedDict):
-    """What the answer is based on: data quality, failures of sources, simulated or not, and the sessions it counts."""
+    """Data quality, source failures, whether the prices are simulated, and the sessions that the statistics count."""
 
     trust: DataQuality
-    problems: Annotated[list[str], About("sentences: failures of sources, and warnings about files")]
+    problems: Annotated[list[str], About("sentences: source failures, and warnings about files")]
     simulated: bool
-    history: Annotated[Basis | None, About("sessions that the answer counts; null if it counts only a window, or none")]
+    history: Annotated[Basis | None, About("sessions that are counted; null if only a window is counted, or none")]
 
 
 class ExplainDocument(Document):
@@ -170,7 +170,7 @@ class ExplainDocument(Document):
     explanation: ExplanationFields
     basis: BasisFields
     so_far: Annotated[IntradayFields | None, About("attribution of the open session")]
-    unlive: Annotated[str, About("why the open session has no attribution; empty if it has, or is over")]
+    unlive: Annotated[str, About("why the open session has no attribution; empty if it has one or is over")]
 
 
 def explain_document(result: ExplainResult) -> ExplainDocument:

@@ -104,7 +104,7 @@ class Document(Versioned):
 
 
 class DataQuality(TypedDict):
-    """How far the last prices can be used, and why."""
+    """Whether the last prices can be used, and why."""
 
     verdict: Verdict
     reasons: Annotated[list[str], About("sentences")]
@@ -113,9 +113,9 @@ class DataQuality(TypedDict):
 class Quality(DataQuality):
     """Data quality, failures of sources, whether the prices are simulated, and which sessions the answer counts."""
 
-    problems: Annotated[list[str], About("sentences: failures of sources, and warnings about files")]
+    problems: Annotated[list[str], About("sentences: source failures, and warnings about files")]
     simulated: bool
-    history: Annotated[Basis | None, About("sessions that the answer counts; null if it counts only a window, or none")]
+    history: Annotated[Basis | None, About("sessions that are counted; null if only a window is counted, or none")]
 
 
 class LeftOut(TypedDict):

@@ -33,7 +33,7 @@ class DatabaseFields(TypedDict):
 class TickFields(TypedDict):
     """The checks of the market."""
 
-    last_at: Annotated[datetime | None, About("when the last check of all pairs succeeded (UTC)")]
+    last_at: Annotated[datetime | None, About("when all pairs were last checked successfully (UTC)")]
     age_s: Seconds | None
     interval_s: Seconds
 
@@ -58,14 +58,14 @@ class PairFields(TypedDict):
 
 
 class SourceFields(TypedDict):
-    """A configured source, in order of preference; what it answered, as in /readyz."""
+    """A configured source and the results of its requests, as in /readyz; sources are in order of preference."""
 
     name: Annotated[str, About("as settings name it")]
     used_for: Annotated[list[str], About("`etf`, `crypto` or `network`")]
     last_success_at: Annotated[datetime | None, About("when a request last succeeded (UTC); null if none has")]
     failures: Annotated[Count, About("failed requests since then")]
-    failing_since: Annotated[datetime | None, About("the first of them (UTC); null if there is none")]
-    problem: Annotated[str | None, About("what went wrong at the last of them; null if there is none")]
+    failing_since: Annotated[datetime | None, About("time of the first of them (UTC); null if there is none")]
+    problem: Annotated[str | None, About("what went wrong in the last of them; null if there is none")]
 
 
 class QueueFields(TypedDict):
@@ -90,7 +90,7 @@ class HealthDocument(Versioned):
     pairs: list[PairFields]
     sources: list[SourceFields]
     queues: list[QueueFields]
-    needs_a_person: Annotated[list[str], About("sentences: messages and tokens that need a person")]
+    needs_a_person: Annotated[list[str], About("sentences: messages and tokens that need someone's attention")]
 
 
 def health_document(

@@ -33,7 +33,7 @@ class CheckFields(TypedDict):
 class DoctorDocument(Versioned):
     """The checks of this installation."""
 
-    ok: Annotated[bool, About("whether every check passed or was skipped")]
+    ok: Annotated[bool, About("whether no check failed")]
     checks: list[CheckFields]
 
 
@@ -63,10 +63,10 @@ class HoldingsDocument(Versioned):
 
 
 class MigrateDocument(Versioned):
-    """A database before a migration."""
+    """The state of the database before a migration."""
 
-    status: Annotated[SchemaStatus, About("before: `empty` is created, `behind` is upgraded, `current` is unchanged")]
-    dry_run: Annotated[bool, About("whether nothing was changed")]
+    status: Annotated[SchemaStatus, About("`empty`: created; `behind`: upgraded; `current`: unchanged")]
+    dry_run: Annotated[bool, About("whether it was a dry run, which changes nothing")]
 
 
 class SinkFields(TypedDict):

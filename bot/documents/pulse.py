@@ -64,13 +64,13 @@ class WindowFields(WindowStart, DataQuality):
     etf_return: Fraction
     btc_return: Fraction
     spread: Annotated[Fraction, About("fraction: the ETF's return minus bitcoin's")]
-    relative: Annotated[Fraction, About("fraction: return of the ETF's price over bitcoin's")]
+    relative: Annotated[Fraction, About("fraction: return of the ratio of the ETF's price to bitcoin's")]
     beta: Annotated[float | None, About("from the 60 sessions before the window")]
     beta_se: StandardError | None
     r2: Share | None
     correlation: Correlation | None
     residual: Annotated[Fraction | None, About("fraction: the ETF's return minus beta times bitcoin's")]
-    z: Annotated[float | None, About("robust z of the spread among the 252 sessions before")]
+    z: Annotated[float | None, About("robust z of the spread within the 252 sessions before it")]
     percentile: Percentile | None
     sigma: Annotated[float | None, About("volatility-scaled move, in units of its usual size")]
     sessions: Annotated[Count, About("sessions that the window covers")]
@@ -95,9 +95,9 @@ class PulseDocument(Document, DataQuality):
 
     pair: Annotated[str, About("such as WGMI/BTC")]
     simulated: bool
-    now: Annotated[datetime, About("time of the answer; with price files, when the last close was final")]
+    now: Annotated[datetime, About("time of the document; with price files, when the last close became final")]
     session: date
-    live: Annotated[bool, About("whether the prices are of the open session, not of a close")]
+    live: Annotated[bool, About("whether the prices are from the open session, not from a close")]
     live_reason: Annotated[str, About("why there are no live prices; empty if there are")]
     market: MarketState
     prices: Prices
@@ -105,7 +105,7 @@ class PulseDocument(Document, DataQuality):
     drawdowns: Drawdowns
     gap: Gap | None
     left_out: list[LeftOut]
-    problems: Annotated[list[str], About("sentences: failures of sources, and warnings about files")]
+    problems: Annotated[list[str], About("sentences: source failures, and warnings about files")]
 
 
 def view_document(view: MarketView) -> PulseDocument:

@@ -51,7 +51,7 @@ class PointFields(TypedDict):
 
 
 class ReportDocument(Document, Quality):
-    """Spreads, episodes, attribution, drawdowns and power draw on a range of sessions."""
+    """Spreads, episodes, attribution, drawdowns and power draw over a range of sessions."""
 
     pair: Annotated[str, About("such as WGMI/BTC")]
     first: date
@@ -62,7 +62,7 @@ class ReportDocument(Document, Quality):
     rules: list[RuleText]
     points: list[PointFields]
     backtests: list[BacktestFields]
-    explanation: Annotated[ExplanationFields | None, About("of the year to date")]
+    explanation: Annotated[ExplanationFields | None, About("for the year to date")]
     explanation_reason: Annotated[str, About("why there is no explanation; empty if there is one")]
     attributions: Annotated[list[AttributionFields | UnmeasuredWindow], About("one per window")]
     drawdowns: list[DrawdownFields]

@@ -54,7 +54,7 @@ class ValueTransition(Transition):
     value: RuleValue
 
 
-class RuleFields(TypedDict):
+class ReplayedRuleFields(TypedDict):
     """What one rule would have done."""
 
     rule: RuleText
@@ -68,7 +68,7 @@ class ReplayDocument(Document):
 
     sessions: Annotated[Count, About("sessions with both prices")]
     left_out: list[LeftOut]
-    rules: list[RuleFields]
+    rules: list[ReplayedRuleFields]
 
 
 class OutcomeFields(TypedDict):
@@ -76,17 +76,17 @@ class OutcomeFields(TypedDict):
 
     closed: bool
     chance: Annotated[Share | None, About("probability from 0 to 1 that it closes by chance alone")]
-    non_overlapping: Annotated[bool, About("whether it shares no session with an earlier such case")]
+    non_overlapping: Annotated[bool, About("whether it shares no session with an earlier non-overlapping case")]
 
 
 class ForwardReturnFields(TypedDict):
-    """The returns of both legs over the `sessions` after the firing."""
+    """The returns of both legs over the `sessions` after the rule fired."""
 
     sessions: Count
     etf_return: Fraction
     btc_return: Fraction
     spread_change: Annotated[Fraction, About("fraction: how much the spread widened in the episode's direction")]
-    non_overlapping: Annotated[bool, About("whether it shares no session with an earlier such case")]
+    non_overlapping: Annotated[bool, About("whether it shares no session with an earlier non-overlapping case")]
 
 
 class EpisodeFields(TypedDict):
@@ -96,20 +96,20 @@ class EpisodeFields(TypedDict):
     fired_on: date
     ended_on: Annotated[date | None, About("null while the episode is open")]
     sessions: Annotated[Count, About("length")]
-    value: Annotated[RuleValue, About("value at the firing, in the unit of the metric")]
+    value: Annotated[RuleValue, About("value when it fired, in the unit of the metric")]
     peak: Annotated[RuleValue, About("largest value, in the unit of the metric")]
     started_before: Annotated[bool, About("whether the history begins inside the episode")]
-    non_overlapping: Annotated[bool, About("whether its window shares no session with an earlier such one")]
+    non_overlapping: Annotated[bool, About("whether its window shares no session with an earlier non-overlapping one")]
     outcome: Annotated[OutcomeFields | None, About("null if it is not known yet")]
     forward: list[ForwardReturnFields]
 
 
 class FollowUpFields(TypedDict):
-    """How many gaps had closed within 5 sessions, with the 90% interval of the share of non-overlapping cases."""
+    """How many gaps closed within 5 sessions, with the 90% interval of the share of non-overlapping cases."""
 
     alerts: Annotated[Count, About("alerts with 5 sessions after them")]
     alerts_closed: Count
-    cases: Annotated[Count, About("those that do not overlap")]
+    cases: Annotated[Count, About("alerts that don't overlap")]
     closed: Annotated[Count, About("cases that closed")]
     low: Annotated[Share | None, About("low end of the interval, from 0 to 1; null below 10 cases")]
     high: Annotated[Share | None, About("high end of the interval, from 0 to 1; null below 10 cases")]
@@ -117,7 +117,7 @@ class FollowUpFields(TypedDict):
 
 
 class BenchmarkFields(TypedDict):
-    """Medians over `sessions` from every close of the same history, alert or not."""
+    """Median changes over `sessions` from every close in the same history, with or without an alert."""
 
     sessions: Count
     etf_return: Fraction
@@ -125,7 +125,7 @@ class BenchmarkFields(TypedDict):
     spread_change: Annotated[
         Fraction, About("fraction: how much the spread widened, in the directions of the episodes")
     ]
-    grew: Annotated[Share, About("share from 0 to 1 of those in which it widened")]
+    grew: Annotated[Share, About("share from 0 to 1 of those periods in which the spread widened")]
 
 
 class BacktestFields(TypedDict):
@@ -136,7 +136,7 @@ class BacktestFields(TypedDict):
     measured_to: Annotated[date | None, About("last session at which the rule can be measured")]
     per_year: PerYear
     median_sessions: Annotated[float | None, About("median length of the episodes")]
-    non_overlapping: Annotated[Count, About("most episodes whose windows share no session")]
+    non_overlapping: Annotated[Count, About("largest number of episodes whose windows share no session")]
     follow_up: Annotated[FollowUpFields | None, About("null if the outcome of no episode is known")]
     benchmarks: list[BenchmarkFields]
     episodes: list[EpisodeFields]
@@ -149,13 +149,13 @@ class BacktestDocument(Document, BacktestFields, Quality):
 
 
 class CountRangeFields(TypedDict):
-    """The 90% range of a count; both ends belong to it."""
+    """The 90% range of a count, both ends included."""
 
     low: Count
     high: Count
 
 
-class CheckFields(TypedDict):
+class OutOfSampleFields(TypedDict):
     """The rule found in the first half of history, and how often it fired in the second."""
 
     rule: RuleText
@@ -174,7 +174,7 @@ class YearFields(TypedDict):
 
 
 class DiffFields(TypedDict):
-    """The alerts that the new rule adds to those of another rule, and those that it removes."""
+    """The alerts that only the tuned rule fires (`gained`), and those that only the other rule fires (`lost`)."""
 
     rule: RuleText
     gained: list[date]
@@ -182,24 +182,24 @@ class DiffFields(TypedDict):
 
 
 class TunedFields(TypedDict):
-    """A rule with a threshold that gives the wanted rate of alerts."""
+    """A rule whose threshold gives the target rate of alerts."""
 
     rule: RuleText
     per_year: PerYear
     episodes: Count
-    years: Annotated[float, About("measured sessions over 252")]
+    years: Annotated[float, About("number of measured sessions divided by 252")]
     half_years: Annotated[Count, About("complete half-years that the dispersion comes from")]
     dispersion: Annotated[float, About("variance of half-yearly counts over their mean; 1 by chance")]
     next_12_months: Annotated[CountRangeFields | None, About("null with fewer than 4 half-years")]
     calendar_years: list[YearFields]
-    check: Annotated[CheckFields | None, About("null if half the history is too short for one alert")]
+    check: Annotated[OutOfSampleFields | None, About("null if half the history is too short for one alert")]
 
 
 class TuneDocument(Document, TunedFields, Quality):
-    """The rule with the wanted rate of alerts; `as_of` is the close of the last session that was measured."""
+    """The rule with the target rate of alerts; `as_of` is the close of the last session that was measured."""
 
     wanted_per_year: float
-    scaled: Annotated[TunedFields | None, About("a rule with the same rate on the volatility-scaled move")]
+    scaled: Annotated[TunedFields | None, About("a rule on the volatility-scaled move with the same rate")]
     against: list[DiffFields]
     left_out: list[LeftOut]
 
@@ -215,7 +215,7 @@ def replay_document(result: Replay) -> ReplayDocument:
     }
 
 
-def _rule_fields(result: RuleReplay) -> RuleFields:
+def _rule_fields(result: RuleReplay) -> ReplayedRuleFields:
     return {
         "rule": str(result.rule),
         "episodes": result.episodes,
@@ -348,7 +348,7 @@ def _tuned(tuned: TunedRule) -> TunedFields:
     }
 
 
-def _check(check: OutOfSampleCheck) -> CheckFields:
+def _check(check: OutOfSampleCheck) -> OutOfSampleFields:
     return {
         "rule": str(check.rule),
         "since": check.since,

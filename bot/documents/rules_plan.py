@@ -12,11 +12,11 @@ from services.rules.rule import Rule
 
 
 class RuleChangeFields(TypedDict):
-    """What happens to a rule."""
+    """A change to a rule."""
 
     channel: str
-    action: Action
-    key: Annotated[str, About("of the rule in its file; empty if no file manages it")]
+    action: Annotated[Action, About("`take`: the file manages it from now on; `release`: it no longer does")]
+    key: Annotated[str, About("name of the rule in its file; empty if no file manages it")]
     rule_id: Annotated[int | None, About("number of the rule in Slack; null for a new one")]
     before: RuleText | None
     after: RuleText | None
@@ -32,17 +32,17 @@ class DriftFields(TypedDict):
 
     channel: str
     drift: Drift
-    key: Annotated[str, About("of the rule in its file")]
+    key: Annotated[str, About("name of the rule in its file")]
     rule_id: int
-    made: Annotated[RuleText, About("as the file made it")]
-    found: Annotated[RuleText | None, About("as it is now; null if it was removed")]
+    made: Annotated[RuleText, About("rule as the file created it")]
+    found: Annotated[RuleText | None, About("rule as it is now; null if it was removed")]
 
 
 class SettingChangeFields(TypedDict):
     """A setting that changes."""
 
     channel: str
-    setting: Annotated[str, About("its word; `page` for routes")]
+    setting: Annotated[str, About("name of the setting, as typed; `page` for paging routes")]
     before: str
     after: str
 

@@ -43,7 +43,7 @@ TITLES: Mapping[DocumentName, str] = {
     "sinks": "sinks list --json",
     "rules": "rules diff --json and rules apply --json",
     "webhook": "webhook data",
-    "error": "error of any command with --json",
+    "error": "error from any command with --json",
 }
 
 _ATTRIBUTES = re.compile(r"^ {4}(\w+(?:, \w+)*): (.*(?:\n {5,}.*)*)", re.MULTILINE)
@@ -112,7 +112,11 @@ def _split_docstring(docstring: str) -> tuple[str, dict[str, str]]:
 def keys_table() -> str:
     """Return a table in Markdown of the keys of every document, followed by those of the objects in them."""
     schemas = {name: document_schema(name) for name in DOCUMENTS}
-    parts = {title: part for schema in schemas.values() for title, part in schema["$defs"].items()}
+    parts = dict[str, Any]()
+    for schema in schemas.values():
+        for title, part in schema["$defs"].items():
+            if parts.setdefault(title, part) != part:
+                raise ValueError(f"two objects of the documents are named {title}; rename one")
     documents = [
         _table(f"`{_title(name)}`, version {VERSIONS[name]}", schema, parts) for name, schema in schemas.items()
     ]

@@ -43,14 +43,14 @@ JoulesPerTerahash = Annotated[float, About("J/TH")]
 
 
 class DrawdownFields(TypedDict):
-    """The drawdown of one leg: of a share at session closes, of a coin at daily UTC closes if they are known."""
+    """The drawdown of one leg: at session closes for an ETF or stock, at daily UTC closes, if known, for a coin."""
 
     symbol: str
     depth: Annotated[Fraction, About("fraction below the high, from 0 to 1")]
-    high: Annotated[Usd, About("US dollars; of a share, adjusted for later dividends")]
+    high: Annotated[Usd, About("US dollars; for an ETF or stock, adjusted for later dividends")]
     high_on: date
     since: Annotated[date, About("first session of the record that the high comes from")]
-    now: Annotated[Drawdown, About("the same four values")]
+    now: Annotated[Drawdown, About("`depth`, `high`, `high_on` and `since` again")]
     deepest: Annotated[Fraction, About("deepest drawdown so far, as a fraction from 0 to 1")]
     deepest_on: date
     first: Annotated[date, About("first session, or UTC day, with a price")]
@@ -123,13 +123,13 @@ class BitcoinPrice(TypedDict):
 
 
 class PowerBoundFields(TypedDict):
-    """One figure of the power draw."""
+    """One estimate of the power draw."""
 
     power_mw: Annotated[float, About("megawatts")]
-    energy_twh_year: Annotated[float, About("terawatt hours in a year at this power")]
+    energy_twh_year: Annotated[float, About("terawatt-hours in a year at this power")]
     efficiency_j_th: JoulesPerTerahash
-    pue: Annotated[float, About("power of the facility over the power of its machines")]
-    machine: Annotated[str | None, About("machine with this efficiency; null for a mix")]
+    pue: Annotated[float, About("power of the facility divided by that of its machines")]
+    machine: Annotated[str | None, About("machine model with this efficiency; null for a mix")]
     standing: Annotated[PercentileRank | None, About("rank of the power among its own past values")]
 
 
@@ -139,13 +139,13 @@ class PowerFields(TypedDict):
     day: date
     hashrate_per_s: HashesPerSecond
     lower: PowerBoundFields
-    best: Annotated[PowerBoundFields | None, About("null if no machine earns its electricity")]
-    upper: Annotated[PowerBoundFields | None, About("null if no machine earns its electricity")]
+    best: Annotated[PowerBoundFields | None, About("null if no machine covers its electricity cost")]
+    upper: Annotated[PowerBoundFields | None, About("null if no machine covers its electricity cost")]
     electricity_usd_kwh: UsdPerKwh
     hashprice_14d_mean_usd_ph_day: UsdPerHashrate | None
     break_even_j_th: JoulesPerTerahash | None
     break_even_electricity_usd_kwh: UsdPerKwh | None
-    machines: Annotated[Count, About("machines on the market")]
+    machines: Annotated[Count, About("machine models on the market")]
     profitable_machines: Count
     machines_as_of: date
 
@@ -159,7 +159,7 @@ class Standings(TypedDict):
 
 
 class NetworkDocument(Document, Quality):
-    """The bitcoin network now; null for what its source does not know."""
+    """The bitcoin network now; null for what its source doesn't report."""
 
     at: Annotated[datetime, About("the same as `as_of`")]
     age_s: Seconds
@@ -255,13 +255,13 @@ _HoldingReturn = TypedDict(
     "_HoldingReturn", {"return": Annotated[Fraction | None, About("fraction; null without a price")]}
 )
 _CohortReturn = TypedDict(
-    "_CohortReturn", {"return": Annotated[Fraction, About("fraction: the fund's return in the cohort")]}
+    "_CohortReturn", {"return": Annotated[Fraction, About("fraction: the return of the fund's holdings in the cohort")]}
 )
 _WindowStart = TypedDict("_WindowStart", {"from": Annotated[date, About("session whose close the returns start from")]})
 
 
-class HoldingFields(_HoldingReturn):
-    """The contribution of one share to the fund's return."""
+class HoldingReturnFields(_HoldingReturn):
+    """The contribution of one stock to the fund's return."""
 
     ticker: str
     weight: Annotated[Share, About("weight at the start of the window, from 0 to 1")]
@@ -272,7 +272,7 @@ class HoldingFields(_HoldingReturn):
 
 
 class CohortFields(_CohortReturn):
-    """The Brinson effects of one cohort against equal weights of the same names."""
+    """The Brinson effects of one cohort against an equal-weighted portfolio of the same names."""
 
     cohort: Cohort
     names: Count
@@ -293,15 +293,15 @@ class MinersDocument(Document, Quality, _WindowStart):
     window: Window
     session: date
     etf_return: Fraction
-    holdings: list[HoldingFields]
-    rest: Annotated[Fraction, About("fraction: what the weights do not explain")]
-    covered_weight: Annotated[Share, About("weight from 0 to 1 of the shares with a price")]
+    holdings: list[HoldingReturnFields]
+    rest: Annotated[Fraction, About("fraction: the residual, which the weights don't explain")]
+    covered_weight: Annotated[Share, About("weight from 0 to 1 of the stocks with a price")]
     weights_as_of: list[date]
     weights_carried_back: Annotated[
         bool, About("whether the first known weights are later than the start of the window")
     ]
     cohorts: list[CohortFields]
-    warnings: Annotated[list[str], About("sentences: what the weights lack")]
+    warnings: Annotated[list[str], About("sentences: what is missing from the weights")]
     sources: list[str]
 
 
@@ -328,7 +328,7 @@ def miners_document(result: HoldingsReport) -> MinersDocument:
     }
 
 
-def _holding_fields(holding: HoldingContribution, cohorts: Mapping[str, Membership]) -> HoldingFields:
+def _holding_fields(holding: HoldingContribution, cohorts: Mapping[str, Membership]) -> HoldingReturnFields:
     membership = cohorts.get(holding.ticker)
     return {
         "ticker": holding.ticker,

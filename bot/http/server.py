@@ -127,7 +127,7 @@ class WaitingConnections:
             self._close(next(iter(self._sizes)), "too many connections")
 
     def _close(self, connection: BoundedProtocol, reason: str) -> None:
-        log.warning("%s; closed one that had not sent its request", reason)
+        log.warning("%s; closed a connection that had not sent its request", reason)
         self.discard(connection)
         connection.abort()
 

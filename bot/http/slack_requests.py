@@ -238,7 +238,8 @@ class SlackRequests:
         except ValueError as error:
             raise RequestRejected(HTTPStatus.BAD_REQUEST, "malformed body") from error
         if document.get("type") == RATE_LIMITED:
-            log.warning("Slack holds back events of workspace %s: more than 30,000 in an hour", document.get("team_id"))
+            team = document.get("team_id")
+            log.warning("Slack is rate-limiting events of workspace %s: more than 30,000 in an hour", team)
             return Response()
         bolt_request = to_async_bolt_request(request, body)
         signature = request.headers[SIGNATURE_HEADER]

@@ -83,7 +83,7 @@ def _parse_answer(body: str, status: int) -> dict[str, Any]:
     if answer.get("ok"):
         return answer
     is_transient = status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer["error"] in RATE_LIMITED | SERVER_ERRORS
-    verb = "cannot answer now" if is_transient else "refuses it"
+    verb = "can't respond now" if is_transient else "rejected the request"
     raise TokenExchangeError(f"Slack {verb} ({answer['error']}).", refused=not is_transient)
 
 
@@ -92,7 +92,7 @@ def _complete_fields(body: str) -> dict[str, Any]:
     fields = {name: json.loads(value) for name, value in COMPLETE_FIELD.findall(body)}
     if not (fields.get("ok") and {"access_token", "refresh_token"} <= fields.keys()):
         return {}
-    log.warning("Slack's answer with a new token was truncated, but contains the tokens")
+    log.warning("Slack's response with a new token was truncated, but contains the tokens")
     return {"token_type": "bot", "expires_in": TOKEN_LIFETIME_S, **fields}
 
 
@@ -112,7 +112,7 @@ def _parse_installation(response: dict[str, Any], now: datetime) -> Installation
             **_parse_token(response, now),
         )
     except KeyError as error:
-        raise TokenExchangeError(f"Slack's answer lacks {error}.", refused=True) from error
+        raise TokenExchangeError(f"Slack's response lacks {error}.", refused=True) from error
 
 
 def _parse_token(response: dict[str, Any], now: datetime) -> dict[str, Any]:
@@ -241,7 +241,7 @@ class Rotation:
                 log.critical("the new token of %s is lost: it could not be saved. %s", renewed.home, REINSTALL_HINT)
             else:
                 log.warning(
-                    "the new token of %s is in %s, encrypted, and is saved at the next start", renewed.home, path
+                    "the new token of %s is in %s, encrypted, and will be saved at the next start", renewed.home, path
                 )
             raise
 

@@ -112,7 +112,7 @@ def _parse_snooze(argument: str) -> _SnoozeArgument | None:
 
 
 validate_snooze = expects(
-    _parse_snooze, "For how long? As in 30m, 4h, 2h30m, 1d, until close or until open; 30 days at most:", "snooze"
+    _parse_snooze, "For how long? Type 30m, 4h, 2h30m, 1d, until close or until open (at most 30 days):", "snooze"
 )
 
 
@@ -140,7 +140,7 @@ def _only_one(alerts: Sequence[Alert], none: str, several: str) -> int:
             return alert.id
         case _:
             names = ", ".join(f"{alert.id} ({mark_alert(alert_subject(alert), alert)})" for alert in alerts)
-            raise NotFoundError(f"{several}; add its number: {names}.")
+            raise NotFoundError(f"{several}; add the number of one: {names}.")
 
 
 async def start_drill(request: Request) -> Reply:

@@ -245,7 +245,7 @@ def _buttons(alert: Alert, now: datetime) -> list[Block]:
     number, state = str(alert.id), alert_state(alert, now)
     named = f"alert {number}"
     acknowledge = button("acknowledge", "Acknowledge", number, primary=True, names=f"Acknowledge {named}")
-    unacknowledge = button("unacknowledge", "Unacknowledge", number, names=f"Remove your acknowledgement of {named}")
+    unacknowledge = button("unacknowledge", "Unacknowledge", number, names=f"Remove the acknowledgement of {named}")
     details = button("details", "Details", number, names=f"Details of {named}")
     match state:
         case AlertState.RETRACTED:

@@ -50,7 +50,7 @@ def details_modal(audit: AlertAudit, now: datetime) -> dict[str, Any]:
 
 def _state_lines(alert: Alert, now: datetime) -> list[str]:
     state = alert_state(alert, now)
-    ended = f" · ended {fmt.instant(alert.closed_at)}" if alert.closed_at else ""
+    ended = f" · closed {fmt.instant(alert.closed_at)}" if alert.closed_at else ""
     return [
         f"{STATE_EMOJI[state]} *{escape(state_title(alert, now))}*",
         f"Since {fmt.instant(alert.opened_at)}{ended} · {channel_link(alert.channel.id)}",
@@ -86,7 +86,7 @@ def _record_lines(alert: Alert) -> list[str]:
     if record is None:
         return []
     return [
-        "*Track record*, counted on session closes",
+        "*Track record*, based on session closes",
         record_text(record, alert.lead.rule, alert.side),
         *outcome_lines(record),
     ]

@@ -191,7 +191,7 @@ def _sources_line(alert: Alert) -> str:
     parts = [_source(symbol, stamp, alert.opened_at) for symbol, stamp in legs]
     if alert.lead.attribution:
         parts.append(f"{escape(alert.lead.attribution.proxy)}, {escape(alert.lead.attribution.source)}")
-    counted = ["track record counted on session closes"] if alert.lead.track_record else []
+    counted = ["track record based on session closes"] if alert.lead.track_record else []
     return " · ".join([*parts, data_text(alert.trust), *counted])
 
 

@@ -22,11 +22,11 @@ EPISODES_SHOWN = 8  # the newest
 METHOD = (
     "A rule is evaluated once at each session's close, without a hold time, by the same code as live. Alerts whose "
     "sessions overlap are not separate cases; non-overlapping n counts the separate ones. "
-    f"Chance is how often the relative moves of any {FOLLOW_UP_SESSIONS} sessions, scaled to the volatility at the "
+    f"Chance is how often the relative moves over any {FOLLOW_UP_SESSIONS} sessions, scaled to the volatility at the "
     "alert, are large enough to close the gap."
 )
 AT_CLOSES = "Evaluated on session closes, no hold"
-ROUND_THE_CLOCK_NOTE = "Live, the rule is also evaluated at night and on weekends; those alerts aren't counted here."
+ROUND_THE_CLOCK_NOTE = "Live, the rule is also evaluated overnight and on weekends; those alerts aren't counted here."
 
 
 def backtest_message(result: BacktestResult) -> Message:
@@ -71,7 +71,7 @@ def findings(backtest: Backtest) -> list[str]:
     if backtest.follow_up:
         lines.append(follow_up_line(backtest.follow_up))
     lines += [line for horizon in HORIZONS if (line := _forward_line(backtest, horizon))]
-    return [*lines, f"Non-overlapping n = {backtest.non_overlapping} of {counted(len(backtest.episodes), 'alert')}."]
+    return [*lines, f"Non-overlapping alerts: {backtest.non_overlapping} of {len(backtest.episodes)}."]
 
 
 def frequency(backtest: Backtest) -> str:
@@ -94,7 +94,7 @@ def _quarterly_bars(backtest: Backtest, first: date, last: date) -> str:
         return ""
     fired = Counter(_quarter(episode.fired_on) for episode in backtest.episodes)
     bars = fmt.sparkline([0, *(fired[quarter] for quarter in range(_quarter(first), _quarter(last) + 1))])[1:]
-    return f", by quarter {bars}, at most {max(fired.values())}"
+    return f", by quarter {bars}, max {max(fired.values())}"
 
 
 def _quarter(day: date) -> int:
@@ -113,10 +113,8 @@ def _forward_line(backtest: Backtest, horizon: int) -> str | None:
     line = f"{horizon}-session forward change: median {fmt.pp(median(gaps))}"
     if len(gaps) >= 2:  # noqa: PLR2004 -- quartiles need two
         low, _, high = quantiles(gaps, n=4, method="inclusive")
-        line = f"{line} (middle half {fmt.signed(100 * low)} to {fmt.pp(high)})"
-    usual = (
-        f"Any {fmt.sessions(horizon)}: median {fmt.pp(benchmark.spread_change)}, wider in {100 * benchmark.grew:.0f}%"
-    )
+        line = f"{line} (interquartile range {fmt.signed(100 * low)} to {fmt.pp(high)})"
+    usual = f"Base rate: median {fmt.pp(benchmark.spread_change)}, wider in {100 * benchmark.grew:.0f}%"
     count = f"wider in {grew} of {len(gaps)}{_independent_cases([forward for _, forward in forwards])}"
     return f"{line}, {count}. {usual}."
 
@@ -136,7 +134,7 @@ def _leg_moves_line(pair: Pair, forwards: Sequence[ForwardReturn], benchmark: Fo
         for values in (after, (benchmark.etf, benchmark.crypto))
     )
     cases = f"n = {len(forwards)}{_independent_cases(forwards)}"
-    any_sessions = f"Any {fmt.sessions(benchmark.sessions)}: median {usual}"
+    any_sessions = f"Base rate: median {usual}"
     return f"{benchmark.sessions}-session forward return: median {moves}, {cases}. {any_sessions}."
 
 
@@ -144,7 +142,7 @@ def _table_rows(episodes: Sequence[PastEpisode], backtest: Backtest) -> list[lis
     """Return a table that fits a phone: when the rule fired, its peak and length, and what followed."""
     rule = backtest.replay.rule
     unit = "pp" if rule.metric.is_divergence else "%"
-    rows = [["Fired", f"Peak {rule.unit.name}", "Sessions", f"Next {HORIZONS[0]} {unit}"]]
+    rows = [["Fired", f"Peak {rule.unit.name}", "Sessions", f"{HORIZONS[0]}-sess. fwd {unit}"]]
     for episode in episodes:
         forward = _forward_change(episode, backtest)
         rows.append(
@@ -160,7 +158,7 @@ def _table_rows(episodes: Sequence[PastEpisode], backtest: Backtest) -> list[lis
 
 def episode_header() -> list[str]:
     """Return the column names of a table of episodes."""
-    return ["Fired", "Side", "At", "Peak", "Sessions", "Closed", f"{HORIZONS[0]} later"]
+    return ["Fired", "Side", "At", "Peak", "Sessions", "Closed", f"{HORIZONS[0]}-sess. fwd"]
 
 
 def episode_row(episode: PastEpisode, backtest: Backtest) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from handlers.render import fmt, market
-from handlers.render.alert_text import STATE_EMOJI, alert_state, data_text, mark_alert, short_heading
+from handlers.render.alert_text import STATE_EMOJI, AlertState, alert_state, data_text, mark_alert, short_heading
 from handlers.render.markup import channel_link, code, escape, mark_simulated, plain, user_mention
 from handlers.render.message import (
     PROBLEMS_SHOWN,
@@ -141,7 +141,10 @@ def alert_line(alert: Alert, now: datetime) -> str:
     """Return an open alert in one line: its number, state, since when, and who has acknowledged it."""
     state = alert_state(alert, now)
     number = fmt.alert_link(alert.id, alert.permalink)
-    acknowledged = f"by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else "not acknowledged"
+    acknowledged = "not acknowledged"
+    if alert.acknowledged is not None:
+        by = f"by {user_mention(alert.acknowledged.by)}"
+        acknowledged = by if state is AlertState.ACKNOWLEDGED else f"acknowledged {by}"
     since = f"since {fmt.instant(alert.opened_at)}"
     what = f"{mark_alert(short_heading(alert.lead), alert)}"
     return f"{STATE_EMOJI[state]} {number} {state.value}: {what}, {since}, {acknowledged}"
@@ -174,7 +177,7 @@ def _buttons(rules: Sequence[ChannelRule], pair: Pair) -> Block:
 def _refused_key_line(refused: RefusedKey) -> str:
     variables = " and ".join(map(code, refused.variables))
     return (
-        f":warning: {escape(refused.source)} refuses its API key; it may be wrong or expired. "
+        f":warning: {escape(refused.source)} rejects its API key, which may be wrong or expired. "
         f"Your MinerPulse administrator can set a new one in {variables}."
     )
 
@@ -183,7 +186,7 @@ def delivery_problem_lines(problems: Sequence[DeliveryProblem]) -> list[str]:
     """Return one line per channel with undelivered messages; nothing if all is delivered."""
     lines = [_delivery_problem_line(problem) for problem in problems[:DELIVERY_PROBLEMS_SHOWN]]
     hidden = len(problems) - DELIVERY_PROBLEMS_SHOWN
-    return [*lines, *([f"{hidden} more channels: `minerpulse doctor` lists them."] if hidden > 0 else [])]
+    return [*lines, *([f"{counted(hidden, 'more channel')}: `minerpulse doctor` lists all."] if hidden > 0 else [])]
 
 
 def _delivery_problem_line(problem: DeliveryProblem) -> str:

@@ -106,7 +106,7 @@ def _unusual_lines(brief: Brief) -> list[str]:
     if not brief.unusual:
         return [f"*Unusual:* none of {checked}"]
     lines = [f"{fmt.window(found.window)} spread, {market.rank_phrase(found)}" for found in brief.unusual]
-    return [f"*Unusual:* {'; '.join(lines)} ({len(lines)} unusual of {checked})"]
+    return [f"*Unusual:* {'; '.join(lines)} ({len(lines)} of {checked})"]
 
 
 def _alert_lines(brief: Brief) -> list[str]:

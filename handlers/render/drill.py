@@ -23,7 +23,7 @@ def drill_message(started: DrillStart) -> Message:
     if not started.is_new:
         return _message([f"Test alert #{number} is still open. It resolves automatically {ends_at}.", *silence])
     opening = (
-        f"Test alert #{number} is posted here. It resolves automatically {ends_at} and doesn't count in any record."
+        f"Test alert #{number} is posted here. It resolves automatically {ends_at} and isn't part of any track record."
     )
     return _message([opening, *_notification_lines(started.settings)])
 
@@ -64,4 +64,4 @@ def _wait(wait: timedelta | None, longest_in_drill: timedelta) -> str:
     if wait <= longest_in_drill:
         return f"after {fmt.duration(wait)} without an acknowledgement"
     real = fmt.duration(wait)
-    return f"after {fmt.duration(longest_in_drill)} without an acknowledgement; {real} in a real alert"
+    return f"after {fmt.duration(longest_in_drill)} without an acknowledgement; {real} for a real alert"

@@ -33,8 +33,8 @@ MINIMUM_POINTS = 2  # of a line
 METHOD = (
     f"Betas come from least squares on the 1-session returns of the {LOOKBACK} sessions before each session, never on "
     "the session itself. Each session's contributions are scaled by the growth since the start, so they add up to "
-    "the return. ± is one standard error (HC3) of the betas; it is larger if the true betas have changed since. "
-    "BTC's price at an opening is that of the last bar before it; sessions without an opening price are in neither "
+    "the return. ± is one standard error (HC3) of the betas; the true error is larger if the betas have since changed. "
+    "BTC's price at the open is that of the last bar before it; sessions without an opening price are in neither "
     "market hours nor overnight. Attribution shows co-movement, not cause."
 )
 
@@ -227,7 +227,7 @@ def _hours_lines(explanation: Explanation) -> list[str]:
     if hours is None:
         return ["*Market hours and overnight:* too few opening prices"]
     inside, outside = fmt.percent(hours.crypto.in_session), fmt.percent(hours.crypto.out_of_session)
-    used = f" ({steps - hours.excluded} of {fmt.sessions(steps)})" if hours.excluded else ""
+    used = f" (opening prices for {steps - hours.excluded} of {fmt.sessions(steps)})" if hours.excluded else ""
     if hours.etf is None:
         missing = f"Too few {etf} opening prices."
         return [f"*Market hours:* {crypto} {inside}. *Overnight:* {crypto} {outside}{used}. {missing}"]

@@ -249,8 +249,8 @@ def duration(span: timedelta) -> str:
 
 
 def age(span: timedelta) -> str:
-    """Return an age: `4 s old`, `3 min old`, or `just now`."""
-    return f"{duration(span)} old" if span >= timedelta(seconds=1) else "just now"
+    """Return an age: `4 s ago`, `3 min ago`, or `just now`."""
+    return f"{duration(span)} ago" if span >= timedelta(seconds=1) else "just now"
 
 
 def instant(at: datetime) -> str:

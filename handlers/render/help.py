@@ -37,7 +37,7 @@ TOPIC_LABELS = complete(
     Topic,
     {
         Topic.MARKET: "Market commands",
-        Topic.RULES: "Rules and their syntax",
+        Topic.RULES: "Rules and syntax",
         Topic.ALERTS: "Alerts",
         Topic.CHANNEL: "Channel settings",
         Topic.SOURCES: "Data sources",
@@ -61,7 +61,7 @@ A rule fires when its value has been past the threshold for 5 minutes (`for 10m`
 of the threshold (`clear 5pp` sets another level; `keep 10m` waits until the value has been inside it for 10 \
 minutes). `repeat 1h` repeats the alert in its thread every hour until someone acknowledges or snoozes it.
 {metrics}
-The rules list shows the false-alarm rate of each rule, from the votes *Useful* and *Noise* on its last alerts.""",
+The rules list shows the false-alarm rate of each rule, based on votes, acknowledgements and snoozes.""",
         Topic.ALERTS: """\
 An alert is one message that is edited in place; its thread has the details. It resolves when its rules have cleared.
 *Acknowledge* shows that you are handling it. *Snooze* stops thread replies for a while, except the resolution.
@@ -73,7 +73,7 @@ Type `/minerpulse channel` and a setting:
 *Data OK*: two or more sources agree. *Degraded*: only one source has the price, or they differ slightly. *Stale*: the \
 last trade is older than 20 minutes. *Suspect*: the sources disagree.
 Rules fire and resolve when data is OK or degraded, and are on hold otherwise.""",
-        Topic.HELP: "Only you see the answers until you share them.",
+        Topic.HELP: "Only you see the replies until you share them.",
     },
 )
 MENU = {topic.value: TOPIC_LABELS[topic] for topic in Topic if topic is not Topic.HELP}
@@ -91,7 +91,8 @@ def help_message(commands: Sequence[Command]) -> Message:
     listed = [f"{code(command.example)} – {command.short}" for command in commands if command.short]
     plain = [one.example.removeprefix(SLASH).strip() or f"{SLASH} ({one.short})" for one in commands if one.short]
     topics = [*MENU, ALL]
-    grammar = "*Rules* read `WINDOW METRIC THRESHOLD`: `1d 8pp`, `20d residual 10pp below`, `1d z3.5`, `gap 5%`."
+    examples = "`1d 8pp`, `20d residual 10pp below`, `1d z3.5`, `gap 5%`"
+    grammar = f"*Rule syntax:* `WINDOW [METRIC] THRESHOLD`, for example {examples}."
     menu = select_menu(HELP_TOPIC, "More Help", MENU | {ALL: f"All {len(commands)} commands"})
     text = f"{TITLE}: {', '.join(plain)}. More: {SLASH} help {', '.join(topics[:-1])} or {topics[-1]}."
     return compose(

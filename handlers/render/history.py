@@ -182,7 +182,7 @@ def _posting_line(posting: Posting, now: datetime) -> str:
 def _attempts_text(attempts: list[Attempt]) -> str:
     """Return consecutive attempts with the same outcome as one text."""
     last = attempts[-1]
-    outcome = OUTCOME_TEXTS.get(last.outcome or "", last.outcome) if last.outcome else "no answer from Slack"
+    outcome = OUTCOME_TEXTS.get(last.outcome or "", last.outcome) if last.outcome else "no response from Slack"
     times = f" {len(attempts)} times, last" if len(attempts) > 1 else ""
     problem = f" ({reason(last.problem)})" if last.problem else ""
     return f"{outcome}{times} {fmt.instant(last.at)}{problem}"

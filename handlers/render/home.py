@@ -48,7 +48,7 @@ FIRST_STEPS = (
     "3. To add other rules, type `/minerpulse rule add`. The editor shows how often a rule would have fired.",
     "Channels where you add a rule or acknowledge an alert appear here.",
 )
-HOME_HINT = "60 and 252 sessions, drawdown: `/minerpulse` · all commands: `/minerpulse help`"
+HOME_HINT = "60 and 252 sessions, drawdown: `/minerpulse` · all commands: `/minerpulse help all`"
 HOME_WINDOWS = (Window.D1, Window.D5, Window.D20, Window.YTD)
 ALERTS_SHOWN = 20  # of a page; Slack shows at most 100 blocks
 RULE_STATUS = complete(
@@ -261,7 +261,7 @@ def messages_hint() -> Message:
     """Return how to ask the app, for its Messages tab, where no one can type."""
     return text_message(
         "MinerPulse doesn't read direct messages. In a channel, type `/minerpulse`, or mention `@MinerPulse` if your "
-        "workspace allows it. `/minerpulse help` lists all commands.",
+        "workspace allows it. `/minerpulse help all` lists every command.",
         "Your open alerts and channels are on the *Home* tab.",
     )
 

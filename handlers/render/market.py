@@ -216,7 +216,7 @@ def context_lines(provenance: Provenance, *parts: str) -> list[str]:
 
 
 def problem_line(problem: Text) -> str:
-    """Return a source's problem as a line of small print: `:warning: Yahoo on WGMI: HTTP 503.`."""
+    """Return a source's problem as a line of small print: `:warning: Yahoo (WGMI): HTTP 503.`."""
     return f":warning: {reason(problem)}."
 
 
@@ -262,7 +262,7 @@ def _cause(why: Text) -> str:
         case Code.NO_BAR_BEFORE_CLOSE:
             return f"no {params['symbol']} bar ended in the 2 h before the close"
         case Code.BAR_PENDING:
-            return f"the {params['symbol']} bar of the close hasn't arrived yet"
+            return f"the {params['symbol']} bar for the close hasn't arrived yet"
         case _:
             return sentence(why)
 
@@ -289,7 +289,7 @@ def drawdown_basis(view: MarketView) -> list[str]:
     """Return since when the highs of the drawdowns count, as parts of a context line."""
     snapshot = view.current
     since = sorted({drawdown.since for drawdown in (snapshot.etf_drawdown, snapshot.crypto_drawdown) if drawdown})
-    return [f"highs since {' and '.join(f'{day:%b %Y}' for day in since)}"] if since else []
+    return [f"drawdown highs since {' and '.join(f'{day:%b %Y}' for day in since)}"] if since else []
 
 
 def problem_lines(view: MarketView, limit: int) -> list[str]:
@@ -323,7 +323,7 @@ def gap_basis(gap: Gap) -> list[str]:
     """Return what an implied gap rests on, as parts of a context line: `β 1.40 ± 0.10`, …."""
     if gap.beta is None or gap.r2 is None or gap.correlation is None:
         return []
-    basis = f"{gap.pairs} openings" if gap.basis is GapBasis.OPENINGS else "approximate: no opening prices"
+    basis = f"fitted on {gap.pairs} opens" if gap.basis is GapBasis.OPENINGS else "approximate: no opening prices"
     error = "" if gap.beta_error is None else f" ± {fmt.ratio(gap.beta_error)}"
     fit = f"correlation {fmt.ratio(gap.correlation)}, R² {fmt.ratio(gap.r2)}"
     return [f"β {fmt.ratio(gap.beta)}{error}, {fit}", basis]

@@ -13,9 +13,9 @@ HOLDINGS_SHOWN = 12  # those with the largest contributions, of either sign
 SUMMARIZED = 3  # of them, in the notification
 NAMED = 4  # holdings of a cohort
 METHOD = (
-    "A contribution is the weight at the start of each session times the session's return, linked by Cariño's factors, "
-    "so all contributions and the residual add up to the fund's return. The residual is trades between the days "
-    "whose weights are known, cash, fees, and holdings without prices. Allocation and selection (Brinson) compare the "
+    "A contribution is the weight at the start of each session times the session's return. Cariño's factors link them, "
+    "so all contributions and the residual add up to the fund's return. The residual is cash, fees, holdings without "
+    "prices, and trades between the days whose weights are known. Allocation and selection (Brinson) compare the "
     "fund's weights with equal weights of the same holdings; selection includes the interaction."
 )
 
@@ -71,11 +71,12 @@ def _total_rows(report: HoldingsReport) -> list[list[str]]:
 
 
 def _holding_row(holding: HoldingContribution) -> list[str]:
+    unknown = holding.own_return is None and not holding.contribution
     return [
         escape(holding.ticker),
         fmt.decimal(100 * holding.weight),
         fmt.NO_VALUE if holding.own_return is None else fmt.signed(100 * holding.own_return),
-        fmt.signed(100 * holding.contribution),
+        fmt.NO_VALUE if unknown else fmt.signed(100 * holding.contribution),
     ]
 
 
@@ -91,13 +92,13 @@ def _other_holdings_rows(report: HoldingsReport, shown: list[HoldingContribution
 def _cohort_lines(report: HoldingsReport) -> list[str]:
     """Return what weights and choice within each cohort added, against equal weights of the priced holdings."""
     if not report.cohort_effects:
-        return ["*Cohorts:* unknown, no holding has a price at both ends"]
+        return ["*Cohorts:* unknown: no holding has a price at both ends of the window"]
     allocation, selection = (
         sum(effect.allocation for effect in report.cohort_effects),
         sum(effect.selection for effect in report.cohort_effects),
     )
     return [
-        f"*Against equal weights: {fmt.pp(allocation + selection)}* = {_effects_text(allocation, selection)}",
+        f"*Versus equal weight: {fmt.pp(allocation + selection)}* = {_effects_text(allocation, selection)}",
         *(_cohort_line(effect, report) for effect in report.cohort_effects),
     ]
 
@@ -108,8 +109,8 @@ def _effects_text(allocation: float, selection: float) -> str:
 
 def _cohort_line(effect: CohortEffect, report: HoldingsReport) -> str:
     name = f"{_sentence(effect.cohort.value)} ({_names(effect, report)})"
-    weights = f"weight {100 * effect.weight:.0f}% (equal {100 * effect.equal_weight:.0f}%)"
-    returns = f"return {fmt.percent(effect.fund_return)} (equal {fmt.percent(effect.equal_weight_return)})"
+    weights = f"weight {100 * effect.weight:.0f}% (equal-weight {100 * effect.equal_weight:.0f}%)"
+    returns = f"return {fmt.percent(effect.fund_return)} (equal-weight {fmt.percent(effect.equal_weight_return)})"
     return f"{name}: {_effects_text(effect.allocation, effect.selection)}; {weights}, {returns}"
 
 

@@ -14,8 +14,8 @@ from services.market.network_history import PercentileRank
 from services.research.service import NetworkResult
 
 METHOD = (
-    "Hashprice is what 1 PH/s earns in a day: 86,400 s × 10^15 hashes, over the 2^32 × difficulty hashes that a block "
-    "takes, × the block reward × BTC's price. Its percentile is without fees, because past fees aren't known. "
+    "Hashprice is what 1 PH/s earns in a day: 86,400 s × 10^15 hashes ÷ the 2^32 × difficulty hashes that a block "
+    "takes, × the block reward × BTC's price. Its percentile excludes fees, because past fees aren't known. "
     f"{POWER_METHOD}"
 )
 
@@ -93,7 +93,7 @@ def _hashprice_line(result: NetworkResult) -> str:
     if result.hashprice is None or result.hashprice_without_fees is None:
         return "*Hashprice* unknown: it needs the difficulty, the block reward and BTC's price"
     without_fees = _hashprice(result.hashprice_without_fees)
-    return f"*Without fees* {without_fees}, {_rank_text(result.hashprice_rank, fmt.price)}"
+    return f"*Excluding fees* {without_fees}, {_rank_text(result.hashprice_rank, fmt.price)}"
 
 
 def _price_text(result: NetworkResult, now: datetime) -> str:

@@ -66,6 +66,7 @@ PAST = {
     "doesn't": "didn't",
     "confirms": "confirmed",
     "declares": "declared",
+    "reports": "reported",
     "retries": "retried",
 }
 SOURCES_BUTTON = button(RUN_COMMAND[0], "Show Sources", "sources")
@@ -180,13 +181,13 @@ def _missing_leg(outage: Outage) -> str:
 def _outage_over_message(outage: Outage, what: str, rules: str) -> Message:
     back = outage.recovered_at or outage.since
     lasted = fmt.duration(back - outage.since)
-    title = mark_simulated(f"Data outage over after {lasted}", when=outage.simulated)
+    title = mark_simulated(f"Data outage ended after {lasted}", when=outage.simulated)
     lines = [
         f":white_check_mark: No usable {what} from {fmt.instant(outage.since)} to {fmt.instant(back)}.",
         f"*Cause:* {_in_the_past(_sentence(reason(outage.reason)))}",
-        f"The {rules} run again. Pending rules start their hold again.",
+        f"The {rules} are running again. Pending rules restart their hold.",
     ]
-    return compose([header(title), section(*lines)], [f"{title}. The {rules} run again."])
+    return compose([header(title), section(*lines)], [f"{title}. The {rules} are running again."])
 
 
 def _in_the_past(cause: str) -> str:
@@ -241,7 +242,7 @@ def _digest_line(alert: Alert, now: datetime) -> str:
 def _ended_outage_line(outage: Outage) -> str:
     back = outage.recovered_at or outage.since
     what = NETWORK_DATA if outage.network else f"{outage.pair} prices"
-    return f":warning: No usable {what} from {fmt.instant(outage.since)}, for {fmt.duration(back - outage.since)}."
+    return f":warning: No usable {what} for {fmt.duration(back - outage.since)}, starting {fmt.instant(outage.since)}."
 
 
 def _escalation_message(escalation: Escalation) -> Message:
@@ -268,7 +269,7 @@ def _escalation_source_message(notice: EscalationSource) -> Message:
     source = channel_link(notice.source.id)
     return text_message(
         f"{source} escalates unacknowledged alerts to this channel. To stop this, type in this channel: "
-        "`/minerpulse channel accept-escalations off`. To keep it, use “on” instead of “off”."
+        "`/minerpulse channel accept-escalations off`. To allow it, use `on` instead of `off`."
     )
 
 
@@ -321,7 +322,7 @@ def _nearest_miss_line(report: CoverageReport) -> str:
     if not report.rules:
         return "No rules here, so nothing is monitored."
     if report.nearest_miss is None:
-        return f"No {'other ' if report.alerts else ''}rule had a value to compare."
+        return f"No {'other ' if report.alerts else ''}rule had a value to compare with its threshold."
     return f"Closest rule: {_miss_text(report.nearest_miss)}."
 
 

@@ -5,7 +5,7 @@ from handlers.render.markup import escape
 from services.market.mining_power import PowerBound, PowerEstimate
 from services.market.network_history import PercentileRank
 
-UNKNOWN = "*Power draw* unknown: it needs the hash rate and a machine that was on the market"
+UNKNOWN = "*Power draw* unknown: it needs the hash rate and at least one machine on the market"
 METHOD = (
     "Power draw: hash rate × efficiency × facility factor (PUE), by the method of the Cambridge Bitcoin Electricity "
     "Consumption Index. An estimate, not a measurement."
@@ -38,9 +38,9 @@ def power_assumptions(estimate: PowerEstimate | None) -> list[str]:
         least = f"the least efficient of those {estimate.profitable}"
         bounds.append(f"Upper bound: {escape(upper.machine)}, {_assumption(upper)}, {least}.")
     if estimate.hashprice is not None and estimate.break_even is not None:
-        hashprice = f"14-day mean hashprice {fmt.price(estimate.hashprice)}/PH/s/day without fees"
+        hashprice = f"14-day mean hashprice {fmt.price(estimate.hashprice)}/PH/s/day excluding fees"
         bounds.append(f"Break-even: {hashprice} ÷ (24 h × electricity at {fmt.electricity(estimate.electricity)}).")
-    return [f"{' '.join(bounds)} Machines as of {fmt.full_day(estimate.table_as_of)}."]
+    return [f"{' '.join(bounds)} Machine list as of {fmt.full_day(estimate.table_as_of)}."]
 
 
 def power_rows(estimate: PowerEstimate) -> tuple[list[str], list[list[str]]]:
@@ -74,7 +74,7 @@ def _range_lines(estimate: PowerEstimate) -> list[str]:
     energy = f"{fmt.terawatt_hours(lower.energy_twh)} to {fmt.terawatt_hours(upper.energy_twh)}"
     return [
         f"*Power draw* {fmt.gigawatts(best.power_gw)}, range {power}",
-        f"*Energy* {fmt.terawatt_hours(best.energy_twh)} a year at this power, range {energy}",
+        f"*Energy* {fmt.terawatt_hours(best.energy_twh)} a year at this power draw, range {energy}",
     ]
 
 
@@ -94,8 +94,8 @@ def _rank_lines(estimate: PowerEstimate) -> list[str]:
 
 def _standing(rank: PercentileRank) -> str:
     if rank.is_highest:
-        return "highest"
-    return "lowest" if rank.is_lowest else fmt.percentile_cell(rank.rank)
+        return "at its high"
+    return "at its low" if rank.is_lowest else fmt.percentile_cell(rank.rank)
 
 
 def _span(rank: PercentileRank) -> str:
@@ -107,7 +107,8 @@ def _break_even_line(estimate: PowerEstimate) -> str:
         return "*Break-even* unknown: it needs the hashprice"
     line = f"*Break-even* {fmt.efficiency(estimate.break_even)}"
     if estimate.profitable:
-        return f"{line}; {estimate.profitable} of {estimate.machines} machines earn more than their electricity costs"
+        models = f"{estimate.profitable} of {estimate.machines} machine models"
+        return f"{line}; {models} earn more than their electricity costs"
     return (
         f"{line}; no machine earns more than its electricity costs. "
         f"The most efficient, {escape(estimate.lower.machine)}, "

@@ -56,12 +56,12 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     ),
     Code.ACTION_AMOUNT_UNKNOWN: "the amount of {symbol}'s {kind} on {session:date} is unknown",
     Code.TRADE_OF_OUTVOTED_SOURCE: (
-        "{symbol}'s last trade is from {source} only, and its closes differ from the other sources"
+        "{symbol}'s last trade is from {source} only, and its closes differ from those of the other sources"
     ),
     Code.NO_TRADE_ANYWHERE: "no {symbol} trade from any source; the exchange may have been closed",
     Code.OF_SYMBOL: "{symbol} {reason}",
     Code.MOVE_UNCONFIRMED: "{move}, and no second source confirms it",
-    Code.SPLIT_UNDECLARED: "{move}, and no source declares a split; the next close decides",
+    Code.SPLIT_UNDECLARED: "{move}, and no source reports a split; the next close will show whether it was one",
     Code.NO_LAST_TRADE: "no last trade",
     Code.TRADE_FROM_ONE_SOURCE: "{symbol}'s last trade is from {source} only",
     Code.TRADES_APART: "{low_source} and {high_source} are {apart:.1%} apart",
@@ -69,7 +69,7 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.PRICE_OUTLIER: "{source} has {price:dollars}, {off:.1%} off the others",
     Code.HOLDINGS_CLOSES_DEGRADED: "last closes are degraded for {degraded} of {holdings:holdings}, at worst {worst}",
     # Faults of a source's answers
-    Code.SOURCE_FAULT: "{source} on {symbol}: {fault}",
+    Code.SOURCE_FAULT: "{source} ({symbol}): {fault}",
     Code.CLOSES_LATE: "is late; its newest close is from {newest:date}, {behind_sessions:sessions} behind",
     Code.TRADE_LATE: "is late; its last trade is from {at:instant}",
     Code.TRADE_AHEAD_OF_CLOCK: "its last trade is from {at:clock}, ahead of this machine's clock",
@@ -78,23 +78,23 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     ),
     Code.SCALE_UNCONFIRMED: (
         "{source}'s {symbol} closes are {ratio:.4g} times those that two sources confirmed before, as after a split "
-        "that no source declares; new closes are converted, its last trade isn't used. To resolve this, an "
-        "administrator adds a second source to `MINERPULSE_ETF_SOURCES`"
+        "that no source reports. New closes are converted; its last trade isn't used. To resolve this, ask "
+        "your MinerPulse administrator to add a second source to `MINERPULSE_ETF_SOURCES`"
     ),
-    Code.VALUES_DROPPED: "{source} on {symbol}: unusable values ignored ({values:commas})",
+    Code.VALUES_DROPPED: "{source} ({symbol}): unusable values ignored ({values:commas})",
     # Trust in the bitcoin network
     Code.DIFFICULTY_UNKNOWN: "{source} has no difficulty",
-    Code.NO_PAST_DIFFICULTIES: "no source has earlier difficulties",
+    Code.NO_PAST_DIFFICULTIES: "no source has past difficulty data",
     Code.DIFFICULTY_START_UNKNOWN: "{source} has no date for the last difficulty change",
     Code.DIFFICULTY_FROM_ONE_SOURCE: "difficulty from {source} only, updated {at:instant}",
     Code.FIGURES_AHEAD_OF_CLOCK: "the latest {source} data is from {at:instant}, ahead of this machine's clock",
     Code.FIGURES_TOO_OLD: "the latest {source} data is from {at:instant}",
     Code.RETARGET_OVERDUE: "a difficulty change was due {due_at:instant}, and {source} doesn't have it yet",
     Code.NO_WITNESS: "no second source confirms {source}",
-    Code.HASHRATE_OF: "the hash rate of {source}",
+    Code.HASHRATE_OF: "the hash rate from {source}",
     Code.IMPLIED_HASHRATE_OF: "the hash rate implied by {source}'s difficulty",
     # Timelines of alerts
-    Code.RULE_GONE: "removed its rule",
+    Code.RULE_GONE: "removed the rule",
     Code.RULE_ADDED: "added the rule `{rule}`",
     Code.RULES_STARTED: "started alerts with the rules {rules}",
     Code.RULE_EDITED: "changed `{before}` to `{after}`",
@@ -135,8 +135,8 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.WEIGHTS_BACKFILLED: "weights before {first:date} are estimated from later weights and prices",
     Code.HOLDINGS_PARTIAL: "only the ten largest holdings are known",
     Code.WEIGHTS_INCOMPLETE: "the weights of {as_of:date} add up to {total:.0%}",
-    Code.HOLDINGS_WITHOUT_PRICES: "without prices: {tickers:commas}",
-    Code.GAP_HAS_NO_PAST: "a {metric} exists only while the market is closed, so history can't test it",
+    Code.HOLDINGS_WITHOUT_PRICES: "no prices for {tickers:commas}",
+    Code.GAP_HAS_NO_PAST: "a {metric} exists only while the market is closed, so it can't be backtested",
     Code.PRICES_NOT_FETCHED: "prices for {pair} are fetched after the rule is added",
     # Errors that are caused by reasons
     Code.NO_PAIR_PRICES: "No prices for {pair}. {problems:semicolons}",
@@ -327,8 +327,8 @@ def _action_unconfirmed(*, symbol: str, session: str, kind: str, declared: tuple
 @_renders(Code.ACTION_UNUSABLE)
 def _action_unusable(*, symbol: str, session: str, kind: str, source: str) -> str:
     return (
-        f"{source} declares a {kind} of {symbol} on {_date(session)} without a usable amount; returns across it are "
-        "suspect until a second source or a later answer has the amount"
+        f"{source} reports a {kind} of {symbol} on {_date(session)} without a usable amount; returns across it are "
+        "suspect until a second source or a later response has the amount"
     )
 
 
@@ -451,7 +451,7 @@ def _no_proxy_closes(*, symbol: str, problems: tuple[Text, ...]) -> str:
 
 
 def _problems(problems: Iterable[Text]) -> str:
-    """Return what is wrong, with sources that have the same fault together: `Yahoo on WGMI, Kraken on BTC: away`."""
+    """Return what is wrong, with sources that have the same fault together: `Yahoo (WGMI), Kraken (BTC): away`."""
     sources: dict[str, list[str]] = {}
     for problem in sentences(problems):
         source, colon, fault = problem.partition(": ")

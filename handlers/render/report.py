@@ -30,9 +30,9 @@ DEFINITIONS = {
     "Return": "From close to close, with dividends. BTC is measured at the time of the ETF's close. A session "
     "without both prices is left out, never filled.",
     "Spread": "The ETF's return minus BTC's over the same window, in percentage points (pp).",
-    "Percentile": f"Rank of the spread among the {LOOKBACK_SESSIONS} sessions before it, for up to 20 sessions.",
+    "Percentile": f"Rank of the spread among the {LOOKBACK_SESSIONS} prior sessions, for windows of up to 20 sessions.",
     "σ": "For longer windows: the relative move in units of its usual size over as many sessions.",
-    "Unusual": "Beyond limits that, by chance alone, no window would cross 9 times out of 10. With more "
+    "Unusual": "Beyond limits that, by chance alone, at least one window crosses only 1 time in 10. With more "
     "windows, each limit is stricter.",
     "Track record": METHOD,
     "BTC factor, AI factor, residual": "A factor's contribution is the ETF's beta to it times its return. Betas come "

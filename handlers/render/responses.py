@@ -50,9 +50,9 @@ def _data_message(error: errors.SourceError | errors.NoHistoryError) -> str:
         case errors.NoHistoryError():
             return f"{error_text(error)} {error.remedy}".strip()
         case errors.SourceError(retryable=True):
-            return f"The price source didn't answer ({error}). Try again in a minute."
+            return f"The price source failed ({error}). Try again in a minute."
         case _:
-            return f"The price source has no usable answer ({error}). Check the symbols."
+            return f"The price source returned no usable response ({error}). Check the symbols."
 
 
 def _delivery_message(error: errors.DeliveryError) -> str:
@@ -75,7 +75,7 @@ def untracked_message(shown: Mapping[str, Any]) -> Message:
 def unchanged_message(alert: Alert) -> Message:
     """Return why an action changed nothing."""
     if alert.closed_at is not None:
-        return text_message(f"Alert {alert.id} ended {fmt.instant(alert.closed_at)}. Nothing was changed.")
+        return text_message(f"Alert {alert.id} was closed {fmt.instant(alert.closed_at)}. Nothing was changed.")
     if alert.acknowledged is None:
         return text_message(f"Alert {alert.id} isn't acknowledged. Nothing was changed.")
     stamp = alert.acknowledged

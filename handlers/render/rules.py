@@ -48,7 +48,8 @@ OVERLAPS_SHOWN = 3
 AUDITS_SHOWN = 3
 ROWS_WITH_MENU, ROWS_TEXT, LINES_TEXT = 40, 6_000, 2_500  # rules of one list; characters of its rows and lines
 OFTEN = 100  # times a year; a rule that fires more often is probably too tight
-RULE_MENU, UNDO_ADD, UNDO_REMOVE, REMOVE_RULE = "rule_menu", "undo_add", "undo_remove", "remove_rule"
+RULE_MENU, REMOVE_RULE = "rule_menu", "remove_rule"
+UNDO_ADD, UNDO_EDIT, UNDO_REMOVE = "undo_add", "undo_edit", "undo_remove"
 WARNING = ":warning: "
 LOADING = "older prices are still loading"
 
@@ -267,7 +268,7 @@ def _proposal_line(proposal: Proposal, noise: Mapping[int, NoiseRate]) -> str:
 
 
 def _noise_rate(noise: NoiseRate) -> str:
-    return f"{noise.noise} of {noise.judged} rated noise"
+    return f"false-alarm rate {noise.noise} of {noise.judged}"
 
 
 def record_lines(preview: RulePreview) -> list[str]:
@@ -341,13 +342,14 @@ def overlap_sentence(overlaps: Sequence[ChannelRule], subject: str = "It") -> st
 
 
 def rule_edited_message(edited: EditResult) -> Message:
-    """Return the rule's new text and meaning."""
+    """Return the rule's new text and meaning, and a button that restores its previous text."""
     rule = str(edited.rule)
     if not edited.changed:
         return _already_exists("changed", edited.rule_id, rule)
     first = f"Rule {edited.rule_id} changed: {code(rule)}, was {code(edited.before)}"
     later = "It is evaluated with the next prices."
-    return _changed([first, describe_rule(edited.rule), later, *_overlap_lines(edited.overlaps)], [first])
+    lines = [first, describe_rule(edited.rule), later, *_overlap_lines(edited.overlaps)]
+    return _changed(lines, [first], undo=_undo(UNDO_EDIT, edited.rule_id, rule))
 
 
 def rules_moved_message(result: MoveResult) -> Message:
@@ -356,7 +358,7 @@ def rules_moved_message(result: MoveResult) -> Message:
     if result.moved:
         numbers = _rule_numbers(result.moved)
         moved = f"{numbers[:1].upper()}{numbers[1:]} moved from {escape(result.before)} to {escape(result.after)}."
-        lines += [moved, "Open alerts and noise votes are kept."]
+        lines += [moved, "Open alerts and votes are kept."]
     lines += [
         f"Rule {old} removed: rule {same} is the same on {escape(result.after)}."
         for old, same in result.duplicates.items()

@@ -21,7 +21,7 @@ def sources_message(status: SourceStatus, now: datetime) -> Message:
     title = mark_simulated(_title(status), when=status.simulated)
     verdict = data_quality_line(status.trust) if status.trust else reason(status.problem)
     failing = [
-        f"{report.name} on {leg.symbol}" for leg in status.legs for report in leg.queried if not _is_healthy(report)
+        f"{report.name} ({leg.symbol})" for leg in status.legs for report in leg.queried if not _is_healthy(report)
     ]
     dropped = [problem_line(values) for values in status.dropped]
     unused = [line for leg in status.legs if (line := _unused_line(leg))]

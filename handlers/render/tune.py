@@ -61,7 +61,7 @@ def tune_message(result: TuneResult, offer: TuneOffer | None = None) -> Message:
         *(line for diff in result.diffs for line in _comparison_lines(diff)),
     ]
     left_out = left_out_summary(result.left_out, tuned.rule.pair)
-    small = context_lines(result.provenance, "Counted on session closes", _clear_text(tuned.rule))
+    small = context_lines(result.provenance, "Based on session closes", _clear_text(tuned.rule))
     return compose(
         [
             header(title),
@@ -88,7 +88,7 @@ def rule_exists_message(channel_rule: ChannelRule) -> Message:
 
 def _next_step(rule: Rule, offer: TuneOffer | None) -> str:
     if offer is None:
-        return f"No change. To add it: {code(f'/minerpulse rule add {rule}')}"
+        return f"No change yet. To add this rule: {code(f'/minerpulse rule add {rule}')}"
     placement = offer.placement
     if placement.existing is not None:
         return f"No change: rule {placement.existing.id} is already {code(str(placement.existing.rule))}."
@@ -119,7 +119,7 @@ def _threshold_line(tuned: TunedRule) -> str:
     levels = f"Threshold *{threshold}*, clear *{clear}*"
     if rule.at_close:
         return levels
-    return f"{levels}, hold {fmt.duration(rule.hold)} (not tuned: closes don't show moves within a session)"
+    return f"{levels}, hold {fmt.duration(rule.hold)} (not tuned: closes don't show intraday moves)"
 
 
 def rate_line(tuned: TunedRule) -> str:
@@ -153,7 +153,7 @@ def _promise(check: OutOfSampleCheck) -> str:
     """Return what the first half promised for the second, and what came; no more than the range says."""
     span = f"in the {fmt.decimal(check.years)} years since"
     if check.promised is None:
-        return f"That half is too short for a range; {counted(check.episodes, 'alert')} fired {span}."
+        return f"The first half is too short for an interval; {counted(check.episodes, 'alert')} fired {span}."
     promised = f"Expected {check.promised.low} to {check.promised.high} alerts {span}; {check.episodes} fired"
     if check.episodes in check.promised:
         return f"{promised}."

@@ -158,7 +158,7 @@ def _parse_escalate(value: SettingInput, settings: ChannelSettings) -> ChannelSe
     target = value.resolve(name.strip())
     if target is None:
         raise ChannelSettingError(
-            f"Nothing was changed: couldn't find “{name.strip()}”. {NAME_HINT}. It is a person, a group or a #channel."
+            f"Nothing was changed: couldn't find “{name.strip()}”. {NAME_HINT}. Name a person, a group or a #channel."
         )
     return replace(settings, escalate_after=delay, escalate_to=target)
 
@@ -329,7 +329,7 @@ def _parse_duration(text: str, minimum: timedelta, example: str) -> timedelta:
     parsed = parse_snooze(text)
     duration = parsed if isinstance(parsed, timedelta) else None
     if duration is None or not minimum <= duration <= MAX_DURATION:
-        between = f"from {print_duration(minimum)} to {print_duration(MAX_DURATION)}"
+        between = f"a time from {print_duration(minimum)} to {print_duration(MAX_DURATION)}"
         raise ChannelSettingError(
             f"Nothing was changed: couldn't read the time “{text}”. Use {between}, for example `{example}`."
         )
@@ -398,21 +398,21 @@ _ROWS = (
         syntax="15m | off",
         parse=_parse_remind,
         format=_format_remind,
-        meaning="how often the thread mentions them again until someone acknowledges",
+        meaning="how often the thread mentions them again until someone acknowledges the alert",
     ),
     Setting(
         word=ESCALATE,
         syntax="30m @WHO | 30m #CHANNEL | off",
         parse=_parse_escalate,
         format=_format_escalate,
-        meaning="who else is notified, once, after this time without an acknowledgement",
+        meaning="who else is notified, once, if no one acknowledges within this time",
     ),
     Setting(
         word=PAGE,
         syntax=PAGE_SYNTAX,
         parse=_parse_page,
         format=_format_page,
-        meaning="pages PagerDuty, a webhook or email; `page list` shows the sinks, `page test SINK` sends a test",
+        meaning="sends pages to PagerDuty, a webhook or email; `page list` shows the sinks, `page test SINK` tests one",
     ),
     Setting(
         word="quiet",
@@ -433,7 +433,7 @@ _ROWS = (
         syntax="all | steps | ends",
         parse=_parse_thread,
         format=_format_thread,
-        meaning="what is posted in the thread of an alert",
+        meaning="what is posted in an alert's thread: everything, what prices did, or how it ended",
     ),
     Setting(
         word="broadcast",

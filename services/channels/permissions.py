@@ -22,7 +22,7 @@ LONGEST_MEMBER_SNOOZE = timedelta(hours=24)
 class Permission(Enum):
     """Who may do something. People from another organization (Slack Connect) count only if they are editors by name."""
 
-    ANYONE = "everyone who sees the channel"
+    ANYONE = "everyone who can see the channel"
     MEMBER = "workspace members and listed editors"
     EDITOR = "editors, or workspace members if there is no list"
 

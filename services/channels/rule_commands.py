@@ -318,16 +318,30 @@ class RuleCommands:
             raise NotFoundError(f"Rule {rule_id} has since been changed or removed, so nothing was undone. {LIST_HINT}")
         return await self.remove_rule(channel, rule_id, by)
 
+    async def undo_edit(self, channel: Channel, rule_id: int, text: str, by: str) -> EditResult:
+        """Give an edited rule its previous text. Raises NotFoundError if its last change isn't the edit to `text`.
+
+        Raises RuleError, NoHistoryError or ManagedRuleError like `edit_rule`.
+        """
+        newest = await self._newest_audit(channel, rule_id)
+        if newest is None or newest.kind is not RuleAuditKind.EDITED or newest.after != text or newest.before is None:
+            raise NotFoundError(f"Rule {rule_id} has since been changed or removed, so nothing was undone. {LIST_HINT}")
+        return await self.edit_rule(channel, rule_id, newest.before, by)
+
     async def undo_remove(self, channel: Channel, rule_id: int, text: str, by: str) -> AddResult:
         """Add a removed rule again, with a new number. Raises NotFoundError if this channel's log has no such removal.
 
         Raises RuleError, NoHistoryError or RuleLimitError like `add_rule`.
         """
-        audits = await self.store.rule_audits(channel, AUDITS_READ)
-        newest = next((one for one in audits if one.rule_id == rule_id), None)
+        newest = await self._newest_audit(channel, rule_id)
         if newest is None or newest.kind is not RuleAuditKind.REMOVED or newest.before != text:
             raise NotFoundError(f"Rule {rule_id} wasn't removed just now, so nothing was undone. {LIST_HINT}")
         return await self.add_rule(channel, text, by)
+
+    async def _newest_audit(self, channel: Channel, rule_id: int) -> RuleAudit | None:
+        """Return the last of the channel's recent changes that concerns a rule."""
+        audits = await self.store.rule_audits(channel, AUDITS_READ)
+        return next((one for one in audits if one.rule_id == rule_id), None)
 
     async def leave(self, channel: Channel, by: str) -> list[ChannelRule | UnreadableRule]:
         """Remove all rules and end all alerts of a channel that the app was removed from; return the rules.

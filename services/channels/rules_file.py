@@ -486,7 +486,7 @@ class PlanOutdatedError(UserInputError):
     def __init__(self, expected: str, current: str) -> None:
         super().__init__(
             f"The channels have changed since the plan {expected} (now {current}), so nothing was applied. "
-            "Look at `minerpulse rules diff` again."
+            "Run `minerpulse rules diff` again."
         )
 
 

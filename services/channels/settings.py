@@ -118,7 +118,7 @@ class SettingCommands:
         """Raise ChannelSettingError if one of these sinks isn't defined."""
         known = await self.sink_names(team) if sinks else {}
         if unknown := sorted(sink for sink in sinks if sink not in known):
-            hint = f"Sinks: {', '.join(known)}." if known else "Your MinerPulse administrator defines sinks first."
+            hint = f"Sinks: {', '.join(known)}." if known else "Your MinerPulse administrator must define one first."
             raise ChannelSettingError(f"There is no sink “{unknown[0]}”, so nothing was changed. {hint}")
 
     async def sink_names(self, team: str) -> Mapping[str, str]:

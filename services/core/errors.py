@@ -243,7 +243,7 @@ class SourceError(DataError):
     ) -> None:
         self.problem, self.source, self.symbol = problem, source, symbol
         self.retryable, self.retry_after, self.fault = retryable, retry_after, fault
-        super().__init__(f"{source} on {symbol}: {problem}")
+        super().__init__(f"{source} ({symbol}): {problem}")
 
     def for_symbol(self, symbol: str) -> SourceError:
         """Return the same error for another symbol of the same request."""

@@ -21,7 +21,7 @@ Columns: TypeAlias = tuple[NDArray[np.datetime64], NDArray[np.datetime64], NDArr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketState:
-    """The session calendar at one instant; all times are aware UTC.
+    """The session calendar at one instant; all times are in UTC.
 
     Attributes:
         session: The open session, or else the last one that closed.

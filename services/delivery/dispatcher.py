@@ -30,7 +30,7 @@ from services.delivery.ports import (
     ThreadMessage,
 )
 
-LOOKUP_WAITS = "It may have been posted; it is looked up when Slack's limit allows it."
+LOOKUP_WAITS = "It may have been posted; it is looked up when Slack's rate limit allows."
 SINK = "slack"  # in metrics
 
 MIN_BACKOFF = timedelta(seconds=2)

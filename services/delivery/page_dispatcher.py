@@ -54,7 +54,7 @@ class PageDispatcher(DeliveryLoop):
         try:
             await self.deliver_one(delivery)
         except Exception:
-            log.exception("page of alert %d at %s was not recorded", delivery.alert.id, delivery.sink)
+            log.exception("page for alert %d to %s was not recorded", delivery.alert.id, delivery.sink)
         finally:
             del self._running[delivery.id]
             self.nudge()
@@ -79,7 +79,7 @@ class PageDispatcher(DeliveryLoop):
 
     async def _attempt(self, page: PageDelivery, sink: Sink | None) -> None:
         if page.stage is Stage.ENDED and page.sent_stage is None and not page.maybe_sent:
-            await self.store.page_sent(page, "", self.clock.now(), note="the alert ended before the page was opened")
+            await self.store.page_sent(page, "", self.clock.now(), note="the alert closed before the page was sent")
             return
         if page.is_too_late(self.clock.now()):
             await self._give_up(page, "too late to deliver", maybe_sent=page.maybe_sent)
@@ -99,7 +99,7 @@ class PageDispatcher(DeliveryLoop):
                 reference = await sink.show(page.page)
         except TimeoutError:
             outcome = AttemptOutcome.UNSURE
-            await self._retry(page, "The sink didn't answer in time.", None, maybe_sent=True)
+            await self._retry(page, "The sink didn't respond in time.", None, maybe_sent=True)
         except MessageRefusedError as error:
             outcome = AttemptOutcome.DEAD_LETTERED
             await self._give_up(page, error.problem, maybe_sent=page.maybe_sent)
@@ -107,7 +107,7 @@ class PageDispatcher(DeliveryLoop):
             outcome = await self._handle_error(page, error)
         except Exception as error:  # a page that cannot be written must not stop the others
             log.exception(
-                "page of alert %d at %s cannot be rendered; report this traceback as a bug", page.alert.id, page.sink
+                "page for alert %d to %s cannot be rendered; report this traceback as a bug", page.alert.id, page.sink
             )
             await self._retry(page, f"{type(error).__name__}: {error}", None, maybe_sent=page.maybe_sent)
         else:
@@ -129,12 +129,12 @@ class PageDispatcher(DeliveryLoop):
 
     async def _retry(self, page: PageDelivery, problem: str, wait: timedelta | None, *, maybe_sent: bool) -> None:
         if not page.attempts:
-            log.warning("page of alert %d at %s failed and is retried: %s", page.alert.id, page.sink, problem)
+            log.warning("page for alert %d to %s failed and will be retried: %s", page.alert.id, page.sink, problem)
         retry_at = self.clock.now() + (wait or backoff(f"{page.sink}:{page.alert.id}", page.attempts))
         await self.store.page_failed(page, problem, retry_at, maybe_sent=maybe_sent)
 
     async def _give_up(self, page: PageDelivery, problem: str, *, maybe_sent: bool) -> None:
-        log.error("page of alert %d at %s is dead-lettered: %s", page.alert.id, page.sink, problem)
+        log.error("page for alert %d to %s is dead-lettered: %s", page.alert.id, page.sink, problem)
         now = self.clock.now()
         await self.store.page_dead(page, problem, now, _notice(page, problem, now), maybe_sent=maybe_sent)
 

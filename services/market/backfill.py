@@ -103,6 +103,6 @@ class Backfill:
         kind = "hourly" if older.interval == HOUR else "daily"
         oldest = older.feeds.oldest(older.symbol, older.interval, now).date()
         if not older.feeds.has_older(older.symbol, older.interval, older.since, now):
-            log.info("%s on %s: all older %s prices are loaded, back to %s", *key[:2], kind, oldest)
+            log.info("%s (%s): all older %s prices are loaded, back to %s", *key[:2], kind, oldest)
         elif pages % LOGGED_PAGES == 1:
-            log.info("%s on %s: loading older %s prices, now back to %s", *key[:2], kind, oldest)
+            log.info("%s (%s): loading older %s prices, now back to %s", *key[:2], kind, oldest)

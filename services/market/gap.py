@@ -32,17 +32,17 @@ class GapBasis(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Bitcoin's move since the ETF's last close at `since`, and the gap that it implies for the next opening.
+    """Bitcoin's move since the ETF's last close at `since`, and the gap that it implies for the next open.
 
     Moves are fractions. If the history is too short for a fit, only the move is known and the others are null.
 
     Attributes:
         implied: The predicted gap.
-        low, high: The 90% prediction interval; it allows for what bitcoin has yet to move until the opening.
+        low, high: The 90% prediction interval; it allows for bitcoin's moves until the open.
         beta, beta_error: The ETF's move per move of bitcoin, and its standard error.
         pairs: Number of fitted returns.
         r2: Share of their variance that bitcoin explains.
-        hours_left: From `at` to the next opening.
+        hours_left: From `at` to the next open.
     """
 
     move: float

@@ -151,7 +151,7 @@ class NotMeasured:
 class Drawdown:
     """The drawdown of a leg from its highest session close since `since`; `depth` is a fraction, 0 at the high.
 
-    A share's drawdown is measured on total return: `high` is adjusted for later dividends and lies below the traded
+    The drawdown of an ETF or stock is on total return: `high` is adjusted for later dividends and below the traded
     price.
     """
 

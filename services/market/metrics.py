@@ -402,7 +402,7 @@ MOVE = Metric(
     unit=SIGMA,
     subject=DIVERGENCE,
     series=watched_sigma_series,
-    label="Sigma: the spread scaled by recent volatility",
+    label="Sigma: spread scaled by recent volatility",
     headline="{etf}–{crypto} spread at {signed} {window}",
     phrase="{etf} {ahead} {crypto}",
     chart="{window} move, σ",
@@ -461,8 +461,8 @@ HASHPRICE = Metric(
     examples=("20d hashprice 15% below",),
     note=(
         "`hashprice` and `difficulty` are changes over the window, in percent: `above` means a rise, `below` a fall. "
-        "Hashprice excludes fees, which have no history. These rules also run at night and on weekends; the time after "
-        "a close belongs to the next session."
+        "Hashprice excludes fees, because past fees aren't known. These rules also run overnight and on weekends; "
+        "time after a close belongs to the next session."
     ),
 )
 DIFFICULTY = Metric(

@@ -51,9 +51,9 @@ EMPTY_HISTORY = NetworkHistory(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PercentileRank:
-    """The rank of a value among `count` earlier ones since a day: `rank` is the share below it, 0 to 100.
+    """The rank of a value among `count` earlier ones from `since` on: `rank` is the percentage below it, 0 to 100.
 
-    `high` and `low` are the extremes of the earlier values, with their days; the ranked value itself may exceed them.
+    `high` and `low` are the extremes of the earlier values, with their dates; the ranked value may be beyond them.
     """
 
     rank: float

@@ -461,7 +461,7 @@ def _log_quarantine_changes(previous: ConsensusHistory | None, current: Consensu
     if previous is None:
         if current.quarantined:
             count = "1 price" if len(current.quarantined) == 1 else f"{len(current.quarantined)} prices"
-            log.warning("%s of %s quarantined: sources disagree, or only one source has it", count, current.symbol)
+            log.warning("%s of %s quarantined: sources disagree, or only one has a price", count, current.symbol)
         return
     for key in sorted(current.quarantined.keys() - previous.quarantined.keys()):
         log.warning("price of %s at %s quarantined: %s", current.symbol, key, current.quarantined[key])

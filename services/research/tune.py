@@ -360,7 +360,7 @@ def _nearest(values: NDArray[np.float64], target: RateTarget) -> Rule:
     max_count = target.per_year * _years(values)
     if max_count < 1:
         wanted = counted(target.per_year, "alert")
-        raise ReplayError(f"{_years(values):.1f} years of history are too short for {wanted} a year.")
+        raise ReplayError(f"{_years(values):.1f} years of history is too short for {wanted} a year.")
     steps = target.rule.unit.max_steps
     low, high = 0, steps
     while high - low > 1:

@@ -24,13 +24,13 @@ BATCH = 2_000  # rows per statement
 QUIET = timedelta(minutes=2)  # a process that ticks does so at least as often, unless its interval is longer
 FRESH = {database_identity.name, rules_revision.name}  # have a row in a new database
 JOURNALS = ("-wal", "-shm")
-RUNNING = "A MinerPulse process uses the database {}. Stop all processes, and try again."
+RUNNING = "A MinerPulse process is using the database {}. Stop all processes, and try again."
 TICKED = "A MinerPulse process used the database {} less than {} minutes ago. Stop all processes, and try again later."
 NOT_EMPTY = "The database {} already has data in {}. Name an empty one."
 SAME = "The database {} can't be moved to itself. Name another one."
 DAMAGED = "The copy {} is damaged ({}). Use another backup."
 NO_FILE = "There is no file {}. Name a backup made by `minerpulse backup`."
-LOST_ROWS = "The table {} has {:,} rows in {}, but {:,} arrived. Nothing was saved. Report this as a bug."
+LOST_ROWS = "The table {} has {:,} rows in {}, but {:,} were copied. Nothing was saved. Report this as a bug."
 POSTGRESQL = "The database {} isn't an SQLite file. {}"
 MEMORY = "The database is in memory and is lost when its process ends."
 

@@ -9,9 +9,9 @@ from sqlalchemy import exc
 from services.core.errors import DatabaseBusyError, DatabaseUnavailableError
 
 REMEDIES = {
-    "unable to open": "Check that its folder exists and may be written to.",
+    "unable to open": "Check that its folder exists and is writable.",
     "readonly": "Make the file and its folder writable.",
-    "lock timeout": "Another program holds a lock on it; end that one, or try again.",
+    "lock timeout": "Another program holds a lock on it; stop that one, or try again.",
     "statement timeout": "It is overloaded, or another program blocks it; try again.",
     "locked": "Another program is writing to it; stop that one, or try again.",
     "is full": "Free some space on its disk.",
@@ -56,4 +56,4 @@ def unavailable(name: str, problem: str) -> DatabaseUnavailableError:
     problem = problem.partition("\n")[0].rstrip(".")
     remedy = next((remedy for text, remedy in REMEDIES.items() if text in problem), DEFAULT_REMEDY)
     kind = DatabaseBusyError if "locked" in problem else DatabaseUnavailableError
-    return kind(f"Cannot use the database {name}: {problem}. {remedy}")
+    return kind(f"Can't use the database {name}: {problem}. {remedy}")

@@ -258,12 +258,12 @@ async def check_caps(tx: AsyncConnection, channel: Channel, caps: RuleCaps) -> N
     in_this_channel, in_workspace = (await tx.execute(counts)).one()
     if in_this_channel > caps.channel:
         raise RuleLimitError(
-            f"Nothing was added: a channel can have {caps.channel:,} rules. Remove one that you don't need: "
+            f"Nothing was added: the channel limit is {caps.channel:,} rules. Remove one that you don't need: "
             "`/minerpulse rules` lists them."
         )
     if in_workspace > caps.workspace:
         raise RuleLimitError(
-            f"Nothing was added: a workspace can have {caps.workspace:,} rules. Remove some in any channel, or ask "
+            f"Nothing was added: the workspace limit is {caps.workspace:,} rules. Remove some in any channel, or ask "
             "your MinerPulse administrator for more."
         )
 

@@ -61,6 +61,16 @@ class SinkRepository(Repository):
             ours = (holds.sink == config.name, *((holds.team == team,) if team else ()))
             await tx.execute(tables.sink_holds.delete().where(*ours))
 
+    async def reencrypt_options(self) -> int:
+        """Encrypt the options of every configuration with the first key; return the number of configurations."""
+        async with self._database.write() as tx:
+            rows = (await tx.execute(select(tables.sinks).with_for_update())).all()
+            for row in rows:
+                of_row = (_sinks.team == row.team, _sinks.name == row.name, _sinks.config == row.config)
+                encrypted = self._cipher.reencrypt(row.options)
+                await tx.execute(update(tables.sinks).where(*of_row).values(options=encrypted))
+        return len(rows)
+
     async def remove_sink(self, team: str, name: str) -> bool:
         """Remove a sink; its configuration stays, to end what it opened. Return whether there was one."""
         now: datetime = self._clock.now()

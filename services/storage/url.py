@@ -9,7 +9,7 @@ from sqlalchemy import URL, exc, make_url
 from services.core.errors import DatabaseUnavailableError
 
 FORMS = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
-INVALID = f"Cannot use the database URL: {{}}. Set MINERPULSE_DATABASE_URL to {FORMS}{{}}."
+INVALID = f"Can't use the database URL: {{}}. Set MINERPULSE_DATABASE_URL to {FORMS}{{}}."
 SEVERAL_HOSTS = ", or for several hosts to postgresql://USER:PASSWORD@/NAME?host=HOST1:5432&host=HOST2:5432"
 ESCAPES = "; in the user name and password write @ as %40, : as %3A, / as %2F and % as %25"
 MAX_PORT = 65535
@@ -71,7 +71,7 @@ def _checked_postgresql(url: URL) -> URL:
     if "@" in f"{url.host}{url.database}" or (url.host and not _HOST.fullmatch(url.host)):
         if "," in (url.host or ""):
             raise _invalid("it names several hosts", SEVERAL_HOSTS)
-        raise _invalid("its host cannot be read", ESCAPES)
+        raise _invalid("its host can't be read", ESCAPES)
     if url.port is not None and not 0 < url.port <= MAX_PORT:
         raise _invalid(f"its port isn't between 1 and {MAX_PORT}")
     url = url.set(drivername="postgresql+psycopg")
@@ -83,7 +83,7 @@ def _checked_postgresql(url: URL) -> URL:
     except psycopg.Error as error:
         option = _OPTION.search(str(error))
         if option is None:
-            raise _invalid("PostgreSQL's client cannot read its options") from None
+            raise _invalid("PostgreSQL's client can't read its options") from None
         reason = ", and MinerPulse works with PgBouncer without it" if option[1] == "pgbouncer" else ""
         raise _invalid(f"PostgreSQL's client has no option {option[1]}{reason}; remove it") from None
     return url

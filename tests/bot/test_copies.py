@@ -163,7 +163,7 @@ def test_a_database_in_use_is_not_replaced(minerpulse: RunCli, filled: Path) -> 
         result = minerpulse("restore", "copy.db")
 
     assert 1 == result.code
-    assert "A MinerPulse process uses the database" in result.err
+    assert "A MinerPulse process is using the database" in result.err
     assert [RULE, OTHER] == asyncio.run(rules())
     assert [] == list(filled.glob("*before*"))
 
@@ -219,7 +219,7 @@ def test_all_rows_move_to_postgresql_where_new_ones_get_new_numbers(
     asyncio.run(add_rule(OTHER, target))
 
     assert 0 == result.code
-    assert f"Copied {sum(before.values())} rows of {len(before)} tables from {filled / 'minerpulse.db'}" in words(
+    assert f"Copied {sum(before.values())} rows in {len(before)} tables from {filled / 'minerpulse.db'}" in words(
         result
     )
     assert before == after
@@ -262,7 +262,7 @@ def test_nothing_moves_while_a_process_uses_one_of_the_two(minerpulse: RunCli, f
         result = minerpulse("move", "--to", "sqlite:///new.db")
 
     assert 1 == result.code
-    assert "A MinerPulse process uses the database" in result.err
+    assert "A MinerPulse process is using the database" in result.err
     assert not (filled / "new.db").exists()
 
 

@@ -165,9 +165,9 @@ async def test_every_check_passes_on_a_healthy_setup(healthy: Settings) -> None:
     )
     assert findings["ETF source Yahoo"].found.startswith("WGMI at 24.31, ")
     assert findings["crypto source Coinbase"].found.startswith("BTC at 87,412.50, ")
-    assert findings["network source mempool.space"].found.startswith("hash rate 1,000 EH/s, just now; answered in ")
+    assert findings["network source mempool.space"].found.startswith("hash rate 1,000 EH/s, just now; responded in ")
     assert findings["network source Blockchain.com"].found.startswith(
-        "hash rate 1,330 EH/s, 24\u00a0h old; answered in "
+        "hash rate 1,330 EH/s, 24\u00a0h old; responded in "
     )
     assert findings["Slack token"].found == "Rehearsal, as minerpulse"
     assert findings["Slack requests"].found == "over HTTP, checked with the signing secret"
@@ -186,14 +186,14 @@ async def test_every_check_passes_on_a_healthy_setup(healthy: Settings) -> None:
         pytest.param(
             {"source_urls": {"yahoo": NOWHERE}},
             "ETF source Yahoo",
-            "Yahoo on WGMI",
+            "Yahoo (WGMI)",
             "MINERPULSE_ETF_SOURCES",
             id="etf",
         ),
         pytest.param(
             {"source_urls": {"coinbase": NOWHERE}},
             "crypto source Coinbase",
-            "Coinbase on BTC",
+            "Coinbase (BTC)",
             "MINERPULSE_CRYPTO_SOURCES",
             id="crypto",
         ),
@@ -232,7 +232,7 @@ async def test_the_network_check_shows_figures_and_verdict(healthy: Settings) ->
     found = (await findings_by_check(healthy))["bitcoin network"].found
     expected = (
         r"difficulty 140\.00 T, hash rate 1,000 EH/s, next retarget −2\.5% on \w{3} \d+, \d+:\d\d [AP]M ET; "
-        r"degraded: the hash rate of Blockchain\.com is 33% above the hash rate of mempool\.space"
+        r"degraded: the hash rate from Blockchain\.com is 33% above the hash rate from mempool\.space"
     )
     assert re.fullmatch(expected, found)
 
@@ -254,7 +254,7 @@ async def test_the_network_check_is_skipped_if_no_source_answers(healthy: Settin
     findings = await findings_by_check(
         healthy, source_urls=healthy.source_urls | {"mempool": NOWHERE, "blockchain": NOWHERE}
     )
-    assert (CheckResult.SKIP, "not checked: no source answers") == (
+    assert (CheckResult.SKIP, "not checked: no source responded") == (
         findings["bitcoin network"].result,
         findings["bitcoin network"].found,
     )
@@ -337,7 +337,7 @@ async def test_a_missing_scope_fails_with_its_name(healthy: Settings) -> None:
         pytest.param(
             "commands,chat:write,channels:history,app_mentions:read",
             "commands, chat:write, channels:history, app_mentions:read; "
-            "without groups:history an alert whose response is lost may appear twice",
+            "without groups:history an alert may appear twice if Slack's response is lost",
             id="not in private channels",
         ),
     ],
@@ -355,7 +355,7 @@ async def test_without_the_scope_for_mentions_the_check_says_what_to_add(healthy
         finding = (await findings_by_check(healthy, slack_api_url=workspace.url))["Slack scopes"]
     assert (CheckResult.OK, True) == (
         finding.result,
-        finding.found.endswith("; without app_mentions:read a mention of @MinerPulse isn't answered"),
+        finding.found.endswith("; without app_mentions:read mentions of @MinerPulse aren't answered"),
     )
     assert "minerpulse manifest" in finding.next_step
     assert "reinstall the app" in finding.next_step

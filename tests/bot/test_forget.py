@@ -27,8 +27,8 @@ def test_a_person_is_erased_and_what_is_not_erased_is_named(minerpulse: RunCli) 
 
     assert (0, 0) == (first.code, second.code)
     assert "Deleted the data of U0ANN from the database (rows: rule audit 1, rules 1)." in " ".join(first.out.split())
-    assert "Messages in Slack, logs and backups still have the name." in first.out
-    assert "The database has nothing about U0ANN." in second.out
+    assert "Messages in Slack, logs and backups may still contain the person's name or ID." in first.out
+    assert "The database has no data about U0ANN." in second.out
 
 
 @pytest.mark.parametrize("typed", ["@ann", "u0ann", "C0CHANNEL", "%"])

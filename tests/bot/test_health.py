@@ -106,7 +106,7 @@ async def test_a_healthy_app_sends_a_heartbeat_each_tick(harness: HealthHarness)
 @pytest.mark.parametrize(
     ("fault", "problem"),
     [
-        pytest.param(Fault(status=503, body="down"), "Slack doesn't answer", id="down"),
+        pytest.param(Fault(status=503, body="down"), "Slack doesn't respond", id="down"),
         pytest.param(
             error_response("token_revoked"),
             "Slack doesn't accept the app: Slack doesn't accept the app's token: "
@@ -194,7 +194,7 @@ async def test_a_database_that_hangs_is_a_problem_and_asked_once(
     harness.health.database_timeout_s = 600.0
     recovered = (await harness.health.report()).problems
 
-    assert [("the database does not answer within 0 s",)] * 3 == hanging
+    assert [("the database didn't respond within 0 s",)] * 3 == hanging
     assert (1, ()) == (asked, recovered)
 
 
@@ -208,7 +208,7 @@ async def test_an_unexpected_error_of_the_database_is_a_problem_too(
 
     monkeypatch.setattr(harness.harness.store, "backlog", fail)
 
-    assert ("the database cannot be read (ValueError); see the log",) == (await harness.health.report()).problems
+    assert ("the database can't be read (ValueError); see the log",) == (await harness.health.report()).problems
 
 
 async def test_failing_ticks_are_a_problem_after_five(harness: HealthHarness) -> None:
@@ -237,7 +237,7 @@ async def test_a_last_good_tick_that_lies_ahead_is_a_problem_until_the_next_one(
     assert () == after
 
 
-@pytest.mark.parametrize("failure", ["it returns HTTP 404", "ClientConnectorError"])
+@pytest.mark.parametrize("failure", ["the watchdog returned HTTP 404", "ClientConnectorError"])
 async def test_an_unreachable_watchdog_is_logged_once_without_its_url(
     harness: HealthHarness, caplog: pytest.LogCaptureFixture, failure: str
 ) -> None:
@@ -253,7 +253,7 @@ async def test_an_unreachable_watchdog_is_logged_once_without_its_url(
 
     assert [()] * 4 == problems
     assert [
-        f"heartbeat failed ({failure}); the watchdog will report an outage",
+        f"heartbeat failed ({failure}); the watchdog may report an outage",
         "heartbeat recovered",
     ] == [record.message for record in caplog.records]
     assert "a-secret" not in caplog.text

@@ -116,7 +116,7 @@ def test_each_day_is_stored(minerpulse: RunCli, clean: Path, options: list[str],
 def test_importing_a_day_again_replaces_it(minerpulse: RunCli, clean: Path) -> None:
     minerpulse("holdings", "import", save(clean, IREN, HUT), "--as-of", "2026-07-07")
     result = minerpulse("holdings", "import", save(clean, HUT), "--as-of", "2026-07-07")
-    assert result.out.endswith(" They replace the holdings of that date.\n")
+    assert result.out.endswith(" These holdings replace those stored for that date.\n")
     document = json.loads(minerpulse("holdings", "list", "--json").out)
     assert [row["ticker"] for row in document["holdings"]] == ["HUT"]
 
@@ -147,7 +147,7 @@ def test_an_invalid_file_changes_nothing(minerpulse: RunCli, clean: Path, argume
     result = minerpulse("holdings", "import", save(clean, IREN), *arguments)
     assert (result.code, result.out) == (1, "")
     assert result.err.endswith(expected)
-    assert minerpulse("holdings", "list").err.startswith("There are no holdings of WGMI. ")
+    assert minerpulse("holdings", "list").err.startswith("No holdings of WGMI are stored. ")
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "1989-12-31", "2200-01-01"])
@@ -164,7 +164,7 @@ def test_the_fund_comes_from_the_settings(minerpulse: RunCli, clean: Path, monke
     assert minerpulse("holdings", "list") == (
         1,
         "",
-        "There are no holdings of BITQ. Import a file with `minerpulse holdings import FILE.csv`.\n",
+        "No holdings of BITQ are stored. Import a file with `minerpulse holdings import FILE.csv`.\n",
     )
 
 
@@ -173,11 +173,12 @@ def test_a_day_before_the_first_holdings_is_an_error(minerpulse: RunCli, clean: 
     assert minerpulse("holdings", "list", "--as-of", "2026-07-06") == (
         1,
         "",
-        "There are no holdings of WGMI for 2026-07-06; the first are dated 2026-07-07. Import older ones.\n",
+        "No holdings of WGMI are stored for 2026-07-06; the oldest are dated 2026-07-07. Import older ones.\n",
     )
 
 
-FETCHED = "{fund} as of 2026-07-07, from Nasdaq (top 10 only). The 3 largest add up to 31.86%, not the whole fund."
+LARGEST = "Only the 3 largest holdings are known; they add up to 31.86% of the fund."
+FETCHED = "{fund} as of 2026-07-07, from Nasdaq (top 10 only). " + LARGEST
 
 
 @pytest.mark.usefixtures("_nasdaq")
@@ -192,7 +193,7 @@ def test_the_largest_holdings_are_fetched_and_labelled_as_incomplete(minerpulse:
         "CIFR    Cipher Mining Inc. Common Stock  12.00%       –",
         "cash    US Dollars                        1.50%       –",
         "",
-        "The 3 largest add up to 31.86%, not the whole fund.",
+        LARGEST,
     ]
     assert json.loads(minerpulse("holdings", "list", "--json").out)["whole"] is False
 
@@ -200,7 +201,7 @@ def test_the_largest_holdings_are_fetched_and_labelled_as_incomplete(minerpulse:
 @pytest.mark.usefixtures("_nasdaq")
 def test_another_fund_is_fetched_and_listed_by_its_name(minerpulse: RunCli) -> None:
     assert f"{FETCHED.format(fund='BITQ')}\n" == minerpulse("holdings", "fetch", "bitq").out
-    assert minerpulse("holdings", "list").err.startswith("There are no holdings of WGMI. ")
+    assert minerpulse("holdings", "list").err.startswith("No holdings of WGMI are stored. ")
     assert json.loads(minerpulse("holdings", "list", "BITQ", "--json").out)["fund"] == "BITQ"
 
 
@@ -208,7 +209,7 @@ def test_another_fund_is_fetched_and_listed_by_its_name(minerpulse: RunCli) -> N
 def test_a_complete_import_replaces_fetched_holdings_and_is_never_overwritten(minerpulse: RunCli, clean: Path) -> None:
     minerpulse("holdings", "fetch")
     again = minerpulse("holdings", "fetch")
-    assert again.out.endswith(" They replace the holdings fetched before.\n")
+    assert again.out.endswith(" These holdings replace those fetched earlier.\n")
     minerpulse("holdings", "import", save(clean, IREN, HUT), "--as-of", "2026-07-07")
     assert minerpulse("holdings", "fetch") == (
         1,
@@ -226,7 +227,7 @@ def test_a_complete_import_replaces_fetched_holdings_and_is_never_overwritten(mi
 def test_a_failed_fetch_is_an_error_with_a_next_step(minerpulse: RunCli) -> None:
     result = minerpulse("holdings", "fetch", "XYZ")
     assert (result.code, result.out) == (1, "")
-    assert "Nasdaq on XYZ: HTTP 404 Not Found" in result.err
+    assert "Nasdaq (XYZ): HTTP 404 Not Found" in result.err
     assert len(result.err.splitlines()) == 1
     assert minerpulse("holdings", "fetch", "W G").err.endswith("write it as in WGMI or BTC.\n")
 

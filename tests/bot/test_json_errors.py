@@ -20,7 +20,7 @@ from tests.bot.test_cli import run_program
         pytest.param(["pulse", "--etf", "none.csv"], 2, "usage", "File 'none.csv' does not exist", id="option"),
         pytest.param(["plse"], 2, "usage", "Did you mean “pulse”?", id="command"),
         pytest.param(["backtest", "1d", "8bananas"], 2, "input", "“8bananas” isn't", id="rule"),
-        pytest.param(["holdings", "list"], 1, "data", "There are no holdings of WGMI.", id="data"),
+        pytest.param(["holdings", "list"], 1, "data", "No holdings of WGMI are stored.", id="data"),
         pytest.param(["why"], 1, "storage", "There is no database at", id="database"),
     ],
 )

@@ -55,7 +55,7 @@ def test_an_unusable_database_is_an_error(minerpulse: RunCli, monkeypatch: pytes
     monkeypatch.setenv("MINERPULSE_DATABASE_URL", "sqlite:////nowhere/at/all.db")
     result = minerpulse("migrate")
     assert (result.code, result.out) == (1, "")
-    assert result.err.startswith("Cannot use the database /nowhere/at/all.db: ")
+    assert result.err.startswith("Can't use the database /nowhere/at/all.db: ")
 
 
 def test_the_data_folder_is_created_for_its_owner_when_the_database_is(

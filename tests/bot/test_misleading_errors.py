@@ -32,7 +32,7 @@ async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
         port = listener.getsockname()[1]
         with pytest.raises(
             PlaygroundError,
-            match=f"Cannot listen on 127.0.0.1:{port}: Address already in use. Choose another port with --port",
+            match=f"Can't listen on 127.0.0.1:{port}: Address already in use. Choose another port with --port",
         ):
             async with run_emulator(tmp_path / "no program", port=port):
                 pass

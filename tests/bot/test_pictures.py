@@ -238,7 +238,7 @@ def test_a_full_disk_behind_stdout_is_one_sentence(files: list[str | Path]) -> N
         )
     assert (result.returncode, result.stderr) == (
         1,
-        "The output can't be written: No space left on device. Free some space, or write to another place.\n",
+        "The output can't be written: No space left on device. Free some space, or write to another disk.\n",
     )
 
 

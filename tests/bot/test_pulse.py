@@ -17,8 +17,8 @@ from tests.handlers.boards import shut_view
 ETF = [20.0, 20.0, 21.0, 22.0, 22.0, 24.2]  # of 2 to 9 March 2026
 BTC = [50_000.0, 50_000.0, 50_000.0, 50_000.0, 50_000.0, 51_000.0]
 UNUSABLE = (
-    "Cannot use the database /nowhere/at/all.db: unable to open database file. "
-    "Check that its folder exists and may be written to."
+    "Can't use the database /nowhere/at/all.db: unable to open database file. "
+    "Check that its folder exists and is writable."
 )
 NOWHERE = "http://127.0.0.1:9"  # nothing listens at the discard port
 UNREACHABLE = ",".join(
@@ -94,7 +94,7 @@ def test_price_files_count_their_own_span_and_wait_for_no_older_prices(minerpuls
     result = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc)
 
     assert 0 == result.code
-    assert "highs since Jan 2022 and Mar 2026" in " ".join(result.out.split())
+    assert "drawdown highs since Jan 2022 and Mar 2026" in " ".join(result.out.split())
     assert "lder history is loading" not in result.out
 
 

@@ -85,9 +85,9 @@ def test_the_terminal_shows_each_episode_and_a_summary(minerpulse: RunCli, clean
         "2026 Q1 █ 2026 Q1 alerts per quarter",
         "Median 1 session to clear, longest 1 session.",
         "The gap closed within 5 sessions in 0 of 1 separate case.",
-        "5-session forward change: median +9.1 pp, wider in 1 of 1. Any 5 sessions: median 0.0 pp, wider in",
+        "5-session forward change: median +9.1 pp, wider in 1 of 1. Base rate: median 0.0 pp, wider in",
         "22%.",
-        "Non-overlapping n = 3 of 3 alerts.",
+        "Non-overlapping alerts: 3 of 3.",
         "",
         "20d 30pp: never fired.",
     ]

@@ -229,7 +229,7 @@ def test_a_rule_that_was_paused_in_slack_stays_paused_until_it_is_asked_for(mine
     apply(minerpulse, "--unpause")
 
     assert 3 == shown.code
-    assert "! day            rule 1: 1d 8pp is paused in Slack. --unpause resumes it" in shown.out
+    assert "! day            rule 1: 1d 8pp was paused in Slack; --unpause resumes it" in shown.out
     assert ([True, False], [False, False]) == (kept, is_paused())
 
 
@@ -289,7 +289,7 @@ def test_nothing_is_applied_without_a_terminal_to_ask_on(minerpulse: RunCli) -> 
     looked = minerpulse("rules", "apply", "rules.yaml", "--dry-run", "--offline", "--json")
 
     assert 2 == refused.code
-    assert "There is no terminal for the confirmation. Use --yes, or --dry-run to only look." in refused.err
+    assert "There is no terminal to ask for confirmation. Use --yes, or --dry-run to preview." in refused.err
     assert (0, False) == (looked.code, json.loads(looked.out)["applied"])
     assert [] == rules()
 

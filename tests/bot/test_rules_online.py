@@ -112,7 +112,7 @@ async def test_each_channel_that_cannot_be_used_is_named_with_its_line(desk: Des
     result = await desk.check()
 
     assert (1, "") == (result.code, result.out)
-    unknown = "Slack shows no such channel: the ID is wrong, or the channel is private and MinerPulse isn't in it."
+    unknown = "Slack can't find this channel: the ID is wrong, or the channel is private and MinerPulse isn't in it."
     invite = "/invite @MinerPulse there."
     assert [
         f"rules.yaml, line 4 (channels[0].id): {unknown} Check the ID, or type {invite}",
@@ -128,7 +128,7 @@ async def test_a_symbol_that_no_source_has_is_named_with_its_line(desk: Desk) ->
     assert (1, "") == (result.code, result.out)
     (problem,) = result.err.splitlines()
     assert problem.startswith("rules.yaml, line 7 (channels[0].rules[1].rule): ")
-    assert "Yahoo on MARA: doesn't know the symbol" in problem
+    assert "Yahoo (MARA): doesn't know the symbol" in problem
 
 
 async def test_the_token_of_another_workspace_is_named(desk: Desk) -> None:
@@ -151,7 +151,7 @@ async def test_the_token_of_another_workspace_is_named(desk: Desk) -> None:
             "Slack is rate-limiting MinerPulse.",
             id="rate-limit",
         ),
-        pytest.param(INFO, Fault(status=503, body="down"), "Slack doesn't answer, so the channels", id="down"),
+        pytest.param(INFO, Fault(status=503, body="down"), "Slack doesn't respond, so the channels", id="down"),
     ],
 )
 async def test_a_slack_that_does_not_answer_is_a_failure(desk: Desk, method: str, fault: Fault, expected: str) -> None:
@@ -193,7 +193,7 @@ async def test_each_workspace_of_many_is_asked_with_its_own_token(desk: Desk) ->
     assert (0, FINE, "") == reached
     assert {"xoxb-acme"} == {call.token for call in desk.slack.calls}
     assert (1, "MinerPulse is no longer installed in this workspace: reinstall it.\n") == elsewhere[::2]
-    assert (1, "Many workspaces install this app. Name one with --team, or as `workspace` in the file.\n") == nameless[
+    assert (1, "This app serves many workspaces. Name one with --team, or as `workspace` in the file.\n") == nameless[
         ::2
     ]
 

@@ -97,7 +97,7 @@ def test_make_run_with_a_wrong_setting_is_an_error_and_no_rehearsal(clean: Path)
     with make_run(clean, SLACK_BOT_TOKEN="xoxb-1") as process:
         out, errors = process.communicate()
     assert (2, "") == (process.returncode, out)
-    assert errors.startswith("Slack is only partly configured: ")
+    assert errors.startswith("Slack is only partly configured: missing ")
 
 
 async def test_run_with_a_rejected_token_is_an_error_with_a_next_step(clean: Path) -> None:

@@ -162,7 +162,7 @@ async def test_a_port_in_use_is_an_error(slack: FakeSlack, tmp_path: Path) -> No
         port = listener.getsockname()[1]
         with pytest.raises(
             InvalidSettingsError,
-            match=f"Cannot listen on 127.0.0.1:{port} \\(Address already in use\\)\\. Stop the other program",
+            match=f"Can't listen on 127.0.0.1:{port} \\(Address already in use\\)\\. Free the port",
         ):
             await serve(settings_for(slack, tmp_path, port=port))
 
@@ -190,7 +190,7 @@ async def test_a_workspace_is_served_when_slack_first_says_that_the_token_is_for
     requests.insert(2, (event, "application/json"))
 
     async with running(settings_for(slack, tmp_path), ready_path="/healthz") as client:
-        await eventually(lambda: readyz_reports(client, "why", "Slack doesn't answer"))
+        await eventually(lambda: readyz_reports(client, "why", "Slack doesn't respond"))
         refused, early, postponed, served, foreign, again = [
             await client.post("/slack/events", content=body, headers=signed_headers(body, content_type))
             for body, content_type in requests

@@ -97,7 +97,7 @@ def test_incomplete_slack_settings_name_the_missing_variable(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], missing: str
 ) -> None:
     error = settings_error(monkeypatch, **variables)
-    assert error.startswith("Slack is only partly configured: ")
+    assert error.startswith("Slack is only partly configured: missing ")
     assert missing in error
 
 
@@ -121,7 +121,7 @@ def test_a_distributed_app_needs_no_bot_token_and_uses_http(monkeypatch: pytest.
 def test_a_missing_distributed_setting_is_named(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     error = settings_error(monkeypatch, **{name: value for name, value in DISTRIBUTED.items() if name != missing})
     assert (
-        f"Slack is only partly configured: {missing} not set. "
+        f"Slack is only partly configured: missing {missing}. "
         "Set what is missing, or unset all Slack variables to run without Slack." == error
     )
 
@@ -140,11 +140,11 @@ def test_single_and_distributed_settings_are_exclusive(monkeypatch: pytest.Monke
         pytest.param("SLACK_BOT_TOKEN", "xapp-hush", "does not begin with xoxb-", id="app-token-as-bot-token"),
         pytest.param("SLACK_APP_TOKEN", "xoxb-hush", "does not begin with xapp-", id="bot-token-as-app-token"),
         pytest.param("SLACK_SIGNING_SECRET", "xoxb-hush", "is a token", id="token-as-secret"),
-        pytest.param("MINERPULSE_DATABASE_URL", "me:hush@host/db", "is not a database URL", id="database"),
+        pytest.param("MINERPULSE_DATABASE_URL", "me:hush@host/db", "isn't a database URL", id="database"),
         pytest.param("MINERPULSE_TICK_SECONDS", "5", "greater than or equal to 15", id="too-often"),
         pytest.param("MINERPULSE_TICK_SECONDS", "901", "less than or equal to 900", id="too-seldom"),
         pytest.param("PORT", "http", "should be a whole number", id="port"),
-        pytest.param("MINERPULSE_ETF", "W G", "is not a ticker symbol", id="symbol"),
+        pytest.param("MINERPULSE_ETF", "W G", "isn't a ticker symbol", id="symbol"),
         pytest.param("MINERPULSE_ETF_SOURCES", "google", "'yahoo', 'nasdaq',", id="source"),
         pytest.param("MINERPULSE_ETF_SOURCES", "yahoo, yahoo", "names a source twice", id="source-twice"),
         pytest.param("MINERPULSE_CRYPTO_SOURCES", ",", "doesn't name a source", id="no-source"),
@@ -244,18 +244,18 @@ def test_an_unknown_variable_points_to_the_example_file(monkeypatch: pytest.Monk
 
 def test_an_env_file_that_is_not_utf8_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_bytes(b"MINERPULSE_ETF=\xff\xfe")
-    assert settings_error(monkeypatch) == ".env is not UTF-8 text; save it as UTF-8."
+    assert settings_error(monkeypatch) == ".env isn't UTF-8 text; save it as UTF-8."
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("# mine\nhush hush\n", "Line 2 of .env cannot be read. Write NAME=value, or begin", id="words"),
+        pytest.param("# mine\nhush hush\n", "Line 2 of .env can't be read. Write NAME=value, or begin", id="words"),
         pytest.param("PORT=1\n= hush\n", "Line 2 of .env cannot be read.", id="no name"),
         pytest.param("PORT: hush\n", "Line 1 of .env cannot be read.", id="a colon"),
         pytest.param(
             'SLACK_BOT_TOKEN="xoxb-hush\nPORT=1\n',
-            "Line 1 of .env cannot be read. Write NAME=value, and close each quotation mark.",
+            "Line 1 of .env can't be read. Write NAME=value, and close each quotation mark.",
             id="an open quotation mark",
         ),
         pytest.param("\nMINERPULSE_ETF\n", "Line 2 of .env has no value.", id="no value"),
@@ -323,7 +323,7 @@ def test_an_env_file_that_is_no_file_is_an_error(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.skipif(not UNREADABLE.exists(), reason="only Linux has a file that nobody can read from its start")
 def test_an_env_file_that_cannot_be_read_is_an_error_with_the_reason() -> None:
     Path(".env").symlink_to(UNREADABLE)
-    with pytest.raises(InvalidSettingsError, match=r"^Cannot read \.env: Input/output error\. Make it readable"):
+    with pytest.raises(InvalidSettingsError, match=r"^Can't read \.env: Input/output error\. Make it readable"):
         load_settings()
 
 
@@ -514,9 +514,9 @@ def test_the_env_file_may_name_the_file_of_a_secret() -> None:
 @pytest.mark.parametrize(
     ("content", "also", "problem"),
     [
-        pytest.param(None, None, "SLACK_BOT_TOKEN_FILE: cannot read token (No such file or directory).", id="missing"),
+        pytest.param(None, None, "SLACK_BOT_TOKEN_FILE: can't read token (No such file or directory).", id="missing"),
         pytest.param(b"", None, "SLACK_BOT_TOKEN_FILE: token is empty. Put the value in it.", id="empty"),
-        pytest.param(b"\xff", None, "SLACK_BOT_TOKEN_FILE: cannot read token (it isn't UTF-8 text).", id="binary"),
+        pytest.param(b"\xff", None, "SLACK_BOT_TOKEN_FILE: can't read token (it isn't UTF-8 text).", id="binary"),
         pytest.param(b"nonsense", None, "SLACK_BOT_TOKEN", id="wrong"),
         pytest.param(b"xoxb-1", "xoxb-2", "SLACK_BOT_TOKEN and SLACK_BOT_TOKEN_FILE are both set.", id="both"),
     ],

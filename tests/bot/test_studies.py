@@ -117,7 +117,7 @@ def test_the_network_is_one_document_with_units_and_ages() -> None:
         difficulty_rank=None,
         hashrate_rank=None,
         hashprice_rank=None,
-        provenance=Provenance(problems=("Coinbase on BTC: away",)),
+        provenance=Provenance(problems=("Coinbase (BTC): away",)),
     )
     document = as_json(network_document(view, NOW))
     assert ("mempool.space", 180.0, 38.5) == (document["source"], document["age_s"], document["hashprice_usd_ph_day"])
@@ -125,7 +125,7 @@ def test_the_network_is_one_document_with_units_and_ages() -> None:
         "next_retarget"
     ]
     assert {"blocks": 144, "total_btc": 3.2, "fees_btc": 0.075} == document["reward"]
-    assert (None, None, ["Coinbase on BTC: away"]) == (
+    assert (None, None, ["Coinbase (BTC): away"]) == (
         document["btc"],
         document["hashrate_per_s"],
         document["problems"],

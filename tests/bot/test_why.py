@@ -64,4 +64,4 @@ def test_a_database_named_by_a_uri_is_not_created(
     monkeypatch.setenv("MINERPULSE_DATABASE_URL", "sqlite:///file:typed.db?uri=true")
     result = minerpulse("why")
     assert (result.code, [*clean.glob("typed.db*")]) == (1, [])
-    assert result.err.startswith("Cannot use the database file:typed.db: unable to open database file.")
+    assert result.err.startswith("Can't use the database file:typed.db: unable to open database file.")

@@ -155,7 +155,7 @@ async def test_a_closed_alert_cannot_be_acknowledged_or_snoozed(
     await harness.tick(LATER + timedelta(minutes=10), 0.01)
     await person.presses("acknowledge", str(alert.id))
     await person.chooses("snooze", f"{alert.id}:1h")
-    expected = "Alert 1 ended Mar 4, 10:10 AM ET. Nothing was changed."
+    expected = "Alert 1 was closed Mar 4, 10:10 AM ET. Nothing was changed."
     assert [expected, expected] == [one["text"] for one in slack.responses]
 
 
@@ -283,7 +283,7 @@ async def test_a_manually_resolved_alert_stays_resolved_until_its_rule_clears(
     assert thread_reply["shown"].startswith(
         ":white_check_mark: Resolved by <@U1>. WGMI 10.0 pp ahead of BTC, peak 10.0 pp."
     )
-    assert ["Alert 1 ended Mar 4, 10:05 AM ET. Nothing was changed."] == [one["text"] for one in slack.responses]
+    assert ["Alert 1 was closed Mar 4, 10:05 AM ET. Nothing was changed."] == [one["text"] for one in slack.responses]
     assert ([], alert.id + 1) == (suppressed, reopened.id)
 
 
@@ -443,8 +443,8 @@ async def test_rules_show_noise_rates_and_propose_a_looser_rule(person: Person, 
     text = await reply_to(person, "rules")
 
     assert 5 == len(alerts)
-    assert "±1 pp · hold 0 s · clear 0.6 pp\nBacktest: 303 alerts in 2 years · 3 of 4 rated noise\n" in text
+    assert "±1 pp · hold 0 s · clear 0.6 pp\nBacktest: 303 alerts in 2 years · false-alarm rate 3 of 4\n" in text
     assert "±30 pp · hold 5 min · clear 18 pp\nBacktest: 0 alerts in 2 years\n" in text
-    assert "Rule 1: 3 of 4 rated noise. `1d 1.9pp for 0s` would have fired half as often, 72.5 times a year" in text
+    assert "Rule 1: 3 of 4 . `1d 1.9pp for 0s` would have fired half as often, 72.5 times a year" in text
     assert "To compare, type `/minerpulse tune 1d 75/year`." in text
     assert ["1d 1pp for 0s", "20d 30pp"] == [str(rule.rule) for rule in await harness.commands.rules(CHANNEL)]

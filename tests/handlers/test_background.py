@@ -89,4 +89,4 @@ def test_an_unwritable_home_gives_one_clear_line() -> None:
     )
 
     (line,) = result.stderr.splitlines()
-    assert line.endswith("Set MPLCONFIGDIR to a folder that can be written to.")
+    assert line.endswith("Set MPLCONFIGDIR to a writable folder.")

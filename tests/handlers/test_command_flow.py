@@ -190,7 +190,7 @@ async def test_channels_do_not_see_each_other(person: Person, slack: FakeSlack) 
 async def test_failing_sources_are_shown_on_the_board(person: Person, slack: FakeSlack, harness: Harness) -> None:
     harness.clock.at = LATER
     harness.vendors.faults["yahoo"] = [httpx.Response(404) for _ in range(9)]
-    assert ":warning: Yahoo on WGMI: " in await reply_to(person, "")
+    assert ":warning: Yahoo (WGMI): " in await reply_to(person, "")
     assert "no live spread (" in slack.responses[-1]["shown"]
 
 
@@ -314,7 +314,7 @@ async def test_alert_commands_default_to_the_only_open_alert(
     [
         pytest.param("resolve earnings", "Resolved by <@U1>: earnings\n", id="resolve"),
         pytest.param("rule pause 1", "<@U1> paused `1d 8pp for 0s`.\n", id="pause"),
-        pytest.param("rule remove 1", "<@U1> removed its rule.\n", id="remove"),
+        pytest.param("rule remove 1", "<@U1> removed the rule.\n", id="remove"),
         pytest.param(
             "rule edit 1 5d 15pp on MARA/BTC",
             "<@U1> changed `1d 8pp for 0s` to `5d 15pp on MARA/BTC`.\n",
@@ -355,7 +355,7 @@ async def test_rules_are_moved_to_a_renamed_symbol_with_their_open_alert_and_noi
 
     answer, nothing, back = (one["text"] for one in slack.responses)
     assert (
-        "Rule 1 moved from WGMI to WGMX.\nOpen alerts and noise votes are kept.\n"
+        "Rule 1 moved from WGMI to WGMX.\nOpen alerts and votes are kept.\n"
         "Rule 3 removed: rule 2 is the same on WGMX." == answer
     )
     assert (1, "WGMX/BTC", "1d 8pp for 0s on WGMX/BTC") == (moved.id, str(moved.pair), moved.hits[0].rule)

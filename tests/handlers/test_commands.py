@@ -60,12 +60,14 @@ def test_commands_are_parsed(text: str, words: tuple[str, ...], argument: str) -
         pytest.param("add 1d 8pp", ["Did you mean /minerpulse rule add 1d 8pp?"], id="the first word left out"),
         pytest.param("remove 3", ["Did you mean /minerpulse rule remove 3?"], id="remove is not resolve"),
         pytest.param("chart 2d", ["Which symbol or window? The windows are 1d, 5d, 20d, 60d,"], id="no such window"),
-        pytest.param("help rules", ["Rules and their syntax", "rule remove ID", "800bp", "-8pp"], id="help on rules"),
-        pytest.param("help Alert", ["MinerPulse help: Alerts", "snooze [ID] LENGTH"], id="nearly a topic"),
+        pytest.param("help rules", ["Rules and syntax", "rule remove ID", "800bp", "-8pp"], id="help on rules"),
+        pytest.param("help Alert", ["MinerPulse help: Alerts", "snooze [ID] DURATION"], id="nearly a topic"),
         pytest.param("help market", ["Market commands", "status [SYMBOL] [WINDOW]"], id="help on the market"),
-        pytest.param("help channel", ["Channel settings", "mute LENGTH", "quiet ", "escalate "], id="help on settings"),
+        pytest.param(
+            "help channel", ["Channel settings", "mute DURATION", "quiet ", "escalate "], id="help on settings"
+        ),
         pytest.param("help sources", ["Data sources", "*Suspect*: the sources disagree"], id="help on sources"),
-        pytest.param("help snoze", ["snooze [ID] LENGTH", "Example: `/minerpulse snooze"], id="help on one command"),
+        pytest.param("help snoze", ["snooze [ID] DURATION", "Example: `/minerpulse snooze"], id="help on one command"),
         pytest.param("help explain", ["Betas come from", "not cause"], id="help on a method"),
         pytest.param("help <!here>", ["No help on `&lt;!here&gt;`", "`help rules`"], id="no such help"),
         pytest.param("rule", ["Commands that start with `rule`", "rule add [RULE]", "rule remove ID"], id="no verb"),
@@ -279,8 +281,8 @@ def test_the_hint_lists_every_command() -> None:
         "[board | status [SYMBOL] [WINDOW] | chart [SYMBOL] [WINDOW] | explain [WINDOW] | rules | rule add [RULE] | "
         "rule edit ID [RULE] | "
         "rule move OLD NEW | rule pause ID | rule resume ID | rule remove ID | ack [ID] | unack [ID] | "
-        "snooze [ID] LENGTH | unsnooze [ID] | resolve [ID] [REASON] | history | why [ID] | test | "
-        "channel [SETTING] | mute LENGTH | stop | digest | brief | "
+        "snooze [ID] DURATION | unsnooze [ID] | resolve [ID] [REASON] | history | why [ID] | test | "
+        "channel [SETTING] | mute DURATION | stop | digest | brief | "
         "backtest RULE | tune WINDOW RATE | drawdown | miners [WINDOW] | network | sources | "
         "help [TOPIC]]"
     ) == usage_hint()

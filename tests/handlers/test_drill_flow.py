@@ -86,7 +86,7 @@ async def test_the_answer_says_what_happens_by_the_channels_settings(person: Per
     again = plain(await reply_to(person, "test"))
 
     assert [
-        f"Test alert #1 is posted here. It resolves automatically {ENDS} and doesn't count in any record.",
+        f"Test alert #1 is posted here. It resolves automatically {ENDS} and isn't part of any track record.",
         "Mention: none; set one with /minerpulse channel mention @WHO",
         "Reminder: off",
         "Escalation: off",
@@ -99,7 +99,7 @@ async def test_the_answer_says_what_happens_by_the_channels_settings(person: Per
     [
         pytest.param(
             "escalate 30m <@U9|boss>",
-            "Escalation to <@U9>: after 3 min without an acknowledgement; 30 min in a real alert",
+            "Escalation to <@U9>: after 3 min without an acknowledgement; 30 min for a real alert",
             id="a person",
         ),
         pytest.param(
@@ -107,7 +107,7 @@ async def test_the_answer_says_what_happens_by_the_channels_settings(person: Per
         ),
         pytest.param(
             "escalate 30m <#C2|risk>",
-            "Escalation to <#C2>: after 3 min without an acknowledgement; 30 min in a real alert",
+            "Escalation to <#C2>: after 3 min without an acknowledgement; 30 min for a real alert",
             id="a channel",
         ),
     ],
@@ -120,7 +120,7 @@ async def test_the_answer_says_who_is_notified_and_when(person: Person, escalati
 
     answer = (await reply_to(person, "test")).replace("\u00a0", " ")
 
-    assert ["Reminder: after 2 min without an acknowledgement; 15 min in a real alert", line] == answer.splitlines()[
+    assert ["Reminder: after 2 min without an acknowledgement; 15 min for a real alert", line] == answer.splitlines()[
         2:4
     ]
 

@@ -21,12 +21,12 @@ CASES = [
     ),
     pytest.param(
         errors.SourceError("timed out", source="Yahoo", symbol="WGMI", retryable=True),
-        "The price source didn't answer (Yahoo on WGMI: timed out). Try again in a minute.",
+        "The price source failed (Yahoo (WGMI): timed out). Try again in a minute.",
         id="source, may come back",
     ),
     pytest.param(
         errors.SourceError("unknown symbol", source="Yahoo", symbol="XXXX", retryable=False),
-        "The price source has no usable answer (Yahoo on XXXX: unknown symbol). Check the symbols.",
+        "The price source returned no usable response (Yahoo (XXXX): unknown symbol). Check the symbols.",
         id="source, will not",
     ),
     pytest.param(

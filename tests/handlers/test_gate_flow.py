@@ -120,7 +120,7 @@ async def test_a_channel_has_a_limit_of_rules(person: Person, harness: Harness) 
     harness.commands.caps = RuleCaps(channel=2)
     for rule in ("1d 8pp", "5d 15pp"):
         await person.types(f"rule add {rule}")
-    full = "Nothing was added: a channel can have 2 rules. Remove one that you don't need: `/minerpulse rules`"
+    full = "Nothing was added: the channel limit is 2 rules. Remove one that you don't need: `/minerpulse rules`"
 
     assert full in await reply_to(person, "rule add 20d 30pp")
     assert "Not added: rule 2 is already" in await reply_to(person, "rule add 5d 15pp")
@@ -134,7 +134,7 @@ async def test_the_default_rules_count_and_are_added_together_or_not_at_all(pers
 
     await person.presses("begin", "channel")
 
-    assert "a channel can have 2 rules" in person.server.responses[-1]["text"]
+    assert "the channel limit is 2 rules" in person.server.responses[-1]["text"]
     assert [] == await harness.commands.rules(CHANNEL)
 
 
@@ -145,7 +145,7 @@ async def test_a_workspace_has_a_limit_of_rules(person: Person, harness: Harness
 
     refused = await reply_to(replace(person, channel="C3"), "rule add 1d 8pp")
     assert (
-        "Nothing was added: a workspace can have 2 rules. Remove some in any channel, or ask your MinerPulse "
+        "Nothing was added: the workspace limit is 2 rules. Remove some in any channel, or ask your MinerPulse "
         "administrator for more."
     ) in refused
     elsewhere = replace(person, team="T2", own_team="T2")

@@ -365,7 +365,7 @@ async def test_leaving_a_channel_removes_only_its_own_rules_and_alerts(
         len(await harness.commands.rules(OTHER_CHANNEL)),
     )
     assert ([], 1) == (await harness.open_alerts(CHANNEL), len(await harness.open_alerts(OTHER_CHANNEL)))
-    assert 1 == caplog.text.count(f"{kind} event; removed 2 rules of channel C1: 1d 8pp for 0s; 5d 15pp")
+    assert 1 == caplog.text.count(f"{kind} event; removed 2 rules from channel C1: 1d 8pp for 0s; 5d 15pp")
     assert [] == slack.responses
 
 

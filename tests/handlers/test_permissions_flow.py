@@ -61,7 +61,7 @@ VALUES = {  # of buttons and menus; the others send the number of the alert
     "snooze": "1:1h",
     "start": "board",
     "use_rule": "an old version|1d 9pp|1d 10/year",
-    **dict.fromkeys(("undo_add", "undo_remove", "remove_rule"), "1:1d 8pp for 0s keep 1h"),
+    **dict.fromkeys(("undo_add", "undo_edit", "undo_remove", "remove_rule"), "1:1d 8pp for 0s keep 1h"),
 }
 FORGED = (
     "",
@@ -428,7 +428,7 @@ async def test_an_escalation_of_before_keeps_working_and_its_target_is_told_once
     notice, escalation = [post["text"] for post in slack.arguments_of(POST) if post["channel"] == "C2"]
     assert notice == (
         "<#C1> escalates unacknowledged alerts to this channel. To stop this, type in this channel: "
-        "/minerpulse channel accept-escalations off. To keep it, use “on” instead of “off”."
+        "/minerpulse channel accept-escalations off. To allow it, use on instead of off."
     )
     assert escalation.startswith("Escalated: WGMI 10.0\u00a0pp ahead of BTC")
     assert (await reply_to(person, "channel escalate 45m <#C2|desk>")).startswith("escalate is now 45m <#C2>.")

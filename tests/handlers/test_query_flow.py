@@ -71,7 +71,7 @@ async def test_sources_show_their_prices_and_ages(person: Person, slack: FakeSla
     lines = answer["shown"].splitlines()
     assert "WGMI and BTC: 2 of 2 sources OK. Data OK." == lines[0]
     (yahoo,) = [line for line in lines if line.startswith("Yahoo *OK*: last trade $21.70, <!date")]
-    assert yahoo.endswith("|Mar 4, 9:58 AM ET>, 2 min old, closes to Tue Mar 3.")
+    assert yahoo.endswith("|Mar 4, 9:58 AM ET>, 2 min ago, closes to Tue Mar 3.")
     (coinbase,) = [line for line in lines if line.startswith("Coinbase *OK*: last trade $50,000,")]
     assert coinbase.endswith(" Older history is loading (since Aug 17, 2023).")
     assert "Not used for WGMI: Nasdaq, Alpaca (needs a key), Tiingo (needs a key), Twelve Data (needs a key)." in lines
@@ -85,8 +85,8 @@ async def test_a_source_that_keeps_failing_is_shown_in_backoff(
         harness.clock.at = LATER + timedelta(minutes=minute)
         await person.types("sources")
     first, last = slack.responses[0], slack.responses[-1]
-    assert first["text"].endswith("Data OK. 1 source failing: Yahoo on WGMI.")
-    assert "Yahoo :warning: *failing* (Yahoo on WGMI: HTTP 503" in first["shown"]
+    assert first["text"].endswith("Data OK. 1 source failing: Yahoo (WGMI).")
+    assert "Yahoo :warning: *failing* (Yahoo (WGMI): HTTP 503" in first["shown"]
     assert "Yahoo :warning: *paused after errors*, next try in " in last["shown"]
 
 
@@ -106,7 +106,7 @@ async def test_unusable_values_of_a_network_source_are_named(
     await person.types("network")
     await person.types("sources")
 
-    named = "mempool.space on network: unusable values ignored (fastestFee)."
+    named = "mempool.space (network): unusable values ignored (fastestFee)."
     assert [True, True] == [f":warning: {named}" in answer["shown"] for answer in slack.responses]
 
 

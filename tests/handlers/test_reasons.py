@@ -173,8 +173,8 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (
         of(Code.ACTION_UNUSABLE, symbol="WGMI", session="2026-03-02", kind="split", source="Yahoo"),
         (
-            "Yahoo declares a split of WGMI on Mar 2, 2026 without a usable amount; returns across it are "
-            "suspect until a second source or a later answer has the amount"
+            "Yahoo reports a split of WGMI on Mar 2, 2026 without a usable amount; returns across it are "
+            "suspect until a second source or a later response has the amount"
         ),
     ),
     (
@@ -183,7 +183,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.TRADE_OF_OUTVOTED_SOURCE, symbol="WGMI", source="Yahoo"),
-        "WGMI's last trade is from Yahoo only, and its closes differ from the other sources",
+        "WGMI's last trade is from Yahoo only, and its closes differ from those of the other sources",
     ),
     (
         of(Code.SOURCE_OUTVOTED, source="Yahoo", symbol="WGMI", sessions=636, witnesses=["Nasdaq"]),
@@ -210,13 +210,13 @@ EXAMPLES: list[tuple[Reason, str]] = [
         of(Code.SCALE_UNCONFIRMED, source="Yahoo", symbol="WGMI", ratio=0.1),
         (
             "Yahoo's WGMI closes are 0.1 times those that two sources confirmed before, as after a split "
-            "that no source declares; new closes are converted, its last trade isn't used. To resolve this, an "
-            "administrator adds a second source to `MINERPULSE_ETF_SOURCES`"
+            "that no source reports. New closes are converted; its last trade isn't used. To resolve this, ask "
+            "your MinerPulse administrator to add a second source to `MINERPULSE_ETF_SOURCES`"
         ),
     ),
     (
         of(Code.VALUES_DROPPED, source="Yahoo", symbol="WGMI", values=["chart.result.0.meta.regularMarketPrice", "…"]),
-        "Yahoo on WGMI: unusable values ignored (chart.result.0.meta.regularMarketPrice, …)",
+        "Yahoo (WGMI): unusable values ignored (chart.result.0.meta.regularMarketPrice, …)",
     ),
     (of(Code.NO_TRADE_ANYWHERE, symbol="WGMI"), "no WGMI trade from any source; the exchange may have been closed"),
     (
@@ -229,7 +229,10 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.SPLIT_UNDECLARED, move=MOVE),
-        ("moved −50.0% in 2 sessions, the size of a 2:1 split, and no source declares a split; the next close decides"),
+        (
+            "moved −50.0% in 2 sessions, the size of a 2:1 split, and no source reports a split; "
+            "the next close will show whether it was one"
+        ),
     ),
     (MOVE, "moved −50.0% in 2 sessions, the size of a 2:1 split"),
     (
@@ -255,7 +258,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.SOURCE_FAULT, source="Yahoo", symbol="WGMI", fault=of(Code.CLOSES_UNRELATED)),
-        ("Yahoo on WGMI: sent closes that look like another symbol's, and no split explains them; they are ignored"),
+        ("Yahoo (WGMI): sent closes that look like another symbol's, and no split explains them; they are ignored"),
     ),
     (
         of(Code.CLOSES_LATE, newest="2026-03-02", behind_sessions=3),
@@ -268,7 +271,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
         "sent closes that look like another symbol's, and no split explains them; they are ignored",
     ),
     (of(Code.DIFFICULTY_UNKNOWN, source="mempool.space"), "mempool.space has no difficulty"),
-    (of(Code.NO_PAST_DIFFICULTIES), "no source has earlier difficulties"),
+    (of(Code.NO_PAST_DIFFICULTIES), "no source has past difficulty data"),
     (
         of(Code.DIFFICULTY_START_UNKNOWN, source="mempool.space"),
         "mempool.space has no date for the last difficulty change",
@@ -301,7 +304,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
             low=of(Code.HASHRATE_OF, source="B"),
             ratio=1060.6,
         ),
-        "the hash rate of A is 1,060.6 times the hash rate of B",
+        "the hash rate from A is 1,060.6 times the hash rate from B",
     ),
     (
         of(
@@ -310,7 +313,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
             low=of(Code.HASHRATE_OF, source="B"),
             ratio=1e7,
         ),
-        "the hash rate of A is over a million times the hash rate of B",
+        "the hash rate from A is over a million times the hash rate from B",
     ),
     (
         of(
@@ -319,9 +322,9 @@ EXAMPLES: list[tuple[Reason, str]] = [
             low=of(Code.HASHRATE_OF, source="B"),
             ratio=1.41,
         ),
-        "the hash rate of A is 41% above the hash rate of B",
+        "the hash rate from A is 41% above the hash rate from B",
     ),
-    (of(Code.HASHRATE_OF, source="A"), "the hash rate of A"),
+    (of(Code.HASHRATE_OF, source="A"), "the hash rate from A"),
     (of(Code.IMPLIED_HASHRATE_OF, source="A"), "the hash rate implied by A's difficulty"),
     (
         of(Code.RULE_WORSENED, rule="1d 8pp", growth=0.042, peak=0.124, unit="pp"),
@@ -348,7 +351,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (CORRECTION, "at the Mar 2, 2026 close was +8.4 pp, now +7.99999 pp"),
     (of(Code.CORRECTION, session=None, old=0.084, new=-0.081, threshold=0.08, unit="pp"), "was +8.4 pp, now −8.1 pp"),
-    (of(Code.RULE_GONE), "removed its rule"),
+    (of(Code.RULE_GONE), "removed the rule"),
     (of(Code.RULE_ADDED, rule="1d 8pp"), "added the rule `1d 8pp`"),
     (of(Code.RULES_STARTED, rules="1d 8pp, 5d 15pp"), "started alerts with the rules 1d 8pp, 5d 15pp"),
     (of(Code.RULE_EDITED, before="1d 8pp", after="1d 10pp"), "changed `1d 8pp` to `1d 10pp`"),
@@ -404,32 +407,32 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (of(Code.HOLDINGS_PARTIAL), "only the ten largest holdings are known"),
     (of(Code.WEIGHTS_INCOMPLETE, as_of="2026-01-02", total=0.876), "the weights of Jan 2, 2026 add up to 88%"),
-    (of(Code.HOLDINGS_WITHOUT_PRICES, tickers=["IREN", "CIFR"]), "without prices: IREN, CIFR"),
+    (of(Code.HOLDINGS_WITHOUT_PRICES, tickers=["IREN", "CIFR"]), "no prices for IREN, CIFR"),
     (
         of(Code.GAP_HAS_NO_PAST, metric="gap"),
-        "a gap exists only while the market is closed, so history can't test it",
+        "a gap exists only while the market is closed, so it can't be backtested",
     ),
     (of(Code.PRICES_NOT_FETCHED, pair="MARA/BTC"), "prices for MARA/BTC are fetched after the rule is added"),
     (of(Code.NO_PRICES_YET, symbol="BTC", problems=[]), "No BTC prices yet. The sources have none."),
     (
-        of(Code.NO_PRICES_YET, symbol="BTC", problems=["Kraken on BTC: away", NO_QUOTE]),
-        "No BTC prices yet. Kraken on BTC: away; no BTC quote.",
+        of(Code.NO_PRICES_YET, symbol="BTC", problems=["Kraken (BTC): away", NO_QUOTE]),
+        "No BTC prices yet. Kraken (BTC): away; no BTC quote.",
     ),
     (
-        of(Code.NO_PRICES_YET, symbol="WGMI", problems=["Yahoo on WGMI: away", "Kraken on BTC: away", NO_QUOTE]),
-        "No WGMI prices yet. Yahoo on WGMI, Kraken on BTC: away; no BTC quote.",
+        of(Code.NO_PRICES_YET, symbol="WGMI", problems=["Yahoo (WGMI): away", "Kraken (BTC): away", NO_QUOTE]),
+        "No WGMI prices yet. Yahoo (WGMI), Kraken (BTC): away; no BTC quote.",
     ),
     (
-        of(Code.NO_PAIR_PRICES, pair="MARA/BTC", problems=["Yahoo on MARA: away", NO_QUOTE]),
-        "No prices for MARA/BTC. Yahoo on MARA: away; no BTC quote",
+        of(Code.NO_PAIR_PRICES, pair="MARA/BTC", problems=["Yahoo (MARA): away", NO_QUOTE]),
+        "No prices for MARA/BTC. Yahoo (MARA): away; no BTC quote",
     ),
     (
         of(Code.NO_PROXY_CLOSES, symbol="SMH", problems=[]),
         "No closes of SMH, the AI proxy. The sources don't know this symbol.",
     ),
     (
-        of(Code.NO_PROXY_CLOSES, symbol="SMH", problems=["Yahoo on SMH: away"]),
-        "No closes of SMH, the AI proxy. Yahoo on SMH: away.",
+        of(Code.NO_PROXY_CLOSES, symbol="SMH", problems=["Yahoo (SMH): away"]),
+        "No closes of SMH, the AI proxy. Yahoo (SMH): away.",
     ),
     (
         of(Code.NO_COMPLETE_SESSION, first="2026-03-02", last="2026-03-06", reason=NO_QUOTE),

@@ -46,7 +46,7 @@ def test_an_audit_log_shows_inputs_decisions_and_every_attempt() -> None:
     assert f"{at(1)} – Acknowledged by <@U1>\n" in said
     assert (
         f"Alert message: failed 2 times, last {at(0.5)} (Slack is rate-limiting MinerPulse); "
-        f"no answer from Slack {at(1)}; posted {at(2)}.\n"
+        f"no response from Slack {at(1)}; posted {at(2)}.\n"
     ) in said
     assert "`minerpulse why 12 --json`" in said
 

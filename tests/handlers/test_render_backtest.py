@@ -44,7 +44,7 @@ def test_a_single_open_episode_shows_only_what_is_known() -> None:
     message = message_for("1d 8pp", aligned_market([100.0, 100.0, 110.0], [100.0] * 3))
     text = shown(message)
     assert "1d 8pp: fired 1 time, 126.0 a year" in text
-    assert "Fired | Peak pp | Sessions | Next 5 pp\n" in text
+    assert "Fired | Peak pp | Sessions | 5-sess. fwd pp\n" in text
     assert " | +10.0 | 1+ | –" in text
     assert "closed within" not in text
     assert "forward change" not in text
@@ -53,18 +53,19 @@ def test_a_single_open_episode_shows_only_what_is_known() -> None:
 
 def test_a_single_forward_return_has_no_quartiles() -> None:
     text = shown(message_for("1d 8pp", aligned_market([100.0, 110.0, *[110.0] * 6], [100.0] * 8)))
-    assert (
-        "5-session forward change: median 0.0 pp, wider in 0 of 1. Any 5 sessions: median 0.0 pp, wider in 33%." in text
-    )
+    assert "5-session forward change: median 0.0 pp, wider in 0 of 1. Base rate: median 0.0 pp, wider in 33%." in text
 
 
 def test_overlapping_forward_returns_show_the_non_overlapping_count() -> None:
     etf = [100.0] * 9 + [112.0] * 8 + [126.0] * 30
     text = shown(message_for("1d 10pp", aligned_market(etf, [100.0] * len(etf))))
-    assert "5-session forward change: median 0.0 pp (middle half 0.0 to 0.0 pp), wider in 0 of 2. Any" in text
+    assert (
+        "5-session forward change: median 0.0 pp (interquartile range 0.0 to 0.0 pp), wider in 0 of 2. Base rate"
+        in text
+    )
     assert "20-session forward change: median +6.2 pp (middle half " in text
     assert "wider in 1 of 2 (non-overlapping n = 1). Any 20 sessions: median" in text
-    assert "\nNon-overlapping n = 2 of 2 alerts." in text
+    assert "\nNon-overlapping alerts: 2 of 2 alerts." in text
 
 
 def test_simulated_prices_are_marked_and_other_pairs_show_their_legs() -> None:
@@ -79,8 +80,8 @@ def test_a_network_rule_shows_both_legs_forward_returns_and_no_gap() -> None:
     network = replace(PAST, retargets_at=PAST.retargets_at - np.timedelta64(200, "D"))
     message = message_for("1d hashprice 15% below", replace(market, network=network))
     text = shown(message)
-    assert "5-session forward return: median WGMI 0.0%, BTC 0.0%, n = 1. Any 5 sessions: median WGMI 0.0%" in text
-    assert "Fired | Peak % | Sessions | Next 5 %\n" in text
+    assert "5-session forward return: median WGMI 0.0%, BTC 0.0%, n = 1. Base rate: median WGMI 0.0%" in text
+    assert "Fired | Peak % | Sessions | 5-sess. fwd %\n" in text
     assert "Live, the rule is also evaluated at night and on weekends" in text
     assert "gap" not in text
     assert [] == problems(message._asdict())
@@ -88,4 +89,4 @@ def test_a_network_rule_shows_both_legs_forward_returns_and_no_gap() -> None:
 
 def test_a_levels_peak_is_shown_as_it_is() -> None:
     text = shown(message_for("60d beta 1.05 below"))
-    assert "Fired | Peak beta | Sessions | Next 5 %\n" in text
+    assert "Fired | Peak beta | Sessions | 5-sess. fwd %\n" in text

@@ -40,7 +40,7 @@ def test_the_board_of_simulated_prices(golden: Golden) -> None:
 def test_the_board_with_a_short_history_and_failing_sources(golden: Golden) -> None:
     view = open_view(
         market=closes(25),
-        problems=["Yahoo on WGMI: HTTP 429 <too many requests>"],
+        problems=["Yahoo (WGMI): HTTP 429 <too many requests>"],
         left_out=[
             Exclusion(
                 session=date(2026, 11, 10),
@@ -106,7 +106,7 @@ def test_an_implied_gap_shows_its_interval_and_the_error_of_beta() -> None:
     gap = replace(view.gap, beta=1.38, beta_error=0.24, implied=0.0312, low=-0.0197, high=0.0821, r2=0.7)
     message = board_text(a_board(replace(view, gap=gap)), SHUT_AT)
     assert "Implied WGMI gap *+3.1%*, 90% interval −2.0 to +8.2%\n" in message
-    assert " · β 1.38 ± 0.24, correlation 0.84, R² 0.70 · 60 openings · " in message
+    assert " · β 1.38 ± 0.24, correlation 0.84, R² 0.70 · fitted on 60 opens · " in message
 
 
 def test_a_gap_without_opening_prices_is_approximate() -> None:
@@ -226,7 +226,7 @@ def test_a_rule_is_shown_with_its_status(state: RuleState, expected: str) -> Non
 
 def test_many_rules_and_problems_fit_into_the_message() -> None:
     rules = [a_channel_rule(f"1d {n}.5pp above clear 0.1pp for 10m", id=n) for n in range(1, 300)]
-    view = open_view(problems=["Yahoo on WGMI: " + "x" * 5_000] * 9)
+    view = open_view(problems=["Yahoo (WGMI): " + "x" * 5_000] * 9)
     message = board_message(a_board(view, rules=rules), OPEN_AT)
     assert "… and 268 more\n" in shown(message)
 

@@ -77,7 +77,7 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
             {"occasion": Occasion.WEEKLY, "measurements": (replace(CALM, percentile=2.0, spread=-0.1),), "alerts": ()},
             [
                 "*Weekly, Nov 17: WGMI 10.0 pp behind BTC over 5 sessions*",
-                "*Unusual:* 5-session spread, 2nd percentile of 252 sessions (1 unusual of 1 spread checked)",
+                "*Unusual:* 5-session spread, 2nd percentile of 252 sessions (1 of 1 spread checked)",
                 "*Alerts:* none since <!date^1794861600^{date_short_pretty} at {time}|Nov 16, 3:40 PM ET>",
             ],
             id="of a week",
@@ -85,7 +85,7 @@ def test_a_brief_at_the_close(golden: Golden) -> None:
         pytest.param(
             {"occasion": Occasion.CLOSE, "measurements": (replace(CALM, percentile=97.0), LONG, CALM)},
             [
-                "*Unusual:* 252-session spread, +2.6σ for 252 sessions (1 unusual of 3 spreads checked)",
+                "*Unusual:* 252-session spread, +2.6σ for 252 sessions (1 of 3 spreads checked)",
             ],
             id="one of several windows is unusual enough",
         ),

@@ -121,7 +121,8 @@ def test_missing_history_is_mentioned_or_omitted() -> None:
 
 
 def test_each_legs_move_is_split_by_market_hours_with_how_many_sessions_are_known() -> None:
-    expected = "*Market hours:* WGMI −11.2%, BTC +5.4%. *Overnight:* WGMI +112.2%, BTC −32.1% (114 of 116 sessions)."
+    known = "(opening prices for 114 of 116 sessions)"
+    expected = f"*Market hours:* WGMI −11.2%, BTC +5.4%. *Overnight:* WGMI +112.2%, BTC −32.1% {known}."
     assert expected in text(EXPLANATION)
 
 

@@ -45,7 +45,7 @@ REPORT = HoldingsReport(
     simulated=False,
     sources=("Yahoo",),
     trust=Trust(verdict=Verdict.DEGRADED, reasons=("WGMI's close is from Yahoo only",)),
-    problems=("Nasdaq on WGMI: away",),
+    problems=("Nasdaq (WGMI): HTTP 503 Service Unavailable",),
 )
 
 
@@ -63,10 +63,10 @@ def test_the_notification_has_the_largest_contributions_of_either_sign() -> None
 
 def test_each_cohort_is_compared_with_equal_weights() -> None:
     lines = shown(miners_message(REPORT)).splitlines()
-    row = lines.index("*Against equal weights: +8.2 pp* = allocation +7.6 pp, selection +0.6 pp")
+    row = lines.index("*Versus equal weight: +8.2 pp* = allocation +7.6 pp, selection +0.6 pp")
     assert (
-        "Contracted AI (IREN, CIFR): allocation +4.8 pp, selection +0.6 pp; weight 66% (equal 40%), "
-        "return +26.4% (equal +25.5%)" == lines[row + 1]
+        "Contracted AI (IREN, CIFR): allocation +4.8 pp, selection +0.6 pp; weight 66% (equal-weight 40%), "
+        "return +26.4% (equal-weight +25.5%)" == lines[row + 1]
     )
 
 
@@ -92,6 +92,6 @@ def test_weights_of_several_days_have_their_range() -> None:
 def test_a_fund_without_prices_has_no_cohorts_and_simulated_prices_are_marked() -> None:
     text = shown(miners_message(replace(REPORT, cohort_effects=(), cohorts={}, warnings=(), simulated=True)))
     assert text.startswith("SIMULATED · WGMI +9.0% over 20 sessions: ")
-    assert "*Cohorts:* unknown, no holding has a price at both ends" in text
+    assert "*Cohorts:* unknown: no holding has a price at both ends of the window" in text
     assert "cohorts assessed" not in text
     assert ":warning: No" not in text

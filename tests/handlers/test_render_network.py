@@ -79,11 +79,11 @@ def test_power_and_energy_are_a_range_with_assumptions() -> None:
     span = "n = 1,095 sessions since Nov 20, 2023"
     row = lines.index("*Power draw* 22.3 GW, range 9.7 GW to 48.6 GW")
     assert [
-        "*Energy* 195 TWh a year at this power, range 85 TWh to 426 TWh",
-        f"*Percentiles* lower bound 99th, best estimate 83rd, upper bound lowest ({span})",
+        "*Energy* 195 TWh a year at this power draw, range 85 TWh to 426 TWh",
+        f"*Percentiles* lower bound 99th, best estimate 83rd, upper bound at its low ({span})",
         "*Break-even* 40.4 J/TH; 69 of 88 machines earn more than their electricity costs",
     ] == lines[row + 1 : row + 4]
-    basis = "Break-even: 14-day mean hashprice $48.44/PH/s/day without fees ÷ (24 h × electricity at $0.05/kWh)."
+    basis = "Break-even: 14-day mean hashprice $48.44/PH/s/day excluding fees ÷ (24 h × electricity at $0.05/kWh)."
     assert basis in lines[row + 4]
 
 
@@ -109,7 +109,9 @@ def test_figures_with_different_pasts_show_their_own() -> None:
     assert POWER.best is not None
     short = replace(POWER.best, rank=PercentileRank(**{**asdict(a_rank(100.0, 1.0, 1.0)), "count": 10}))
     message = text(replace(RESULT, power=replace(POWER, best=short)))
-    assert "best estimate highest (n = 10 sessions since Nov 20, 2023); upper bound lowest (n = 1,095 " in message
+    assert (
+        "best estimate at its high (n = 10 sessions since Nov 20, 2023); upper bound at its low (n = 1,095 " in message
+    )
 
 
 def test_a_machines_name_cannot_mention_anybody() -> None:
@@ -131,7 +133,7 @@ def test_a_figure_beyond_its_history_has_the_extreme_before() -> None:
         "*Difficulty* 150.00 T, highest (n = 1,095 since Nov 20, 2023; previous high 148.20 T, Nov 11, 2025)" in message
     )
     assert (
-        "*Without fees* $25.36/PH/s/day, lowest (n = 1,095 since Nov 20, 2023; previous low $27.90, Aug 5, 2024)"
+        "*Excluding fees* $25.36/PH/s/day, lowest (n = 1,095 since Nov 20, 2023; previous low $27.90, Aug 5, 2024)"
         in message
     )
 

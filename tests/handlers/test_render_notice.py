@@ -35,7 +35,7 @@ ON_CALL = Mention(text="<!subteam^S1>", name="@oncall")
 OUTAGE = Outage(
     pair=WGMI_BTC,
     since=AT,
-    reason="the last WGMI trade at Yahoo is 21 min old",
+    reason="the last WGMI trade from Yahoo is 21 min old",
     prices=(a_stamp(at=AT - HOUR), a_stamp(symbol="BTC", source="Coinbase", price=87_412.5, at=AT - HOUR)),
 )
 NETWORK_OUTAGE = Outage(
@@ -97,7 +97,7 @@ def message_for(content: Content) -> Message:
             "notice_daily_troubled",
             replace(
                 COVERAGE,
-                pairs=(replace(DAY, unusable_reason="the last WGMI trade at Yahoo is 21 min old"),),
+                pairs=(replace(DAY, unusable_reason="the last WGMI trade from Yahoo is 21 min old"),),
                 alerts=1,
                 nearest_miss=None,
                 message_counts=MessageCounts(delivered=1, waiting=2, dead_lettered=1),

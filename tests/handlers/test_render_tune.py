@@ -48,7 +48,7 @@ def test_a_tuned_level_clears_behind_it_and_has_no_hold_time() -> None:
     rule = parse_rule(lines[0].split(":")[0])
 
     assert f"Threshold *{rule.threshold:.2f}*, clear *{rule.threshold + 0.1:.2f}*" == lines[2]
-    assert lines[-1].startswith("Counted on session closes · clear level 0.1 above the threshold · ")
+    assert lines[-1].startswith("Based on session closes · clear level 0.1 above the threshold · ")
 
 
 def text_with(promised: CountRange | None, episodes: int) -> str:
@@ -65,7 +65,7 @@ def text_with(promised: CountRange | None, episodes: int) -> str:
         pytest.param(CountRange(20, 40), 47, "; 47 fired, more than expected.", id="too many"),
         pytest.param(CountRange(20, 40), 0, "; 0 fired, fewer than expected.", id="none came"),
         pytest.param(
-            None, 1, "That half is too short for a range; 1 alert fired in the 2.0 years since.", id="no range"
+            None, 1, "The first half is too short for an interval; 1 alert fired in the 2.0 years since.", id="no range"
         ),
     ],
 )

@@ -115,7 +115,7 @@ def test_the_home_tab_of_a_user_with_channels(golden_view: GoldenView) -> None:
 
 def test_the_home_tab_without_prices_says_why_and_how_to_start(golden_view: GoldenView) -> None:
     view = home_view(
-        Overview(view=None, problem="No WGMI prices yet. Yahoo on WGMI: HTTP 503 Service Unavailable.", channels=()), AT
+        Overview(view=None, problem="No WGMI prices yet. Yahoo (WGMI): HTTP 503 Service Unavailable.", channels=()), AT
     )
     golden_view("home_first", view)
 

@@ -71,9 +71,38 @@ async def test_an_addition_that_was_changed_since_is_not_undone(
     assert before == await rules(harness)
 
 
+async def test_undo_restores_an_edited_rule_whose_alert_stays_open(
+    person: Person, slack: FakeSlack, harness: Harness
+) -> None:
+    await harness.commands.add_rule(CHANNEL, "1d 8pp for 0s", "U1")
+    await harness.ticks(OPEN, [0.09])
+    await person.types("rule edit 1 1d 8.5pp for 0s")
+    undone = await press(person, slack, "Undo")
+
+    assert "Rule 1 changed: `1d 8pp for 0s`, was `1d 8.5pp for 0s`" in undone["shown"]
+    assert undone["replace_original"] is True
+    assert ["1d 8pp for 0s"] == await rules(harness)
+    assert [None] == [one.closed_at for one in await harness.open_alerts()]
+
+
+@pytest.mark.parametrize("change", ["rule edit 1 1d 4pp", "rule pause 1", "rule remove 1"])
+async def test_an_edit_that_was_followed_by_another_change_is_not_undone(
+    person: Person, slack: FakeSlack, harness: Harness, change: str
+) -> None:
+    await person.types("rule add 1d 2pp")
+    await person.types("rule edit 1 1d 3pp")
+    undo = button(slack.responses[-1], "Undo")
+    await person.types(change)
+    before = await rules(harness)
+    await person.presses(*undo)
+
+    assert slack.responses[-1]["text"].startswith("Rule 1 has since been changed or removed, so nothing was undone.")
+    assert before == await rules(harness)
+
+
 async def test_undo_acts_in_its_own_channel_only(person: Person, slack: FakeSlack, harness: Harness) -> None:
     await harness.commands.add_rule(OTHER_CHANNEL, "1d 2pp", "U1")
-    for action_id in ("undo_add", "undo_remove", "remove_rule"):
+    for action_id in ("undo_add", "undo_edit", "undo_remove", "remove_rule"):
         await person.presses(action_id, "1:1d 2pp")
 
         assert "Rule 1 " in slack.responses[-1]["text"]
@@ -184,8 +213,8 @@ async def test_the_list_shows_values_and_records_of_rules(person: Person, slack:
 async def test_a_person_without_permission_sees_whom_to_ask(person: Person, slack: FakeSlack, harness: Harness) -> None:
     await harness.commands.add_rule(CHANNEL, "1d 8pp", "U7")
     harness.commands.permissions = Permissions(people=("U7",))
-    for action_id, value in (("undo_add", "1:1d 8pp"), ("remove_rule", "1:1d 8pp"), ("undo_remove", "1:1d 8pp")):
-        await person.presses(action_id, value)
+    for action_id in ("undo_add", "undo_edit", "undo_remove", "remove_rule"):
+        await person.presses(action_id, "1:1d 8pp")
         assert "<@U7>" in slack.responses[-1]["shown"]
     for option in ("edit:1", "pause:1", "resume:1", "remove:1"):
         await person.chooses("rule_menu:1", option)

@@ -70,7 +70,7 @@ async def test_a_failed_share_is_reported(person: Person, slack: FakeSlack) -> N
     slack.fail(RESPONSES, closed("used_url"))
     await person.presses("share", "board")
     (message,) = slack.arguments_of(EPHEMERAL)
-    assert "Slack didn't post this to the channel. Type /minerpulse and press Share there." == message["text"]
+    assert "Slack didn't post this to the channel. Run the command again and press Share to Channel." == message["text"]
 
 
 @pytest.mark.parametrize(

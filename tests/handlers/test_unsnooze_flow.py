@@ -66,7 +66,7 @@ async def test_several_snoozed_alerts_are_listed(person: Person, harness: Harnes
 
     answer = await reply_to(person, "unsnooze")
 
-    assert f"Several alerts are snoozed here; add its number: {alert.id} (WGMI" in answer
+    assert f"Several alerts are snoozed here; add the number of one: {alert.id} (WGMI" in answer
     assert f"{test.id} (Test alert · WGMI" in answer
     assert await is_snoozed(harness, alert)
 

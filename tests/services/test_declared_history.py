@@ -245,7 +245,10 @@ async def test_a_split_sized_trade_is_suspect_even_from_two_sources(vendors: Ven
 
     quoted = (await leg(history, vendors, NOON, 10.0)).quote_trust
 
-    reason = "moved −50.0%, the size of a 2:1 split, and no source declares a split; the next close decides"
+    reason = (
+        "moved −50.0%, the size of a 2:1 split, and no source reports a split; "
+        "the next close will show whether it was one"
+    )
     assert (Verdict.SUSPECT, [reason]) == (quoted.verdict, sentences(quoted.reasons))
 
 

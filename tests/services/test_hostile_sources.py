@@ -115,10 +115,10 @@ async def test_a_failing_venue_does_not_affect_the_other(
     assert recovered.crypto is not None
     assert "Coinbase and Bitstamp" == recovered.crypto.source
     failure, recovery = log_lines(caplog, coinbase)
-    assert failure.startswith("WARNING Coinbase on BTC: ")
-    assert any(problem.startswith("Coinbase on BTC: ") for problem in sentences(failing.problems))
+    assert failure.startswith("WARNING Coinbase (BTC): ")
+    assert any(problem.startswith("Coinbase (BTC): ") for problem in sentences(failing.problems))
     assert any(message in problem for problem in [failure, *sentences(failing.problems)])
-    assert "INFO Coinbase on BTC: recovered" == recovery
+    assert "INFO Coinbase (BTC): recovered" == recovery
 
 
 @pytest.mark.parametrize(("fault", "message"), FAULTS)
@@ -146,8 +146,8 @@ async def test_without_another_source_of_last_trades_nothing_fires_or_resolves(
     assert any(message.split(" at ", maxsplit=1)[0] in problem for problem in sentences(first.problems))
     assert [] == await firing_sides(servers)
     failure, recovery = log_lines(caplog, yahoo)
-    assert failure.startswith("WARNING Yahoo on WGMI: ")
-    assert "INFO Yahoo on WGMI: recovered" == recovery
+    assert failure.startswith("WARNING Yahoo (WGMI): ")
+    assert "INFO Yahoo (WGMI): recovered" == recovery
 
 
 @pytest.mark.parametrize(
@@ -249,8 +249,8 @@ async def test_a_tick_waits_once_for_sources_that_hang(
         assert one.live is not None
         assert (20.0, hour - MINUTE, hour - MINUTE) == (one.etf.price, one.etf.at, one.live.at)
         assert [
-            f"{symbol}: didn't answer in time; check this machine's network and proxy"
-            for symbol in ("Yahoo on WGMI", "Coinbase on BTC")
+            f"{symbol}: didn't respond in time; check this machine's network and proxy"
+            for symbol in ("Yahoo (WGMI)", "Coinbase (BTC)")
         ] == sentences(one.problems)
     await servers.harness.tick(hour + 2 * MINUTE)
     aged = await view(servers)
@@ -298,13 +298,13 @@ async def test_yesterdays_etf_prices_with_todays_timestamp_are_rejected(
     servers.yahoo.market, servers.yahoo.rewrite = servers.harness.vendors, None
     await servers.harness.tick(begin + 23 * MINUTE, 0.0)
 
-    problem = "Yahoo on WGMI: sent a trade of today, but its newest bar is from 2026-03-03; MinerPulse retries"
+    problem = "Yahoo (WGMI): sent a trade from today, but its newest bar is from 2026-03-03; MinerPulse retries"
     assert (problem, problem) == (sentence(early.problems[0]), sentence(later.problems[0]))
     assert early.etf is not None
     assert 21.8 == pytest.approx(early.etf.price)
     assert (None, "the last WGMI trade from Yahoo is 22 min old") == (later.live, sentence(later.live_reason))
     assert ([Side.ABOVE], []) == (sides, await firing_sides(servers))
-    assert [f"WARNING {problem}", "INFO Yahoo on WGMI: recovered"] == log_lines(caplog, servers.yahoo)
+    assert [f"WARNING {problem}", "INFO Yahoo (WGMI): recovered"] == log_lines(caplog, servers.yahoo)
 
 
 async def test_yesterdays_bitcoin_price_with_todays_timestamp_is_disputed(servers: VendorServers) -> None:
@@ -357,20 +357,20 @@ async def test_a_source_that_is_a_week_late_is_reported(
     servers.yahoo.market = servers.coinbase.market = harness.vendors
     await harness.tick(BEGIN + 41 * MINUTE, 0.0)
 
-    late = "Yahoo on WGMI: is late; its newest close is from Feb 24, 2026, 5 sessions behind"
-    coin = "Coinbase on BTC: is late; its last trade is from Feb 25, 10:04 AM ET"
+    late = "Yahoo (WGMI): is late; its newest close is from Feb 24, 2026, 5 sessions behind"
+    coin = "Coinbase (BTC): is late; its last trade is from Feb 25, 10:04 AM ET"
     assert [late, coin] == sentences(early.problems)
     assert (None, "the last WGMI trade from Yahoo is 36 min old") == (later.live, sentence(later.live_reason))
     assert later.crypto is not None
     assert "Bitstamp" == later.crypto.source
     assert (Verdict.OK, [Side.ABOVE], []) == (later.close.trust.verdict, sides, await firing_sides(servers))
     assert [
-        "WARNING Yahoo on WGMI: closes_late(behind_sessions=5, newest=2026-02-24)",
-        "INFO Yahoo on WGMI: recovered",
+        "WARNING Yahoo (WGMI): closes_late(behind_sessions=5, newest=2026-02-24)",
+        "INFO Yahoo (WGMI): recovered",
     ] == log_lines(caplog, servers.yahoo)
     assert [
-        "WARNING Coinbase on BTC: trade_late(at=2026-02-25T15:04:00+00:00)",
-        "INFO Coinbase on BTC: recovered",
+        "WARNING Coinbase (BTC): trade_late(at=2026-02-25T15:04:00+00:00)",
+        "INFO Coinbase (BTC): recovered",
     ] == log_lines(caplog, servers.coinbase)
 
 
@@ -404,14 +404,14 @@ async def test_prices_of_another_symbol_are_dropped_and_the_history_is_kept(
     servers.yahoo.market = servers.coinbase.market = harness.vendors
     await harness.tick(begin + 11 * MINUTE, 0.0)
 
-    problem = "Yahoo on WGMI: sent closes that look like another symbol's, and no split explains them; they are ignored"
+    problem = "Yahoo (WGMI): sent closes that look like another symbol's, and no split explains them; they are ignored"
     assert [problem] == sentences(seen.problems)
     assert seen.live is not None
     assert Verdict.SUSPECT is seen.live.trust.verdict
     assert any("Coinbase has $3,000 and Bitstamp $50,000" in one for one in sentences(seen.live.trust.reasons))
     assert ([], ()) == (alerts, (await view(servers)).problems)
     assert before == (await harness.store.load_closes(WGMI, "Yahoo", YESTERDAY - timedelta(days=60))).prices.tolist()
-    assert ["WARNING Yahoo on WGMI: closes_unrelated", "INFO Yahoo on WGMI: recovered"] == log_lines(
+    assert ["WARNING Yahoo (WGMI): closes_unrelated", "INFO Yahoo (WGMI): recovered"] == log_lines(
         caplog, servers.yahoo
     )
 
@@ -444,9 +444,9 @@ async def test_a_response_about_another_symbol_is_rejected(
     servers.yahoo.rewrite = None
     await servers.harness.tick(BEGIN + 6 * MINUTE, 0.0)
 
-    assert ["Yahoo on WGMI: sent data on MARA instead"] == sentences(seen.problems)
+    assert ["Yahoo (WGMI): sent data on MARA instead"] == sentences(seen.problems)
     assert [] == await servers.harness.commands.history(CHANNEL)
-    assert ["WARNING Yahoo on WGMI: sent data on MARA instead", "INFO Yahoo on WGMI: recovered"] == log_lines(
+    assert ["WARNING Yahoo (WGMI): sent data on MARA instead", "INFO Yahoo (WGMI): recovered"] == log_lines(
         caplog, servers.yahoo
     )
 
@@ -479,10 +479,10 @@ async def test_a_cancelled_long_fetch_resumes(caplog: pytest.LogCaptureFixture, 
         assert np.datetime64("2026-03-04T15:00") == whole.ended_at[-1]
         assert {np.timedelta64(HOUR)} == set(np.diff(whole.opened_at).tolist())
         assert [
-            "INFO Coinbase on BTC: loaded hourly bars up to 2025-09-13 of 2026-03-04 (30% of the missing ones)",
-            "INFO Coinbase on BTC: loaded hourly bars up to 2025-11-27 of 2026-03-04 (61% of the missing ones)",
-            "INFO Coinbase on BTC: loaded hourly bars up to 2026-02-10 of 2026-03-04 (78% of the missing ones)",
-            "INFO Coinbase on BTC: loaded hourly bars up to 2026-03-04 of 2026-03-04 (100% of the missing ones)",
+            "INFO Coinbase (BTC): loaded hourly bars up to 2025-09-13 of 2026-03-04 (30% of the missing ones)",
+            "INFO Coinbase (BTC): loaded hourly bars up to 2025-11-27 of 2026-03-04 (61% of the missing ones)",
+            "INFO Coinbase (BTC): loaded hourly bars up to 2026-02-10 of 2026-03-04 (78% of the missing ones)",
+            "INFO Coinbase (BTC): loaded hourly bars up to 2026-03-04 of 2026-03-04 (100% of the missing ones)",
         ] == log_lines(caplog, coinbase)
 
 
@@ -492,7 +492,7 @@ async def test_the_first_closes_of_each_source_are_logged(caplog: pytest.LogCapt
         await servers.history().leg(WGMI, servers.harness.clock.at)
 
         logged = ["1194 closes from 2021-06-01 to 2026-03-03"]
-        assert [f"INFO {name} on WGMI: {one}" for name in ("Yahoo", "Nasdaq") for one in logged] == [
+        assert [f"INFO {name} (WGMI): {one}" for name in ("Yahoo", "Nasdaq") for one in logged] == [
             *log_lines(caplog, servers.yahoo),
             *log_lines(caplog, servers.nasdaq),
         ]

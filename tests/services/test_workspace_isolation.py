@@ -215,6 +215,7 @@ COMMAND_CALLS: dict[str, Callable[[OtherWorkspace], Awaitable[object]]] = {
     "release_messages_hint": lambda other: other.harness.commands.release_messages_hint(OWN_CHANNEL.team, "U1"),
     "rule_figures": lambda other: other.harness.commands.rule_figures([other.channel_rule]),
     "undo_add": lambda other: other.harness.commands.undo_add(OWN_CHANNEL, other.channel_rule.id, "1d 8pp", "U2"),
+    "undo_edit": lambda other: other.harness.commands.undo_edit(OWN_CHANNEL, other.channel_rule.id, "1d 8pp", "U2"),
     "undo_remove": lambda other: other.harness.commands.undo_remove(OWN_CHANNEL, other.channel_rule.id, "1d 8pp", "U2"),
     "release_announcement": lambda other: other.harness.commands.release_announcement(OWN_CHANNEL),
     "move_rules": lambda other: other.harness.commands.move_rules(OWN_CHANNEL, Symbol("WGMI"), Symbol("MARA"), "U2"),

@@ -115,7 +115,7 @@ def parse_sinks_file(text: str, read_secret: Callable[[str], str]) -> dict[str, 
 
 def _parse_sink(name: str, table: object, read_secret: Callable[[str], str]) -> SinkConfig:
     if not is_sink_name(name):
-        raise InvalidSinkError(name, "A name has lowercase letters, digits, hyphens and underscores, at most 40.")
+        raise InvalidSinkError(name, "Use at most 40 lowercase letters, digits, hyphens and underscores as its name.")
     if not isinstance(table, dict):
         raise InvalidSinkError(name, f"Write it as a table: [{name}], then its options.")
     reference = table.get(SECRET, "")
@@ -163,7 +163,7 @@ def _email(config: SinkConfig, tools: SinkTools) -> EmailSink:
     options, sender = config.options, config.options["from"]
     recipients = tuple(options["to"].replace(",", " ").split())
     if not all(address.count("@") == 1 for address in (sender, *recipients)):
-        raise InvalidSinkError(config.name, "“from” and “to” are addresses such as desk@example.com.")
+        raise InvalidSinkError(config.name, "“from” and “to” must be email addresses such as desk@example.com.")
     security = options.get("security", "starttls")
     if security not in ("starttls", "tls", "none"):
         raise InvalidSinkError(config.name, f"Its security is “{security}”. Use starttls, tls or none.")
@@ -189,7 +189,7 @@ def _client(config: SinkConfig) -> SinkClient:
     scheme = urlsplit(url).scheme
     if scheme not in ("https", "http") or (scheme == "http" and not networks):
         raise InvalidSinkError(
-            config.name, "Its url starts with https://; http:// is for networks listed in `allow_networks`."
+            config.name, "Its url must start with https://. Only networks in `allow_networks` can use http://."
         )
     guard = AddressGuard(allowed=networks, ports=PORTS)
     return SinkClient(guard=guard, https_only=not networks)
@@ -213,7 +213,7 @@ _ROWS = (
         name="webhook",
         required=("url",),
         optional=("allow_networks",),
-        credential="`whsec_` and 24 to 64 bytes in base64; two during a change, separated by a space",
+        credential="`whsec_` and 24 to 64 bytes in base64; two during a rotation, separated by a space",
         build=_webhook,
     ),
     SinkType(

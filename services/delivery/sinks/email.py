@@ -98,15 +98,15 @@ class EmailSink:
 def _delivery_error(host: str, error: aiosmtplib.SMTPException) -> DeliveryError:
     match error:
         case aiosmtplib.SMTPAuthenticationError():
-            problem = f"{host} refuses the user name or password."
+            problem = f"{host} rejected the user name or password."
             return DeliveryError(problem, permanent=True, surely_not_posted=True)
         case aiosmtplib.SMTPRecipientsRefused(recipients=refused):
             code = max(one.code for one in refused)
             if code >= PERMANENT:
                 return MessageRefusedError(
-                    f"{host} refuses the recipients ({code}).", permanent=False, surely_not_posted=True
+                    f"{host} rejected the recipients ({code}).", permanent=False, surely_not_posted=True
                 )
-            return DeliveryError(f"{host} defers the recipients ({code}).", permanent=False, surely_not_posted=True)
+            return DeliveryError(f"{host} deferred the recipients ({code}).", permanent=False, surely_not_posted=True)
         case aiosmtplib.SMTPResponseException(code=code):
             is_final = code >= PERMANENT
             return DeliveryError(f"{host} returned SMTP code {code}.", permanent=is_final, surely_not_posted=True)
@@ -114,4 +114,4 @@ def _delivery_error(host: str, error: aiosmtplib.SMTPException) -> DeliveryError
             return DeliveryError(f"No connection to {host}.", permanent=False, surely_not_posted=True)
         case _:
             name = type(error).__name__
-            return DeliveryError(f"{host} didn't answer ({name}).", permanent=False, surely_not_posted=False)
+            return DeliveryError(f"{host} didn't respond ({name}).", permanent=False, surely_not_posted=False)

@@ -129,7 +129,7 @@ class SinkClient:
                 ) from error
             except httpx.HTTPError as error:
                 raise DeliveryError(
-                    f"{_host(url)} didn't answer ({type(error).__name__}).", permanent=False, surely_not_posted=False
+                    f"{_host(url)} didn't respond ({type(error).__name__}).", permanent=False, surely_not_posted=False
                 ) from error
         check_status(_host(url), response.status_code, response.headers.get("retry-after"))
         return body
@@ -154,7 +154,7 @@ def check_status(host: str, status: int, retry_after: str | None = None) -> None
         return
     problem = f"{host} returned HTTP {status}."
     if status in REFUSED:
-        raise MessageRefusedError(f"{problem} It refuses this page.", permanent=False, surely_not_posted=True)
+        raise MessageRefusedError(f"{problem} It rejected this page.", permanent=False, surely_not_posted=True)
     if status == TOO_MANY:
         wait = _retry_after(retry_after)
         raise DeliveryError(problem, permanent=False, surely_not_posted=True, retry_after=wait)

@@ -91,5 +91,5 @@ def parse_secret(name: str, text: str) -> bytes:
     except binascii.Error:
         secret = b""
     if not text.startswith(PREFIX) or len(secret) not in SECRET_BYTES:
-        raise InvalidSinkError(name, "Its secret isn't `whsec_` and 24 to 64 bytes in base64.")
+        raise InvalidSinkError(name, "Its secret isn't `whsec_` followed by 24 to 64 bytes in base64.")
     return secret

@@ -211,7 +211,7 @@ class EquityFeeds:
     async def _replace(
         self, _known: EquityFeed, final: Closes, declared: DeclaredActions, now: datetime
     ) -> tuple[Closes, DeclaredActions]:
-        log.info("%s replaced the history of %s, as vendors do after a split", final.source, final.symbol)
+        log.info("%s replaced the history of %s, as sources do after a split", final.source, final.symbol)
         await self.store.replace_closes(final, now, declared)
         return final, declared
 
@@ -228,7 +228,7 @@ class EquityFeeds:
         await self.store.save_closes(changed, now, fresh)
         if not len(known.closes):
             log.info(
-                "%s on %s: %d closes from %s to %s",
+                "%s (%s): %d closes from %s to %s",
                 changed.source,
                 changed.symbol,
                 len(changed),

@@ -32,11 +32,11 @@ class FaultLog:
         """Return the fault with its source and symbol; None if there is none."""
         if fault is None:
             if symbol in self._open:
-                log.info("%s on %s: recovered", source, symbol)
+                log.info("%s (%s): recovered", source, symbol)
                 self._open.discard(symbol)
             return None
         if symbol not in self._open:
-            log.warning("%s on %s: %s", source, symbol, fault)
+            log.warning("%s (%s): %s", source, symbol, fault)
             self._open.add(symbol)
         return Reason.of(Code.SOURCE_FAULT, source=source, symbol=symbol, fault=fault)
 

@@ -108,7 +108,7 @@ class SourceKind(Generic[T]):
 EQUITY: SourceKind[EquitySource] = SourceKind("equity", "ETF", "an ETF source", lambda row: row.equity)
 CRYPTO: SourceKind[CryptoSource] = SourceKind("crypto", "bitcoin", "a bitcoin source", lambda row: row.crypto)
 NETWORK: SourceKind[NetworkSource] = SourceKind(
-    "network", "network", "a source of the bitcoin network", lambda row: row.network
+    "network", "network", "a bitcoin network source", lambda row: row.network
 )
 KINDS = (EQUITY, CRYPTO, NETWORK)
 
@@ -122,7 +122,7 @@ SOURCES = (
     Source(
         name="yahoo",
         title="Yahoo",
-        about="Session closes and the last trade of any US-listed ETF or share, in one call",
+        about="Session closes and the last trade of any US-listed ETF or stock, in one call",
         delay="Unspecified; each quote has its own timestamp",
         limits="Not published. After a 429, MinerPulse pauses for 15 minutes, or as long as Yahoo asks",
         terms="Unofficial and undocumented. Yahoo's terms are understood to allow personal use only: read and accept "
@@ -134,7 +134,7 @@ SOURCES = (
     Source(
         name="nasdaq",
         title="Nasdaq",
-        about="Session closes of any US-listed ETF or share; no last trade. The ten largest holdings of an ETF, "
+        about="Session closes of any US-listed ETF or stock; no last trade. The ten largest holdings of an ETF, "
         "without a date",
         delay="At the end of the day",
         limits="Not published; MinerPulse makes at most 10 calls a minute",
@@ -146,12 +146,12 @@ SOURCES = (
     Source(
         name="alpaca",
         title="Alpaca",
-        about="Session closes and the last trade of any US-listed ETF or share, from all exchanges; bars and the last "
-        "trade of coins at its own exchange",
+        about="Session closes and the last trade of any US-listed ETF or stock, from all exchanges; bars and the last "
+        "trade of coins on its own exchange",
         keys=("alpaca_key_id", "alpaca_secret_key"),
-        delay="ETFs 15 minutes, coins none; each quote carries its own time",
-        limits="About 200 calls a minute on the free plan; MinerPulse makes at most 180. A watchlist shares "
-        "its calls, up to 100 ETFs and shares each",
+        delay="ETFs and stocks 15 minutes, coins none; each quote has its own timestamp",
+        limits="About 200 calls a minute on the free plan; MinerPulse makes at most 180. One call "
+        "covers up to 100 ETFs and stocks",
         terms=f"Official. Alpaca's terms apply: {ACCEPT_TERMS}",
         terms_url="https://alpaca.markets/disclosures",
         base_url=Alpaca.base_url,
@@ -161,12 +161,12 @@ SOURCES = (
     Source(
         name="tiingo",
         title="Tiingo",
-        about="Session closes of any US-listed ETF or share, and its last trade at IEX, which has a few percent of the "
+        about="Session closes of any US-listed ETF or stock, and its last trade on IEX, which has a few percent of the "
         "volume",
         keys=("tiingo_key",),
-        delay="Closes from 5:30 PM ET; IEX in real time, each quote with its own time",
-        limits="About 50 calls an hour and 1,000 a day on the free plan, which MinerPulse respects. A watched share is "
-        "queried every 3¼ minutes, two every 6½ minutes each, and so on; other symbols get a quarter of the calls",
+        delay="Closes from 5:30 PM ET; IEX in real time; each quote has its own timestamp",
+        limits="About 50 calls an hour and 1,000 a day on the free plan, which MinerPulse respects. A watched stock is "
+        "queried every 3¼ minutes, two every 6½ minutes, and so on; other symbols get a quarter of the calls",
         terms=f"Official. Tiingo's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.tiingo.com/about/terms",
         base_url=Tiingo.base_url,
@@ -175,7 +175,7 @@ SOURCES = (
     Source(
         name="twelvedata",
         title="Twelve Data",
-        about="Session closes of any US-listed ETF or share; no last trade",
+        about="Session closes of any US-listed ETF or stock; no last trade",
         keys=("twelvedata_key",),
         delay="At the end of the day",
         limits="8 calls a minute and 800 a day on the free plan, which MinerPulse respects",
@@ -188,7 +188,7 @@ SOURCES = (
         name="coinbase",
         title="Coinbase",
         about="Bars and the last trade of any coin that Coinbase Exchange lists against the US dollar",
-        delay="Real time; each quote carries its own time",
+        delay="Real time; each quote has its own timestamp",
         limits="10 calls a second per address and 300 bars a call, which MinerPulse respects",
         terms="Official and public. Coinbase's market-data terms apply: read and accept them before a desk relies "
         "on it",
@@ -200,7 +200,7 @@ SOURCES = (
         name="kraken",
         title="Kraken",
         about="Bars and the last trade of any coin that Kraken lists against the US dollar; the newest 720 bars only",
-        delay="Real time; each quote carries its own time",
+        delay="Real time; each quote has its own timestamp",
         limits="About one call a second per address, which MinerPulse respects",
         terms=f"Official and public. Kraken's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.kraken.com/legal",
@@ -211,7 +211,7 @@ SOURCES = (
         name="bitstamp",
         title="Bitstamp",
         about="Bars and the last trade of any coin that Bitstamp lists against the US dollar",
-        delay="Real time; each quote carries its own time",
+        delay="Real time; each quote has its own timestamp",
         limits="1,000 bars a call; MinerPulse makes at most 5 calls a second",
         terms=f"Official and public. Bitstamp's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.bitstamp.net/terms-of-use/",
@@ -222,7 +222,7 @@ SOURCES = (
         name="binance",
         title="Binance (USDT)",
         about="Bars and the last trade of any coin against Tether (USDT), which approximates the US dollar",
-        delay="Real time; each quote carries its own time",
+        delay="Real time; each quote has its own timestamp",
         limits="1,000 bars a call; MinerPulse makes at most 2 calls a second",
         terms=f"Official and public, from a host that serves only public data. Binance's terms apply: {ACCEPT_TERMS}",
         terms_url="https://www.binance.com/en/terms",
@@ -243,7 +243,7 @@ SOURCES = (
     Source(
         name="blockchain",
         title="Blockchain.com",
-        about="Hash rate of the bitcoin network, averaged by the day",
+        about="Daily average of the bitcoin network's hash rate",
         delay="About a day",
         limits="Not published; MinerPulse makes at most 6 calls a minute",
         terms=f"Official and public. Its terms apply: {ACCEPT_TERMS}",
@@ -281,7 +281,7 @@ def build_source(
     """
     factories = {row.name: (row, factory) for row in SOURCES if (factory := kind.factory(row))}
     if name not in factories:
-        raise InvalidSettingsError(f"“{name}” is not {kind.description}; choose {' or '.join(factories)}.")
+        raise InvalidSettingsError(f"“{name}” isn't {kind.description}; choose {' or '.join(factories)}.")
     row, factory = factories[name]
     return factory(SourceConfig(client=client, clock=clock, base_url=base_url, seed=seed, keys=_clean_keys(row, keys)))
 
@@ -297,6 +297,6 @@ def _clean_keys(row: Source, keys: Mapping[str, str]) -> tuple[str, ...]:
             raise InvalidSettingsError(f"{row.title} needs a key: set {name}, or choose another source.")
         if not re.fullmatch(r"[!-~]+", key):
             raise InvalidSettingsError(
-                f"{name} does not look like a key of {row.title}: copy it again, without quotes or spaces."
+                f"{name} doesn't look like a {row.title} key: copy it again, without quotes or spaces."
             )
     return tuple(cleaned.values())

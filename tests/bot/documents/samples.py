@@ -99,7 +99,7 @@ def as_json(document: object) -> Any:  # noqa: ANN401 -- what a reader of the ou
 
 def _pulse() -> object:
     left_out = [Exclusion(session=date(2026, 3, 3), leg=Leg.ETF, reason=Reason.of(Code.NO_PRICE))]
-    return view_document(replace(shut_view(), left_out=tuple(left_out), problems=("Coinbase on BTC: away",)))
+    return view_document(replace(shut_view(), left_out=tuple(left_out), problems=("Coinbase (BTC): away",)))
 
 
 def _explain() -> object:

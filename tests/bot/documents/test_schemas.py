@@ -5,14 +5,15 @@ import os
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
+from typing_extensions import TypedDict
 
-from bot.documents.fields import VERSIONS, DocumentName
-from bot.documents.schemas import DOCUMENTS, document_schema, schema_file
+from bot.documents.fields import VERSIONS, DocumentName, Versioned
+from bot.documents.schemas import DOCUMENTS, document_schema, keys_table, schema_file
 from tests.bot.conftest import ROOT
 from tests.bot.documents.samples import SAMPLES, as_json
 
@@ -48,6 +49,23 @@ def test_a_schema_file_matches_the_types(name: DocumentName) -> None:
     Draft202012Validator.check_schema(document_schema(name))
 
     assert document_schema(name) == validator(name).schema
+
+
+def test_two_objects_with_one_name_cannot_share_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    class ErrorFields(TypedDict):
+        """Another object of this name."""
+
+        reason: str
+
+    class OtherDocument(Versioned):
+        """A document with it."""
+
+        error: ErrorFields
+
+    monkeypatch.setitem(cast("dict[str, type]", DOCUMENTS), "migrate", OtherDocument)
+
+    with pytest.raises(ValueError, match="two objects of the documents are named ErrorFields"):
+        keys_table()
 
 
 def approximate(value: object) -> object:

@@ -114,7 +114,7 @@ async def test_a_pair_that_was_not_saved_before_the_stop_is_saved_at_the_next_st
     assert ("xoxe.xoxb-2", [], 0o600) == (token, spooled(database), mode)
     assert "xox" not in content
     assert "xox" not in caplog.text
-    assert f"the new token of T1 is in {path}, encrypted, and is saved at the next start" in caplog.text
+    assert f"the new token of T1 is in {path}, encrypted, and will be saved at the next start" in caplog.text
     assert [] == harness.slack.calls_of(OAUTH)
 
 

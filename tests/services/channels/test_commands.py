@@ -195,7 +195,7 @@ async def test_a_pair_with_only_outdated_prices_raises_the_reason(harness: Harne
     harness.clock.advance(timedelta(days=3))
     harness.vendors.faults = {"yahoo": [httpx.Response(404)], "coinbase": [httpx.Response(404)] * 9}
 
-    with pytest.raises(NoHistoryError, match="Yahoo on IREN: doesn't know the symbol") as error:
+    with pytest.raises(NoHistoryError, match=r"Yahoo \(IREN\): doesn't know the symbol") as error:
         await harness.commands.add_rule(CHANNEL, "1d 8pp on IREN/BTC", "U1")
     assert reason_with(Code.NO_PAIR_PRICES, pair="IREN/BTC") == error.value.reason
     assert [] == await harness.commands.rules(CHANNEL)

@@ -64,7 +64,7 @@ async def test_editors_see_which_key_is_refused_and_where_to_set_it(harness: Har
 
     seen = await boards(harness, Tiingo(client, harness.clock, KEY))
 
-    line = "Tiingo refuses its API key; it may be wrong or expired. Your MinerPulse administrator can set a new one"
+    line = "Tiingo rejects its API key, which may be wrong or expired. Your MinerPulse administrator can set a new one"
     assert [True, False, False] == [f"{line} in `MINERPULSE_TIINGO_KEY`." in text for text in seen.values()]
     assert KEY not in "".join(seen.values())
 

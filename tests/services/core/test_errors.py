@@ -72,7 +72,7 @@ def test_a_source_error_can_be_repeated_for_another_symbol() -> None:
 
     of_another = failed.for_symbol("SMH")
 
-    assert ("Alpaca on SMH: HTTP 429", True, wait) == (str(of_another), of_another.retryable, of_another.retry_after)
+    assert ("Alpaca (SMH): HTTP 429", True, wait) == (str(of_another), of_another.retryable, of_another.retry_after)
 
 
 def test_all_but_gone_and_late_messages_are_permanent_failures() -> None:

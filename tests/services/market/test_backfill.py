@@ -225,9 +225,9 @@ async def test_progress_and_completion_are_logged(
     with caplog.at_level(logging.INFO, "services.market.backfill"):
         await backfill_of(vendors, history).complete()
 
-    assert "Coinbase on BTC: loading older hourly prices, now back to 2024-05-01" in caplog.text
-    assert "Coinbase on BTC: all older daily prices are loaded, back to 2015-07-20" in caplog.text
-    assert "Coinbase on BTC: all older hourly prices are loaded, back to 2022-02-08" in caplog.text
+    assert "Coinbase (BTC): loading older hourly prices, now back to 2024-05-01" in caplog.text
+    assert "Coinbase (BTC): all older daily prices are loaded, back to 2015-07-20" in caplog.text
+    assert "Coinbase (BTC): all older hourly prices are loaded, back to 2022-02-08" in caplog.text
 
 
 async def test_an_unexpected_error_does_not_end_the_loop(

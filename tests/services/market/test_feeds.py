@@ -311,7 +311,7 @@ async def test_a_failing_vendor_keeps_its_known_data_and_a_problem(store: SqlSto
 
     failed = await feeds.etf(WGMI, vendors.clock.advance(MINUTE))
 
-    assert (known, "Yahoo on WGMI: throttled") == (len(failed.closes), str(failed.problem)[:24])
+    assert (known, "Yahoo (WGMI): throttled") == (len(failed.closes), str(failed.problem)[:24])
     recovered = await feeds.etf(WGMI, vendors.clock.advance(timedelta(minutes=16)))
     assert recovered.problem is None
 
@@ -455,7 +455,7 @@ async def test_the_last_trade_is_fetched_even_if_the_bars_fail(store: SqlStore) 
 
     assert coin.quote is not None
     assert vendors.clock.at == coin.quote.at
-    assert "Coinbase on BTC" in str(coin.problem)
+    assert "Coinbase (BTC)" in str(coin.problem)
 
 
 async def test_stored_history_is_never_dropped(store: SqlStore) -> None:

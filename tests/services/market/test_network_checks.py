@@ -102,9 +102,7 @@ def test_trust_for_rules_needs_a_difficulty_that_matches_the_history(
 
 
 def test_without_an_answer_there_is_no_checked_network() -> None:
-    assert (
-        check_network_sources([NetworkAnswer(problem="mempool.space on network: away"), NetworkAnswer()], NOW) is None
-    )
+    assert check_network_sources([NetworkAnswer(problem="mempool.space (network): away"), NetworkAnswer()], NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -267,26 +265,26 @@ def test_a_source_with_only_a_hash_rate_is_degraded() -> None:
 
 
 def test_a_failing_source_is_named_and_its_old_answer_ages() -> None:
-    answers = [NetworkAnswer(network=MAIN, problem="mempool.space on network: away"), NetworkAnswer(network=WITNESS)]
+    answers = [NetworkAnswer(network=MAIN, problem="mempool.space (network): away"), NetworkAnswer(network=WITNESS)]
     fresh, old = check_network_sources(answers, NOW), check_network_sources(answers, NOW + 7 * HOUR)
 
     assert fresh is not None
-    assert Trust(verdict=Verdict.DEGRADED, reasons=("mempool.space on network: away",)) == fresh.trust
+    assert Trust(verdict=Verdict.DEGRADED, reasons=("mempool.space (network): away",)) == fresh.trust
     assert old is not None
     assert Verdict.STALE is old.trust.verdict
     assert (
-        "mempool.space on network: away",
+        "mempool.space (network): away",
         reason(Code.FIGURES_TOO_OLD, at="2026-11-20T18:00:00+00:00", source="mempool.space"),
     ) == old.trust.reasons
 
 
 def test_a_witness_that_never_answered_is_named_with_its_failure() -> None:
     result = check_network_sources(
-        [NetworkAnswer(network=MAIN), NetworkAnswer(problem="Blockchain.com on network: away")], NOW
+        [NetworkAnswer(network=MAIN), NetworkAnswer(problem="Blockchain.com (network): away")], NOW
     )
 
     assert result is not None
-    assert (reason(Code.NO_WITNESS, source="mempool.space"), "Blockchain.com on network: away") == result.trust.reasons
+    assert (reason(Code.NO_WITNESS, source="mempool.space"), "Blockchain.com (network): away") == result.trust.reasons
 
 
 @given(st.floats(min_value=1e-300, max_value=1e40), st.floats(min_value=1e-300, max_value=1e40))

@@ -29,7 +29,7 @@ PAGES = {
 }
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-FORBIDDEN = "HTTP 403 Forbidden; it refuses this machine: choose another source, or try another network"
+FORBIDDEN = "HTTP 403 Forbidden; it blocks this machine: choose another source, or try another network"
 
 
 class NetworkVendors:
@@ -111,7 +111,7 @@ async def test_an_old_answer_ages_until_its_source_recovers(vendors: NetworkVend
 
     failing, old = await vendors.trust(after=HOUR), await vendors.trust(after=7 * HOUR)
 
-    problem = f"mempool.space on network: {FORBIDDEN}"
+    problem = f"mempool.space (network): {FORBIDDEN}"
     assert Trust(verdict=Verdict.DEGRADED, reasons=(problem,)) == failing
     assert (Verdict.STALE, problem) == (old.verdict, old.reasons[0])
 
@@ -132,7 +132,7 @@ async def test_a_single_source_is_degraded_and_the_failure_of_the_other_named(ve
 
     trust = await vendors.trust()
 
-    expected = (reason(Code.NO_WITNESS, source="mempool.space"), f"Blockchain.com on network: {FORBIDDEN}")
+    expected = (reason(Code.NO_WITNESS, source="mempool.space"), f"Blockchain.com (network): {FORBIDDEN}")
     assert Trust(verdict=Verdict.DEGRADED, reasons=expected) == trust
 
 
@@ -151,8 +151,8 @@ async def test_all_sources_are_named_if_none_has_ever_answered(vendors: NetworkV
         await vendors.service.network(NOON)
 
     assert (
-        f"No bitcoin network data yet. mempool.space on network: {FORBIDDEN}; "
-        f"Blockchain.com on network: {FORBIDDEN}." == str(error.value)
+        f"No bitcoin network data yet. mempool.space (network): {FORBIDDEN}; "
+        f"Blockchain.com (network): {FORBIDDEN}." == str(error.value)
     )
 
 
@@ -179,7 +179,7 @@ async def test_the_history_is_fetched_every_few_hours_and_survives_a_failure(ven
     assert first == again
     assert 1 == asked
     assert first.history is not None
-    assert (first.history, None, f"mempool.space on network: {FORBIDDEN}") == (
+    assert (first.history, None, f"mempool.space (network): {FORBIDDEN}") == (
         later.history,
         first.problem,
         later.problem,

@@ -277,7 +277,7 @@ async def test_a_bitcoin_jump_at_a_single_venue_is_suspect(history: PriceHistory
 async def test_a_quote_raises_the_first_failure_if_every_venue_fails(history: PriceHistory, vendors: Vendors) -> None:
     vendors.faults = {name: [DOWN] for name in ("coinbase", "kraken", "bitstamp")}
 
-    with pytest.raises(SourceError, match="Coinbase on BTC"):
+    with pytest.raises(SourceError, match=r"Coinbase \(BTC\)"):
         await history.quote_at(BTC, EVENING)
     assert await history.quote_at(WGMI, EVENING) is None
 
@@ -589,7 +589,7 @@ async def test_what_a_source_sent_in_an_unusable_form_is_named_and_its_closes_ar
 
     assert "Nasdaq" == leg.history.prices.source
     [problem] = leg.problems
-    assert "Yahoo on WGMI: unusable values ignored (2026-03-04 0.0)" == sentence(problem)
+    assert "Yahoo (WGMI): unusable values ignored (2026-03-04 0.0)" == sentence(problem)
 
 
 async def test_one_zero_candle_costs_one_candle(history: PriceHistory, vendors: Vendors) -> None:

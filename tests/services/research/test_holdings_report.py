@@ -86,6 +86,6 @@ async def test_a_fund_without_prices_raises_the_reason() -> None:
     async with open_harness(warm=False) as harness:
         harness.vendors.faults["yahoo"] = [httpx.Response(404, json={})] * 20
         await harness.store.save_holdings([holdings(date(2026, 3, 2), IREN=0.5)])
-        with pytest.raises(NoHistoryError, match="Yahoo on WGMI: doesn't know the symbol") as error:
+        with pytest.raises(NoHistoryError, match=r"Yahoo \(WGMI\): doesn't know the symbol") as error:
             await harness.research.holdings.report(Window.D1, harness.clock.at)
     assert reason_with(Code.NO_PRICES_YET, symbol="WGMI") == error.value.reason

@@ -68,7 +68,7 @@ async def test_a_coin_as_proxy_raises() -> None:
 async def test_a_proxy_without_a_source_raises_the_reason() -> None:
     async with open_harness() as harness:
         harness.vendors.faults["yahoo"] = [httpx.Response(404, json={})] * 20
-        with pytest.raises(NoHistoryError, match="Yahoo on SMH: doesn't know the symbol SMH") as error:
+        with pytest.raises(NoHistoryError, match=r"Yahoo \(SMH\): doesn't know the symbol SMH") as error:
             await harness.research.explain(Window.YTD, harness.clock.at)
     assert reason_with(Code.NO_PROXY_CLOSES, symbol="SMH") == error.value.reason
 
@@ -211,7 +211,7 @@ async def test_a_report_without_the_networks_history_says_why() -> None:
         research = replace(harness.research, network_service=vendors.service)
         result = await research.report([parse_rule("5d 15pp")], None, None, harness.clock.at)
     assert result.power is None
-    assert any("mempool.space on network: HTTP 403" in str(problem) for problem in result.provenance.problems)
+    assert any("mempool.space (network): HTTP 403" in str(problem) for problem in result.provenance.problems)
 
 
 async def test_a_report_without_bitcoins_price_has_no_power_draw() -> None:

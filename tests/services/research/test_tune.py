@@ -90,7 +90,7 @@ def test_the_check_does_not_see_the_second_half() -> None:
     ("target", "reason"),
     [
         pytest.param("5d 40/month", "No threshold fires 480 times a year. The nearest, 5d 0", id="too often"),
-        pytest.param("5d 0.2/year", "3.9 years of history are too short for 0.2 alerts a year", id="too seldom"),
+        pytest.param("5d 0.2/year", "3.9 years of history is too short for 0.2 alerts a year", id="too seldom"),
     ],
 )
 def test_an_unreachable_rate_raises(target: str, reason: str) -> None:

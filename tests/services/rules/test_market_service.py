@@ -172,7 +172,7 @@ async def test_a_bitcoin_quote_older_than_the_etf_quote_is_not_compared(
     view = await view_at(market, vendors, NOON)
 
     assert reason(Code.QUOTE_LAGS, lag_s=180, other="WGMI", symbol="BTC") == view.live_reason
-    assert "Coinbase on BTC" in str(view.problems[0])
+    assert "Coinbase (BTC)" in str(view.problems[0])
 
 
 async def test_missing_minute_bars_are_a_reason_and_a_problem(market: MarketService, vendors: Vendors) -> None:
@@ -295,7 +295,7 @@ async def test_no_prices_at_all_raise_with_the_sources_problem(market: MarketSer
     with pytest.raises(NoHistoryError) as error:
         await view_at(market, vendors, NOON)
     assert reason_with(Code.NO_PRICES_YET, symbol="WGMI") == error.value.reason
-    assert "Yahoo on WGMI: doesn't know the symbol" in str(error.value)
+    assert "Yahoo (WGMI): doesn't know the symbol" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ async def test_a_server_restart_loses_nothing(store: SqlStore) -> None:
     postgresql.stop()
     try:
         with pytest.raises(
-            DatabaseUnavailableError, match=r"Cannot use the database postgresql.*Check that its URL is right"
+            DatabaseUnavailableError, match=r"Can't use the database postgresql.*Check that its URL is right"
         ):
             await store.mark_sent(delivery, "1.2", AT)
     finally:
@@ -88,7 +88,7 @@ async def test_one_of_many_processes_gets_each_tick_and_each_message() -> None:
 
 async def test_an_unreachable_server_is_named_without_its_password() -> None:
     with pytest.raises(
-        DatabaseUnavailableError, match=r"Cannot use the database postgres.*Check that its URL is right"
+        DatabaseUnavailableError, match=r"Can't use the database postgres.*Check that its URL is right"
     ) as refused:
         await SqlStore.open("postgres://desk:hush-hush@127.0.0.1:1/minerpulse")
 

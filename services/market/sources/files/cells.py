@@ -125,7 +125,7 @@ def _days_of_openings(cells: Sequence[str], lines: Sequence[int]) -> tuple[NDArr
         lines,
         outside,
         lambda row: f"{quote(cells[row])} is {local[row]:%Y-%m-%d %H:%M} in New York, when no session opens",
-        "Use daily bars of a fund or share listed in the US",
+        "Use daily bars of a US-listed ETF or stock",
     )
     return days, fault or unopened
 
@@ -141,7 +141,7 @@ def read_instants(
     instants = _epochs(texts) if texts and _EPOCH.fullmatch(texts[0]) else _iso_times(texts)
     remedy = _TIME_REMEDY if times is Times.ISO else f"Write times as in {times.value}"
     return instants, first_fault(
-        lines, np.isnat(instants), lambda row: f"{quote((shown or cells)[row])} is not a time in whole seconds", remedy
+        lines, np.isnat(instants), lambda row: f"{quote((shown or cells)[row])} isn't a time in whole seconds", remedy
     )
 
 
@@ -205,5 +205,5 @@ def _price_problem(cell: str, price: float) -> str:
     if not cell.strip():
         return "the close is missing"
     if price <= 0:
-        return f"the close {cut(cell)} is not above zero"
-    return f"the close {quote(cell)} is not a {'possible price' if np.isfinite(price) else 'number'}"
+        return f"the close {cut(cell)} isn't above zero"
+    return f"the close {quote(cell)} isn't a {'possible price' if np.isfinite(price) else 'number'}"

@@ -17,7 +17,7 @@ def read_cohorts(path: Path = DEFAULT_PATH) -> dict[str, Membership]:
     table = read_table(path)
     if not table.has(*COLUMNS):
         raise PriceFileError(
-            path, "lacks a column", remedy="Name them Ticker, Cohort, AsOf and Source, as in the built-in file"
+            path, "lacks a column", remedy="Name the columns Ticker, Cohort, AsOf and Source, as in the built-in file"
         )
     table.check_unique(*COLUMNS)
     memberships: dict[str, Membership] = {}
@@ -41,5 +41,5 @@ def _parse_membership(table: CsvTable, row: CsvRow) -> Membership:
     try:
         day = date.fromisoformat(as_of)
     except ValueError as error:
-        raise table.error(row, f"{quote(as_of)} is not a date", "Write it as in 2026-03-31") from error
+        raise table.error(row, f"{quote(as_of)} isn't a date", "Write it as in 2026-03-31") from error
     return Membership(ticker=ticker.upper(), cohort=Cohort(cohort), as_of=day, source=source)

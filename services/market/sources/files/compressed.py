@@ -28,7 +28,7 @@ def unpack(path: Path, content: bytes, limit: int) -> bytes:
     except (EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
         raise PriceFileError(path, "is damaged and can't be unpacked", remedy="Download it again") from error
     except (NotImplementedError, RuntimeError) as error:  # an unknown compression, or a password
-        problem = "is encrypted, or packed in an unknown way"
+        problem = "is encrypted, or uses an unsupported compression method"
         raise PriceFileError(path, problem, remedy="Unpack it and use the CSV file inside") from error
     return content
 

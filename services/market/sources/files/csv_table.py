@@ -154,8 +154,8 @@ def read_text(path: Path) -> str:
     except IsADirectoryError as error:
         raise PriceFileError(path, "is a directory", remedy="Name one CSV file in it") from error
     except OSError as error:
-        reason = error.strerror or "it is not readable"
-        raise PriceFileError(path, f"cannot be read ({reason})", remedy="Check its permissions") from error
+        reason = error.strerror or "it isn't readable"
+        raise PriceFileError(path, f"can't be read ({reason})", remedy="Check its permissions") from error
     if len(content) <= MAX_FILE_BYTES:
         content = unpack(path, content, MAX_FILE_BYTES)
     if len(content) > MAX_FILE_BYTES:
@@ -167,7 +167,7 @@ def read_text(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise PriceFileError(path, "is not UTF-8 text", remedy=UTF8_REMEDY, line=line) from error
+        raise PriceFileError(path, "isn't UTF-8 text", remedy=UTF8_REMEDY, line=line) from error
 
 
 def split_rows(text: str, delimiter: str = ",") -> tuple[list[CsvRow], Fault | None]:
@@ -191,5 +191,5 @@ def split_rows(text: str, delimiter: str = ",") -> tuple[list[CsvRow], Fault | N
         if "field limit" in str(error):
             problem = f"a cell has more than {csv.field_size_limit():,} characters"
             return rows, Fault(line=len(rows) + 1, problem=problem, remedy="Check that this is the file you mean")
-    problem = "a quote is not closed, or has text after it"
+    problem = "a quote isn't closed, or has text after it"
     return rows, Fault(line=len(rows) + 1, problem=problem, remedy=QUOTES_REMEDY)

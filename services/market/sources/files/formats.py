@@ -285,7 +285,7 @@ FORMATS = (
         crypto_only=True,
     ),
     PriceFormat(
-        title="CSV with semicolons, as spreadsheets write it in Europe",
+        title="CSV with semicolons, as spreadsheets in Europe write it",
         columns="Date;Close",
         time=DATE,
         times=Times.EITHER_ORDER,

@@ -78,7 +78,7 @@ def _check_duplicates(path: Path, rows: Sequence[HoldingsRow]) -> None:
             continue
         share = row.ticker, row.exchange or "US"
         if share in seen:
-            problem = f"{row.ticker} is already listed for {row.day}, in line {seen[share]}"
+            problem = f"{row.ticker} is already listed for {row.day}, on line {seen[share]}"
             raise PriceFileError(path, problem, remedy=_DUPLICATE_REMEDY, line=row.line)
         seen[share] = row.line
 
@@ -117,7 +117,7 @@ def _check_totals(path: Path, snapshots: Sequence[Holdings]) -> None:
     for holdings in snapshots:
         if not TOTAL_RANGE[0] <= holdings.total <= TOTAL_RANGE[1]:
             raise PriceFileError(
-                path, f"the line of {holdings.as_of} adds up to {holdings.total:.1%}", remedy=_GRID_REMEDY
+                path, f"the line for {holdings.as_of} adds up to {holdings.total:.1%}", remedy=_GRID_REMEDY
             )
 
 
@@ -220,7 +220,7 @@ def _parse_day(table: CsvTable, row: CsvRow, cell: str, as_of: date | None) -> d
 def _parse_weight(table: CsvTable, row: CsvRow, cell: str) -> Weight:
     weight = parse_weight(cell)
     if weight is None:
-        problem = "the weight is missing" if is_empty(cell) else f"the weight {quote(cell)} is not a number"
+        problem = "the weight is missing" if is_empty(cell) else f"the weight {quote(cell)} isn't a number"
         raise table.error(row, problem, _WEIGHT_REMEDY)
     return weight
 
@@ -229,7 +229,7 @@ def _parse_number(table: CsvTable, row: CsvRow, column: str) -> float | None:
     cell = table.cell(row, column)
     number = parse_number(cell)
     if number is None and not is_empty(cell):
-        raise table.error(row, f"the {column} {quote(cell)} is not a number", _NUMBER_REMEDY)
+        raise table.error(row, f"the {column} {quote(cell)} isn't a number", _NUMBER_REMEDY)
     return number
 
 

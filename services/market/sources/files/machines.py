@@ -20,7 +20,9 @@ def read_machines(path: Path = DEFAULT_MACHINES) -> tuple[Machine, ...]:
     """
     table = read_table(path)
     if not table.has(*COLUMNS):
-        remedy = "Name them Machine, Released, J/TH (joules per terahash), AsOf and Source, as in the built-in file"
+        remedy = (
+            "Name the columns Machine, Released, J/TH (joules per terahash), AsOf and Source, as in the built-in file"
+        )
         raise PriceFileError(path, "lacks a column", remedy=remedy, line=1)
     table.check_unique(*COLUMNS)
     machines: dict[str, Machine] = {}
@@ -52,14 +54,14 @@ def _parse_day(table: CsvTable, row: CsvRow, text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise table.error(row, f"{quote(text)} is not a date", "Write it as in 2026-03-31") from error
+        raise table.error(row, f"{quote(text)} isn't a date", "Write it as in 2026-03-31") from error
 
 
 def _parse_efficiency(table: CsvTable, row: CsvRow, text: str) -> float:
     try:
         value = float(text)
     except ValueError as error:
-        raise table.error(row, f"{quote(text)} is not a number", "Write J/TH without a unit, as in 17.5") from error
+        raise table.error(row, f"{quote(text)} isn't a number", "Write J/TH without a unit, as in 17.5") from error
     if 0 < value < MIN_EFFICIENCY:
         raise table.error(row, f"{text} J/TH looks like J/GH", f"Multiply by 1,000: {value * 1_000:g}")
     if not MIN_EFFICIENCY <= value <= MAX_EFFICIENCY:  # also false for NaN

@@ -36,7 +36,7 @@ DAILY_BITCOIN_WARNING = (
 )
 
 MIN_RUN = 12  # equal spacings in a row that count as longer bars instead of gaps
-_ORDER_REMEDY = "Sort the rows by time, oldest first, and keep each time once"
+_ORDER_REMEDY = "Sort the rows by time, oldest first, with each time only once"
 _LENGTH_REMEDY = "Keep bars of one length in the file; leave gaps as they are"
 
 
@@ -71,7 +71,7 @@ def load_closes(path: Path, symbol: Symbol, order: DateOrder | None = None) -> t
     row = table.format
     if row.crypto_only:
         problem = f"has prices of cryptocurrency ({row.title}), not closes of New York sessions"
-        raise PriceFileError(path, problem, remedy="Use the closes of an ETF or share")
+        raise PriceFileError(path, problem, remedy="Use the closes of an ETF or stock")
     if row is PLAIN:
         require_columns(table, "date", "close")
     dates = table.column("date" if row is PLAIN else table.time)
@@ -209,7 +209,7 @@ def _order_of(table: PriceTable, cells: Sequence[str], given: DateOrder | None) 
         raise PriceFileError(
             table.path,
             f"{quote(cells[row])} is {month_first:%b %-d, %Y} if the month is first, or {day_first:%b %-d, %Y} if the "
-            f"day is, and no date in the file ({table.format.title}) decides",
+            f"day is, and no date in the file ({table.format.title}) shows which",
             remedy="Add --dates mdy or --dates dmy",
             line=table.lines[row],
         )
@@ -227,7 +227,7 @@ def _prices(table: PriceTable, column: str) -> tuple[NDArray[np.float64], Fault 
             raise PriceFileError(
                 table.path,
                 f"{quote(cells[row])} is {point:g} with a decimal point, or {other:g} with a decimal comma, and no "
-                f"{quote(column)} in the file decides",
+                f"{quote(column)} in the file shows which",
                 remedy="Save the file with commas between the columns and decimal points",
                 line=table.lines[row],
             )
@@ -291,8 +291,8 @@ def first_out_of_order(
     def problem(row: int) -> str:
         if times[row] == times[row - 1] and cells[row] != cells[row - 1]:
             return f"{quote(cells[row])} is a second price for the date or time of the line above"
-        verb = "repeats" if times[row] == times[row - 1] else "comes after" if newest_first else "comes before"
-        return f"{quote(cells[row])} {verb} {quote(cells[row - 1])} of the line above"
+        verb = "repeats" if times[row] == times[row - 1] else "is later than" if newest_first else "is earlier than"
+        return f"{quote(cells[row])} {verb} {quote(cells[row - 1])} on the line above"
 
     wrong = times[1:] >= times[:-1] if newest_first else times[1:] <= times[:-1]
     return first_fault(lines, np.append(False, wrong), problem, _ORDER_REMEDY)
@@ -314,8 +314,7 @@ def first_irregular_spacing(
         lines,
         np.append(False, invalid),
         lambda row: (
-            f"{quote(cells[row])} is not one bar ({interval}) after {quote(cells[row - 1])}, "
-            "and not a gap of whole bars"
+            f"{quote(cells[row])} isn't one bar ({interval}) after {quote(cells[row - 1])}, nor a whole number of bars"
         ),
         _LENGTH_REMEDY,
     )

@@ -29,8 +29,8 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "date": ("date", "asof", "asofdate", "effectivedate", "holdingsdate", "holdingdate", "reportdate", "tradedate"),
 }
 LAYOUT_REMEDY = (
-    "Use a CSV whose first line names a Ticker and a Weight column, and optionally Name, Shares, MarketValue and Date; "
-    "or one with a date in its first column and a column of weights for each ticker"
+    "Use a CSV whose first line names a Ticker and a Weight column, and optionally Name, Shares, MarketValue and Date. "
+    "Or use one with a date in its first column and a column of weights for each ticker"
 )
 EMPTY = frozenset({"", "-", "--", "–", "—", "n/a", "na", "nan", "null", "none"})
 EARLIEST, LATEST = date(1990, 1, 1), date(2199, 12, 31)  # outside, the year is a typing error

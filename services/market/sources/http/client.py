@@ -183,12 +183,12 @@ class HttpClient:
                     _is_transient, self._attempt, url, params, headers or {}, before_attempt, deadline
                 )
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise RequestTimeoutError("didn't answer in time; check this machine's network and proxy") from error
+            raise RequestTimeoutError("didn't respond in time; check this machine's network and proxy") from error
         except zlib.error as error:
-            raise ConnectionFailedError("sent an answer that cannot be unpacked; MinerPulse retries") from error
+            raise ConnectionFailedError("sent a response that can't be decompressed; MinerPulse retries") from error
         except (httpx.RequestError, httpx.InvalidURL) as error:
             raise ConnectionFailedError(
-                "could not be reached; check its address, and this machine's network and proxy"
+                "couldn't be reached; check its address, and this machine's network and proxy"
             ) from error
 
     def invalidate(self, url: str, params: Params, headers: Mapping[str, str] | None = None) -> None:
@@ -233,7 +233,7 @@ class HttpClient:
         """
         encoding = response.headers.get("Content-Encoding", IDENTITY).strip().lower()
         if encoding not in {GZIP, IDENTITY}:
-            raise ConnectionFailedError("sent an answer in an encoding that was not requested; MinerPulse retries")
+            raise ConnectionFailedError("sent a response in an encoding that wasn't requested; MinerPulse retries")
         decoder = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding == GZIP else None
         body, received = bytearray(), 0
         async for chunk in cast("httpx.AsyncByteStream", response.stream):

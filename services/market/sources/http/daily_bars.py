@@ -15,7 +15,7 @@ from services.core.sessions import sessions_around
 from services.market.consensus.closes import open_to_close_returns
 
 NEW_YORK = ZoneInfo("America/New_York")
-NOT_US_LISTED = "is not traded in US dollars in New York, so it has no New York close; choose a US listing"
+NOT_US_LISTED = "isn't traded in US dollars in New York, so it has no New York close; choose a US listing"
 FINAL_AFTER = time(17)  # an hour after the close, today's row is final
 RECENT = timedelta(days=7)
 MAX_VOLUME = 1e15  # shares

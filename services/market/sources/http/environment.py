@@ -117,6 +117,6 @@ def _certificate_problems() -> Iterator[str]:
         except ssl.SSLError:
             yield f"SSL_CERT_FILE names {file}, which has no certificates in PEM form. Name another file, or unset it."
         except OSError as error:
-            yield f"SSL_CERT_FILE names {file}, which cannot be read: {error.strerror}. Name another, or unset it."
+            yield f"SSL_CERT_FILE names {file}, which can't be read: {error.strerror}. Name another, or unset it."
     elif folders and not any(Path(folder).is_dir() for folder in folders.split(os.pathsep)):
         yield f"SSL_CERT_DIR names {folders}, which isn't a folder. Name a folder of certificates, or unset it."

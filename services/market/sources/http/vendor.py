@@ -246,7 +246,7 @@ class VendorClient:
     def record_odd(self, symbol: Symbol, path: str, odd: tuple[str, ...]) -> None:
         """Record which values of an answer were unusable and dropped; logs the first answer that has some."""
         if odd and (symbol, path) not in self._odd:
-            logger.warning("%s on %s: ignored values in an unusable form: %s", self.source, symbol, ", ".join(odd))
+            logger.warning("%s (%s): ignored values in an unusable form: %s", self.source, symbol, ", ".join(odd))
         self._odd.pop((symbol, path), None)
         if odd:
             self._odd[symbol, path] = odd
@@ -368,7 +368,7 @@ class VendorClient:
         for symbol in symbols:
             problem = self._failing.pop(symbol, None)
             if problem is not None and problem not in self._failing.values():
-                logger.info("%s on %s: recovered", self.source, symbol)
+                logger.info("%s (%s): recovered", self.source, symbol)
 
 
 class VendorSource:
@@ -492,7 +492,7 @@ def _status_hint(status: int) -> str:
     if status >= SERVER_ERROR:
         return "a fault at the source; MinerPulse retries"
     if status in ACCESS_DENIED or status in REDIRECTS:
-        return "it refuses this machine: choose another source, or try another network"
+        return "it blocks this machine: choose another source, or try another network"
     return "it rejects the request: update MinerPulse, or choose another source"
 
 
@@ -504,4 +504,4 @@ def _parse_problem(error: ValidationError) -> str:
         return f"sent an unusable response ({where}: {first['msg']}); MinerPulse retries"
     if bytes(first["input"]).lstrip().startswith(b"<"):
         return "sent a web page instead of prices (it may be down, or ask for consent); MinerPulse retries"
-    return "sent something that is not JSON; MinerPulse retries"
+    return "sent something that isn't JSON; MinerPulse retries"

@@ -173,7 +173,7 @@ def source_name(seed: int) -> str:
 def require_supported_time(now: datetime, source: str, symbol: Symbol) -> datetime:
     """Return `now` if the simulated market covers it. Raises SourceError."""
     if not STARTS_AT <= now < ENDS_AT:
-        problem = "the simulated market runs from 2021 to 2040; set the clock within it"
+        problem = "the simulated market runs from 2021 to 2040; set the clock to a time in that range"
         raise SourceError(problem, source=source, symbol=symbol, retryable=False)
     return now
 

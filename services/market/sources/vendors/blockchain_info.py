@@ -47,7 +47,7 @@ class BlockchainInfo(VendorSource):
             droppable={"values.*": DROP},
         )
         if "TH/s" not in chart.unit:
-            raise self._vendor.error(NETWORK, f"counts in “{chart.unit[:30]}” and not in TH/s", retryable=True)
+            raise self._vendor.error(NETWORK, f"reports “{chart.unit[:30]}” instead of TH/s", retryable=True)
         if not chart.values:
             raise self._vendor.error(NETWORK, "sent a chart without data points; MinerPulse retries", retryable=True)
         last = max(chart.values, key=lambda point: epoch_time(point.x))

@@ -140,7 +140,7 @@ class Yahoo(VendorSource):
             return
         newest = _new_york_date(max(stamps))
         if newest < today:
-            problem = f"sent a trade of today, but its newest bar is from {newest}; MinerPulse retries"
+            problem = f"sent a trade from today, but its newest bar is from {newest}; MinerPulse retries"
             raise self._vendor.error(symbol, problem, retryable=True)
 
     def _daily_bars(self, result: _YahooResult, symbol: Symbol) -> dict[date, DailyBar]:

@@ -70,15 +70,11 @@ async def test_each_seed_has_its_own_market(client: HttpClient, clock: SetClock)
 
 
 def test_an_unknown_name_lists_the_choices(client: HttpClient, clock: SetClock) -> None:
-    with pytest.raises(InvalidSettingsError, match=r"“stooq” is not an ETF source; choose yahoo or .*simulated"):
+    with pytest.raises(InvalidSettingsError, match=r"“stooq” isn't an ETF source; choose yahoo or .*simulated"):
         build_source(EQUITY, "stooq", client, clock)
-    with pytest.raises(
-        InvalidSettingsError, match=r"“yahoo” is not a bitcoin source; choose .*coinbase or .*simulated"
-    ):
+    with pytest.raises(InvalidSettingsError, match=r"“yahoo” isn't a bitcoin source; choose .*coinbase or .*simulated"):
         build_source(CRYPTO, "yahoo", client, clock)
-    with pytest.raises(
-        InvalidSettingsError, match="“kraken” is not a source of the bitcoin network; choose mempool or block"
-    ):
+    with pytest.raises(InvalidSettingsError, match="“kraken” isn't a bitcoin network source; choose mempool or block"):
         build_source(NETWORK, "kraken", client, clock)
 
 
@@ -87,7 +83,7 @@ def test_an_unknown_name_lists_the_choices(client: HttpClient, clock: SetClock) 
     [
         pytest.param("", "Tiingo needs a key: set tiingo_key, or choose another source", id="none"),
         pytest.param("  ", "Tiingo needs a key", id="blank"),
-        pytest.param("hush\nhush", "tiingo_key does not look like a key of Tiingo: copy it again", id="two-lines"),
+        pytest.param("hush\nhush", "tiingo_key doesn't look like a Tiingo key: copy it again", id="two-lines"),
         pytest.param("hush hush", "does not look like a key", id="two-words"),
         pytest.param("hüsh", "does not look like a key", id="a-letter-no-key-has"),
     ],

@@ -804,9 +804,9 @@ THROTTLED, UNUSABLE = "throttled: ", "sent an unusable response ("
         ("yahoo", "yahoo_error_401_crumb.json", 200, UNUSABLE, True),
         ("yahoo", "yahoo_429.txt", 429, THROTTLED, True),
         ("yahoo", "yahoo_429_edge.txt", 429, THROTTLED, True),
-        ("yahoo", "yahoo_429.txt", 200, "sent something that is not JSON", True),
+        ("yahoo", "yahoo_429.txt", 200, "sent something that isn't JSON", True),
         ("nasdaq", "SYNTH_stooq_pow_interstitial.html", 200, "sent a web page instead of prices", True),
-        ("nasdaq", "stooq_daily.csv", 200, "sent something that is not JSON", True),
+        ("nasdaq", "stooq_daily.csv", 200, "sent something that isn't JSON", True),
         (
             *("alpaca", "alpaca_error_403_sip.json", 403),
             *("refused the request: “subscription does not permit querying recent SIP data”", False),

@@ -27,9 +27,11 @@ def test_a_custom_file_replaces_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("Ticker,Cohort\nMARA,pure play\n", "lacks a column. Name them Ticker, Cohort, AsOf", id="column"),
+        pytest.param(
+            "Ticker,Cohort\nMARA,pure play\n", "lacks a column. Name the columns Ticker, Cohort, AsOf", id="column"
+        ),
         pytest.param(f"{HEAD}MARA,AI,2026-10-01,us\n", "line 2: “AI” isn't a cohort. Choose one of: ", id="cohort"),
-        pytest.param(f"{HEAD}MARA,pure play,1.10.26,us\n", "line 2: “1.10.26” is not a date", id="date"),
+        pytest.param(f"{HEAD}MARA,pure play,1.10.26,us\n", "line 2: “1.10.26” isn't a date", id="date"),
         pytest.param(f"{HEAD}MARA,pure play,2026-10-01,\n", "line 2: a ticker or a source is missing", id="source"),
         pytest.param(f"{HEAD}A,other,2026-10-01,us\nA,other,2026-10-01,us\n", "line 3: A is listed twice", id="twice"),
         pytest.param(f'{HEAD}A,other,2026-10-01,us\nB,other,"2026', "line 3: ", id="broken"),

@@ -42,9 +42,13 @@ def of_unknown_compression() -> bytes:
         ),
         pytest.param(b"\x1f\x8b\x08junk" * 9, "is damaged and can't be unpacked. Download it again.", id="gzip-junk"),
         pytest.param(zipped("a.csv")[:-9], "is damaged and can't be unpacked. Download it again.", id="zip-cut-off"),
-        pytest.param(encrypted(), "is encrypted, or packed in an unknown way. Unpack it", id="zip-with-a-password"),
         pytest.param(
-            of_unknown_compression(), "is encrypted, or packed in an unknown way. Unpack it", id="zip-unknown"
+            encrypted(), "is encrypted, or uses an unsupported compression method. Unpack it", id="zip-with-a-password"
+        ),
+        pytest.param(
+            of_unknown_compression(),
+            "is encrypted, or uses an unsupported compression method. Unpack it",
+            id="zip-unknown",
         ),
         pytest.param(zipped("a.csv", "b.csv"), "holds 2 files: a.csv, b.csv. Use a .zip with one CSV", id="two-files"),
         pytest.param(

@@ -23,7 +23,7 @@ DAYS, PRICES = ["2026-06-01", "2026-06-02", "2026-06-23"], [20.1, 20.71, 1020.42
 HOURS, BITCOIN = ["2026-06-01T00:00:00", "2026-06-01T01:00:00", "2026-06-01T02:00:00"], [68010.5, 68120.0, 67990.75]
 MIDNIGHTS = ["2026-06-01T00:00:00", "2026-06-02T00:00:00", "2026-06-03T00:00:00"]
 YFINANCE = ["Price,Adj Close,Close,Open", "Ticker,WGMI,WGMI,WGMI", "Date,,,"]
-SEMICOLONS = "CSV with semicolons, as spreadsheets write it in Europe"
+SEMICOLONS = "CSV with semicolons, as spreadsheets in Europe write it"
 LIST = "; ".join(row.title for row in FORMATS)
 
 
@@ -362,7 +362,7 @@ def test_dates_of_either_order_are_asked_about_with_both_readings(tmp_path: Path
 
     assert refusal(path) == (
         "line 3: “06/05/2026” is Jun 5, 2026 if the month is first, or May 6, 2026 if the day is, and no date in the "
-        f"file ({SEMICOLONS}) decides. Add --dates mdy or --dates dmy."
+        f"file ({SEMICOLONS}) shows which. Add --dates mdy or --dates dmy."
     )
 
 
@@ -408,20 +408,19 @@ def test_an_opening_belongs_to_the_session_of_its_day_in_new_york(tmp_path: Path
     [
         pytest.param(
             ["2026-06-01T09:30:00,1,1,1,20"],
-            "line 2: “2026-06-01T09:30:00” is not a time in whole seconds. "
-            "Write times as in 2026-06-01T09:30:00-04:00.",
+            "line 2: “2026-06-01T09:30:00” isn't a time in whole seconds. Write times as in 2026-06-01T09:30:00-04:00.",
             id="no-time-zone",
         ),
         pytest.param(
             ["1780272000,1,1,1,20"],
             "line 2: “1780272000” is 2026-05-31 20:00 in New York, when no session opens. "
-            "Use daily bars of a fund or share listed in the US.",
+            "Use daily bars of a US-listed ETF or stock.",
             id="midnight-in-utc",
         ),
         pytest.param(
             ["1780320600,1,1,1,20", "1780324200,1,1,1,20"],
-            "line 3: “1780324200” is a second price for the date or time of the line above. Sort the rows by time, "
-            "oldest first, and keep each time once.",
+            "line 3: “1780324200” is a second price for the date or time on the line above. Sort the rows by time, "
+            "oldest first, with each time only once.",
             id="hourly-bars",
         ),
     ],
@@ -437,7 +436,7 @@ def test_openings_that_are_no_session_are_refused(tmp_path: Path, lines: list[st
     [
         pytest.param(
             ["06/03/2026,$1,7,1,1,1", "06/01/2026,$1,7,1,1,1", "06/02/2026,$1,7,1,1,1", "05/29/2026,$1,7,1,1,1"],
-            "line 4: “06/02/2026” comes after “06/01/2026” of the line above. Sort the rows by time",
+            "line 4: “06/02/2026” comes after “06/01/2026” on the line above. Sort the rows by time",
             id="mixed-order",
         ),
         pytest.param(
@@ -447,7 +446,7 @@ def test_openings_that_are_no_session_are_refused(tmp_path: Path, lines: list[st
         ),
         pytest.param(
             ["06/02/2026,€1,7,1,1,1"],
-            "line 2: the close “€1” is not a number. Write prices as numbers above zero with a decimal point, such as",
+            "line 2: the close “€1” isn't a number. Write prices as numbers above zero with a decimal point, such as",
             id="another-currency",
         ),
         pytest.param(
@@ -585,12 +584,12 @@ def test_bars_within_a_day_of_unknown_time_zone_are_refused(tmp_path: Path) -> N
 def test_prices_of_cryptocurrency_are_no_closes(tmp_path: Path, example: Example) -> None:
     assert refusal(save(tmp_path, plain(example))) == (
         f"has prices of cryptocurrency ({example.title}), not closes of New York sessions. "
-        "Use the closes of an ETF or share."
+        "Use the closes of an ETF or stock."
     )
 
 
 def test_a_quote_that_is_not_closed_in_the_first_line_is_reported(tmp_path: Path) -> None:
-    assert refusal(written(tmp_path, '"Date,Close', "2026-06-01,1")).startswith("line 1: a quote is not closed")
+    assert refusal(written(tmp_path, '"Date,Close', "2026-06-01,1")).startswith("line 1: a quote isn't closed")
 
 
 def test_an_address_alone_is_no_format(tmp_path: Path) -> None:

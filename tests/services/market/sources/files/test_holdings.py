@@ -194,8 +194,8 @@ LIST = "Ticker,Weight,Shares,Date"
     [
         pytest.param(["Name,Price", "IREN,60"], 1, "names no columns of tickers and weights. Use a CSV", id="columns"),
         pytest.param([""], 1, "names no columns", id="empty"),
-        pytest.param(["Date,Close", "2026-07-07,x"], 2, "the weight “x” is not a number", id="prices, it seems"),
-        pytest.param(["Date,IREN", "2026-07-07,60"], None, "the line of 2026-07-07 adds up to 60.0%", id="prices"),
+        pytest.param(["Date,Close", "2026-07-07,x"], 2, "the weight “x” isn't a number", id="prices, it seems"),
+        pytest.param(["Date,IREN", "2026-07-07,60"], None, "the line for 2026-07-07 adds up to 60.0%", id="prices"),
         pytest.param([LIST], None, "has column names but no holdings", id="no lines"),
         pytest.param(["Ticker,Symbol,Weight", "A,B,1"], 1, "“Ticker” and “Symbol” both name the ticker", id="twice"),
         pytest.param([LIST, "IREN,15%,1,000,2026-07-07"], 2, "has 5 columns, but line 1 names 4", id="bare thousands"),
@@ -206,14 +206,14 @@ LIST = "Ticker,Weight,Shares,Date"
         pytest.param(
             [LIST, "IREN,,,2026-07-07"], 2, "the weight is missing. Write weights as in 4.62%", id="no weight"
         ),
-        pytest.param([LIST, 'IREN,"15,5",,2026-07-07'], 2, "the weight “15,5” is not a number", id="decimal comma"),
-        pytest.param([LIST, "IREN,1e999,,2026-07-07"], 2, "the weight “1e999” is not a number", id="beyond measure"),
-        pytest.param([LIST, "IREN,15%,many,2026-07-07"], 2, "the shares “many” is not a number", id="shares"),
+        pytest.param([LIST, 'IREN,"15,5",,2026-07-07'], 2, "the weight “15,5” isn't a number", id="decimal comma"),
+        pytest.param([LIST, "IREN,1e999,,2026-07-07"], 2, "the weight “1e999” isn't a number", id="beyond measure"),
+        pytest.param([LIST, "IREN,15%,many,2026-07-07"], 2, "the shares “many” isn't a number", id="shares"),
         pytest.param([LIST, ",15%,,2026-07-07"], 2, "doesn't name a holding. Name the holding, or", id="no name"),
         pytest.param(
             [LIST, "IREN,15%,,2026-07-07", "IREN US,15%,,2026-07-07"],
             3,
-            "IREN is already listed for 2026-07-07, in line 2. Use one line per ticker",
+            "IREN is already listed for 2026-07-07, on line 2. Use one line per ticker",
             id="listed twice",
         ),
         pytest.param(
@@ -241,7 +241,7 @@ LIST = "Ticker,Weight,Shares,Date"
             "the weights of 2026-07-07 add up to 198%. Delete totals",
             id="a total that was not known as one",
         ),
-        pytest.param([LIST, '"IREN,15%,,2026-07-07'], 2, "a quote is not closed", id="a quote"),
+        pytest.param([LIST, '"IREN,15%,,2026-07-07'], 2, "a quote isn't closed", id="a quote"),
         pytest.param([",IREN,HUT", "2026-07-07,0,"], 2, "holds nothing. Delete the line", id="a day without holdings"),
         pytest.param(
             [",IREN,IREN US", "2026-07-07,60,40"], 2, "IREN is already listed for 2026-07-07", id="a column twice"
@@ -262,7 +262,7 @@ def test_a_long_cell_is_cut_where_it_is_quoted(tmp_path: Path) -> None:
         read(tmp_path, LIST, f"IREN,{'x' * 5_000},,2026-07-07")
     found = read(tmp_path, f"Holdings {'y' * 5_000}", LIST, "IREN,100%,,2026-07-07")
 
-    assert f"the weight “{'x' * 199}…” is not a number" in str(caught.value)
+    assert f"the weight “{'x' * 199}…” isn't a number" in str(caught.value)
     assert (f"line 1: Holdings {'y' * 190}…",) == found.skipped_lines
 
 

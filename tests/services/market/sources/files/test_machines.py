@@ -32,7 +32,7 @@ def test_a_custom_table_replaces_it(tmp_path: Path) -> None:
     [
         pytest.param(
             "Machine,Released,J/GH,AsOf,Source\nA,2026-10-01,0.0295,2026-10-01,us\n",
-            "line 1: lacks a column. Name them Machine, Released, J/TH (joules per terahash), AsOf and Source",
+            "line 1: lacks a column. Name the columns Machine, Released, J/TH (joules per terahash), AsOf and Source",
             id="another unit",
         ),
         pytest.param(
@@ -53,11 +53,11 @@ def test_a_custom_table_replaces_it(tmp_path: Path) -> None:
         ),
         pytest.param(
             f"{HEAD}A,2026-10-01,17.5 J/TH,2026-10-01,us\n",
-            "line 2: “17.5 J/TH” is not a number. Write J/TH without a unit, as in 17.5.",
+            "line 2: “17.5 J/TH” isn't a number. Write J/TH without a unit, as in 17.5.",
             id="with a unit",
         ),
-        pytest.param(f"{HEAD}A,Oct 2026,17.5,2026-10-01,us\n", "line 2: “Oct 2026” is not a date", id="release"),
-        pytest.param(f"{HEAD}A,2026-10-01,17.5,,us\n", "line 2: “” is not a date", id="as of"),
+        pytest.param(f"{HEAD}A,Oct 2026,17.5,2026-10-01,us\n", "line 2: “Oct 2026” isn't a date", id="release"),
+        pytest.param(f"{HEAD}A,2026-10-01,17.5,,us\n", "line 2: “” isn't a date", id="as of"),
         pytest.param(f"{HEAD}A,2026-10-01,17.5,2026-10-01,\n", "line 2: the machine or the source", id="source"),
         pytest.param(
             f"{HEAD}A,2026-10-01,17.5,2026-10-01,us\na,2026-10-01,17.5,2026-10-01,us\n",

@@ -82,27 +82,27 @@ def test_future_dates_are_allowed(tmp_path: Path) -> None:
 BAD_PRICES = {
     "": "the close is missing",
     "  ": "the close is missing",
-    "0": "the close 0 is not above zero",
-    "-1.5": "the close -1.5 is not above zero",
-    "-inf": "the close -inf is not above zero",
-    "n/a": "the close “n/a” is not a number",
-    "nan": "the close “nan” is not a number",
-    "inf": "the close “inf” is not a number",
-    "1e999": "the close “1e999” is not a number",
+    "0": "the close 0 isn't above zero",
+    "-1.5": "the close -1.5 isn't above zero",
+    "-inf": "the close -inf isn't above zero",
+    "n/a": "the close “n/a” isn't a number",
+    "nan": "the close “nan” isn't a number",
+    "inf": "the close “inf” isn't a number",
+    "1e999": "the close “1e999” isn't a number",
     "1e300": "the close “1e300” is not a possible price",
     "1e-320": "the close “1e-320” is not a possible price",
-    "x" * 5_000: f"the close “{'x' * 199}…” is not a number",
-    "$38.50": "the close “$38.50” is not a number",
-    '"1,234.5"': "the close “1,234.5” is not a number",
-    "1_000": "the close “1_000” is not a number",
-    "True": "the close “True” is not a number",
+    "x" * 5_000: f"the close “{'x' * 199}…” isn't a number",
+    "$38.50": "the close “$38.50” isn't a number",
+    '"1,234.5"': "the close “1,234.5” isn't a number",
+    "1_000": "the close “1_000” isn't a number",
+    "True": "the close “True” isn't a number",
 }
 PRICE_REMEDY = "Write prices as plain numbers above zero"
 NOT_DATES = (
     *("", "today", "2026", "2026-01", "20260105", "05/01/2026", "2026-1-5", "2026-02-30", "2026-01-05 25:00", "NaT"),
     *("0202-02-08", "1926-02-08"),
 )
-FIRST, ORDER = "2026-01-02,38.5", "of the line above. Sort the rows by time, oldest first"
+FIRST, ORDER = "2026-01-02,38.5", "on the line above. Sort the rows by time, oldest first"
 COLUMNS = "Name the columns date and close in the first line"
 
 
@@ -203,7 +203,7 @@ def test_bars_are_read_with_utc_opening_times(tmp_path: Path, lines: list[str]) 
             pytest.param(
                 [f"{first},1", f"{second},2"],
                 3,
-                f"“{second}” is not a time in whole seconds. Write opening times in UTC",
+                f"“{second}” isn't a time in whole seconds. Write opening times in UTC",
                 id=name,
             )
             for first, second, name in (

@@ -65,12 +65,12 @@ async def test_a_response_is_parsed(vendor: VendorClient, server: FakeServer) ->
         pytest.param(Reply(418), "HTTP 418 I'm a teapot; it rejects the request", False, id="418"),
         pytest.param(Reply(500), "HTTP 500 Internal Server Error; a fault at the source", True, id="500"),
         pytest.param(Reply(999), "HTTP 999; a fault at the source", True, id="a-status-without-a-name"),
-        pytest.param(httpx.ConnectError("no"), "could not be reached; check its address", True, id="unreachable"),
+        pytest.param(httpx.ConnectError("no"), "couldn't be reached; check its address", True, id="unreachable"),
         pytest.param(httpx.ReadTimeout("no"), "didn't answer in time", True, id="timeout"),
         pytest.param(Reply(200, b"<html>consent</html>"), "sent a web page instead of prices", True, id="html"),
         pytest.param(Reply(200, b"\n <!DOCTYPE html>"), "sent a web page instead of prices", True, id="doctype"),
-        pytest.param(Reply(200, b"Too Many Requests"), "sent something that is not JSON", True, id="text"),
-        pytest.param(Reply(200, b""), "sent something that is not JSON", True, id="empty"),
+        pytest.param(Reply(200, b"Too Many Requests"), "sent something that isn't JSON", True, id="text"),
+        pytest.param(Reply(200, b""), "sent something that isn't JSON", True, id="empty"),
         pytest.param(Reply(200, b'[1, "secret"]'), "sent an unusable response (1: Input should", True, id="shape"),
     ],
 )
@@ -81,7 +81,7 @@ async def test_a_failure_is_described(
 
     error = await failure(vendor)
 
-    assert str(error).startswith(f"Acme on WGMI: {message}")
+    assert str(error).startswith(f"Acme (WGMI): {message}")
     assert ("Acme", "WGMI", retryable) == (error.source, error.symbol, error.retryable)
     assert "secret" not in str(error)
 
@@ -89,7 +89,7 @@ async def test_a_failure_is_described(
 async def test_a_vendor_can_explain_an_error_status(vendor: VendorClient, server: FakeServer) -> None:
     server.respond_with(Reply(404, b"gone"))
 
-    with pytest.raises(SourceError, match="Acme on WGMI: 404 gone"):
+    with pytest.raises(SourceError, match=r"Acme \(WGMI\): 404 gone"):
         await vendor.get(
             "/",
             {},
@@ -425,7 +425,7 @@ async def test_an_outage_and_its_recovery_are_logged_once(
     for symbol in (WGMI, MARA, MARA):
         await fetch(vendor, symbol)
 
-    assert [("WARNING", "Acme on WGMI: HTTP 403 Forbidden"), ("INFO", "Acme on MARA: recovered")] == [
+    assert [("WARNING", "Acme (WGMI): HTTP 403 Forbidden"), ("INFO", "Acme (MARA): recovered")] == [
         (level, message.split(";")[0]) for level, message in logged(caplog)
     ]
 
@@ -460,11 +460,11 @@ async def test_an_outage_and_its_recovery_are_logged_once_for_all_symbols_of_a_c
     caplog.set_level(logging.INFO)
     server.respond_with(Reply(404), Reply(404), GOOD, GOOD)
 
-    with pytest.raises(SourceError, match="Acme on WGMI: "):
+    with pytest.raises(SourceError, match=r"Acme \(WGMI\): "):
         await vendor.get("/", {}, symbol=WGMI, other_symbols=[MARA], parse=NUMBERS.validate_json)
     await failure(vendor, MARA)
     await vendor.get("/", {}, symbol=MARA, other_symbols=[WGMI], parse=NUMBERS.validate_json)
     await fetch(vendor, MARA)
 
     assert ["WARNING", "INFO"] == [record.levelname for record in caplog.records]
-    assert "Acme on WGMI: recovered" == caplog.messages[-1]
+    assert "Acme (WGMI): recovered" == caplog.messages[-1]

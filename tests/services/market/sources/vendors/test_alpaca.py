@@ -219,10 +219,10 @@ async def test_rejected_shares_each_fail_with_their_own_reason(alpaca: Alpaca, s
         pytest.param(
             Reply(403, b'{"message":"forbidden."}'), "refused the request: “forbidden.”", False, id="wrong-keys"
         ),
-        pytest.param(Reply(200, b"?"), "sent something that is not JSON; MinerPulse retries", True, id="garbled"),
+        pytest.param(Reply(200, b"?"), "sent something that isn't JSON; MinerPulse retries", True, id="garbled"),
         pytest.param(
             httpx.ConnectError("no"),
-            "could not be reached; check its address, and this machine's network and proxy",
+            "couldn't be reached; check its address, and this machine's network and proxy",
             True,
             id="unreached",
         ),

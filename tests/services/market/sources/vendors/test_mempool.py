@@ -150,5 +150,5 @@ async def test_a_doubled_retarget_costs_one_of_them(mempool: Mempool, server: Fa
 async def test_an_unordered_history_is_rejected(mempool: Mempool, server: FakeServer) -> None:
     server.respond_with(json_reply(MINING | {"hashrates": DAYS[::-1]}))
 
-    with pytest.raises(SourceError, match=r"mempool\.space on network"):
+    with pytest.raises(SourceError, match=r"mempool\.space \(network\)"):
         await mempool.history()
