@@ -98,7 +98,7 @@ def _read_etf(etf: Path, btc: Path, pair: Pair) -> tuple[Closes, Reading]:
 
 def _swapped_error(etf: Path, btc: Path) -> PriceFileError:
     problem = f"has bitcoin's bars, and {btc.name} has closes of New York sessions"
-    return PriceFileError(etf, problem, remedy="Swap the files of --etf and --btc")
+    return PriceFileError(etf, problem, remedy="Swap the --etf and --btc files")
 
 
 def _has_weekends(days: NDArray[np.datetime64]) -> bool:

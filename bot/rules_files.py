@@ -236,7 +236,7 @@ def _compose(path: Path) -> yaml.Node:
     except (OSError, UnicodeDecodeError) as error:
         raise RulesFileError(f"{path.name} can't be read: {error}.") from error
     if len(text) > MAX_BYTES:
-        raise RulesFileError(f"{path.name} is larger than {MAX_BYTES:,} characters, so it isn't a rules file.")
+        raise RulesFileError(f"{path.name} is longer than {MAX_BYTES:,} characters, so it isn't a rules file.")
     try:
         for event in yaml.parse(text, Loader=yaml.BaseLoader):
             if isinstance(event, yaml.AliasEvent):
@@ -278,7 +278,7 @@ def _problem(error: Any) -> str:  # noqa: ANN401 -- pydantic's ErrorDetails
         case "missing":
             return "this key is missing. Add it."
         case "extra_forbidden":
-            return "this key isn't known. Remove it, or correct its name."
+            return "unknown key. Remove it, or correct its name."
         case "string_pattern_mismatch":
             return f"{quote(str(error['input']))} doesn't match {error['ctx']['pattern']}."
         case _:

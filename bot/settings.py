@@ -169,7 +169,7 @@ class Settings(BaseSettings):
         "default, the built-in file.",
     )
     alpaca_key_id: Secret | None = Field(default=None, description="Alpaca's key ID, if alpaca is a source.")
-    alpaca_secret_key: Secret | None = Field(default=None, description="Alpaca's secret key, with its key ID.")
+    alpaca_secret_key: Secret | None = Field(default=None, description="Alpaca's secret key. Required with the key ID.")
     tiingo_key: Secret | None = Field(default=None, description="Tiingo's API token, if tiingo is a source.")
     twelvedata_key: Secret | None = Field(default=None, description="Twelve Data's key, if twelvedata is a source.")
     seed: WholeNumber = Field(

@@ -44,7 +44,7 @@ async def query_history(settings: Settings, query: Callable[[App], Awaitable[Res
         result = await query(app)
         if not app.history.wanted_older(app.clock.now()):
             return result
-        note("Loading older prices …")
+        note("Loading older prices…")
         await app.backfill.complete()
         return await query(app)
 

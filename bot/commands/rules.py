@@ -237,7 +237,7 @@ async def _plan(app: App, path: Path, team: str, options: Options) -> tuple[Plan
         return plan, {}
     previews = await service.previews(plan)
     if previews and app.history.wanted_older(app.clock.now()):
-        note("Loading older prices …")
+        note("Loading older prices…")
         await app.backfill.complete()
         previews = await service.previews(plan)
     return plan, previews

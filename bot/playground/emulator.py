@@ -101,7 +101,7 @@ async def _install(package: Package, folder: Path, report: Callable[[str], None]
         ) from error
     for name, document in _npm_project(package).items():
         (partial / name).write_text(json.dumps(document), encoding="utf-8")
-    report(f"Fetching {package.name}@{VERSION} through npm, once (about {SIZE_MB} MB) …")
+    report(f"Fetching {package.name}@{VERSION} through npm, once (about {SIZE_MB} MB)…")
     try:
         await _run_npm(npm, partial, f"{package.name}@{VERSION}", report)
         shutil.rmtree(folder, ignore_errors=True)

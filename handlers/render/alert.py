@@ -80,9 +80,19 @@ def push_text(alert: Alert, now: datetime, mention: Mention | None = None) -> li
         case AlertState.RETRACTED:
             rest = [f"{_capitalized(plain(reason(alert.reason)))}."]
         case AlertState.FIRING:
-            rule = f"{_capitalized(THIS_IS_A_TEST)}." if alert.is_drill else f"Rule {alert.lead.rule}."
+            rule = f"{_capitalized(THIS_IS_A_TEST)}." if alert.is_drill else f"Rule {_rule_news(alert)}."
             rest = [*rest, rule, "Not acknowledged."]
     return notification(first, *(text for text in rest if text != "."), limit=ALERT_PUSH_TEXT)
+
+
+def _rule_news(alert: Alert) -> str:
+    """Return the leading rule, and that it is recovering if it is."""
+    hit = alert.lead
+    return (
+        f"{hit.rule} {plain(recovery(parse_rule(hit.rule), alert.side))}"
+        if is_recovering(hit, alert.side)
+        else hit.rule
+    )
 
 
 def _status_line(alert: Alert, now: datetime) -> str:

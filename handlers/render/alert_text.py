@@ -303,7 +303,7 @@ def follow_up_line(follow_up: FollowUp, since: date | None = None) -> str:
     low, high = (f"{PERCENT * end:.0f}" for end in follow_up.interval)
     chance = "" if follow_up.chance is None else f"; chance {PERCENT * follow_up.chance:.0f}%"
     verdict = " No clear difference from chance." if follow_up.chance is not None and follow_up.is_like_chance else ""
-    return f"{line} ({low}–{high}%{chance}).{verdict}"
+    return f"{line} (90% interval {low}–{high}%{chance}).{verdict}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,7 +254,7 @@ def market_modal(view: MarketView) -> dict[str, Any]:
 
 def loading_view() -> dict[str, Any]:
     """Return the modal that is shown while prices are fetched."""
-    return modal("board", "MinerPulse", text_message("Fetching prices …").blocks, close="Close")
+    return modal("board", "MinerPulse", text_message("Fetching prices…").blocks, close="Close")
 
 
 def messages_hint() -> Message:

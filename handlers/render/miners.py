@@ -146,9 +146,9 @@ def _context_line(report: HoldingsReport, shown: list[HoldingContribution]) -> s
 def _weights_text(report: HoldingsReport) -> str:
     known = report.attribution.weight_dates
     if len(known) == 1:
-        return f"weights of {fmt.full_day(known[0])}, drifting with prices"
+        return f"weights as of {fmt.full_day(known[0])}, drifting with prices"
     span = f"{fmt.full_day(known[0])} to {fmt.full_day(known[-1])}"
-    return f"weights of {len(known)} days, {span}, drifting with prices between"
+    return f"weights from {len(known)} dates, {span}, drifting with prices between"
 
 
 def _cohorts_text(report: HoldingsReport, shown: list[HoldingContribution]) -> list[str]:

@@ -67,6 +67,7 @@ PAST = {
     "confirms": "confirmed",
     "declares": "declared",
     "reports": "reported",
+    "disagree": "disagreed",
     "retries": "retried",
 }
 SOURCES_BUTTON = button(RUN_COMMAND[0], "Show Sources", "sources")
@@ -160,7 +161,8 @@ def _outage_message(outage: Outage) -> Message:
         f"*Effect:* The {rules} are on hold. Nothing fires or resolves; open alerts keep their state.",
         f"*What to do:* {elsewhere}MinerPulse posts here when {back}.",
     ]
-    small = [*([] if outage.network else [_last_known(outage)]), "operators: `minerpulse doctor`"]
+    doctor = "for operators: `minerpulse doctor`"
+    small = [f"F{doctor[1:]}"] if outage.network else [_last_known(outage), doctor]
     since = f":warning: Since {fmt.instant(outage.since)}"
     push = [
         f"{title} since {fmt.plain_instant(outage.since)}.",
@@ -268,8 +270,10 @@ def _escalation_message(escalation: Escalation) -> Message:
 def _escalation_source_message(notice: EscalationSource) -> Message:
     source = channel_link(notice.source.id)
     return text_message(
-        f"{source} escalates unacknowledged alerts to this channel. To stop this, type in this channel: "
-        "`/minerpulse channel accept-escalations off`. To allow it, use `on` instead of `off`."
+        f"{source} escalates unacknowledged alerts to this channel. They continue until someone types in "
+        "this channel: "
+        "`/minerpulse channel accept-escalations off`. To confirm that you want it: "
+        "`/minerpulse channel accept-escalations on`."
     )
 
 
@@ -292,7 +296,8 @@ def coverage_message(report: CoverageReport) -> Message:
     """Return the monitoring report of a session, at its close or so far."""
     title = mark_simulated(_title(report), when=report.simulated)
     checked = " ".join(line for pair in report.pairs for line in [_checks_text(pair)])
-    lines = [*map(_checks_text, report.pairs), _nearest_miss_line(report), _delivery_line(report.message_counts)]
+    checks = map(_checks_text, report.pairs)
+    lines = [*checks, *_nearest_miss_lines(report), _delivery_line(report.message_counts)]
     small = [*map(_data_line, report.pairs), *([] if report.final else [f"as of {fmt.clock_time(report.at)}"])]
     return compose([header(title), section(*lines), context(*small)], notification(f"{title}.", checked))
 
@@ -318,12 +323,11 @@ def _data_line(day: PairCoverage) -> str:
     return f"{sources} · {'; '.join(map(reason, day.problems)) or 'no problems'}"
 
 
-def _nearest_miss_line(report: CoverageReport) -> str:
+def _nearest_miss_lines(report: CoverageReport) -> list[str]:
+    """Return which rule came closest; nothing if every rule fired, or none had a value."""
     if not report.rules:
-        return "No rules here, so nothing is monitored."
-    if report.nearest_miss is None:
-        return f"No {'other ' if report.alerts else ''}rule had a value to compare with its threshold."
-    return f"Closest rule: {_miss_text(report.nearest_miss)}."
+        return ["No rules here, so nothing is monitored."]
+    return [] if report.nearest_miss is None else [f"Closest rule: {_miss_text(report.nearest_miss)}."]
 
 
 def _miss_text(miss: NearestMiss) -> str:

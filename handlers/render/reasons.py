@@ -52,7 +52,7 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
         "moved {moved:percent} at one venue, while {fund}, which holds it, moved {fund_moved:percent}"
     ),
     Code.EX_DIVIDEND: (
-        "{symbol} went ex-dividend on {session:date} (${amount_usd:.6g} a share, included in its returns)"
+        "{symbol} went ex-dividend on {session:date} ({amount_usd:cash} a share, included in its returns)"
     ),
     Code.ACTION_AMOUNT_UNKNOWN: "the amount of {symbol}'s {kind} on {session:date} is unknown",
     Code.TRADE_OF_OUTVOTED_SOURCE: (
@@ -70,8 +70,8 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.HOLDINGS_CLOSES_DEGRADED: "last closes are degraded for {degraded} of {holdings:holdings}, at worst {worst}",
     # Faults of a source's answers
     Code.SOURCE_FAULT: "{source} ({symbol}): {fault}",
-    Code.CLOSES_LATE: "is late; its newest close is from {newest:date}, {behind_sessions:sessions} behind",
-    Code.TRADE_LATE: "is late; its last trade is from {at:instant}",
+    Code.CLOSES_LATE: "late; its last close is from {newest:date}, {behind_sessions:sessions} behind",
+    Code.TRADE_LATE: "late; its last trade is from {at:instant}",
     Code.TRADE_AHEAD_OF_CLOCK: "its last trade is from {at:clock}, ahead of this machine's clock",
     Code.CLOSES_UNRELATED: (
         "sent closes that look like another symbol's, and no split explains them; they are ignored"
@@ -316,12 +316,13 @@ def _action_invalid(*, symbol: str, session: str, kind: str, declared: tuple[tup
 
 @_renders(Code.ACTION_DISPUTED)
 def _action_disputed(*, symbol: str, session: str, kind: str, declared: tuple[tuple[str, float], ...]) -> str:
-    return f"{_action(symbol, session, kind, declared)}; it's ignored until they agree"
+    amounts = ", ".join(f"{source} {_amount(kind, amount)}" for source, amount in declared)
+    return f"sources disagree on {symbol}'s {kind} on {_date(session)} ({amounts}); it's ignored until they agree"
 
 
 @_renders(Code.ACTION_UNCONFIRMED)
 def _action_unconfirmed(*, symbol: str, session: str, kind: str, declared: tuple[tuple[str, float], ...]) -> str:
-    return f"{_action(symbol, session, kind, declared)} only; it's ignored until a second source confirms it"
+    return f"only {_action(symbol, session, kind, declared)}; it's ignored until a second source confirms it"
 
 
 @_renders(Code.ACTION_UNUSABLE)
@@ -531,17 +532,27 @@ def _move(moved: float, steps: int, step: str) -> str:
 
 
 def _action(symbol: str, session: str, kind: str, declared: tuple[tuple[str, float], ...]) -> str:
-    amounts = " and ".join(f"{_amount(kind, amount)} from {source}" for source, amount in declared)
-    return f"{symbol}'s {kind} on {_date(session)} is {amounts}"
+    """Return who reports which amount: `Yahoo reports a $12.50 dividend of WGMI on Mar 2, 2026`."""
+    reported = " and ".join(f"{source} reports a {_amount(kind, amount)} {kind}" for source, amount in declared)
+    return f"{reported} of {symbol} on {_date(session)}"
 
 
 def _amount(kind: str, amount: float) -> str:
-    return f"${float(amount):.6g}" if kind == ActionKind.DIVIDEND.value else f"{float(amount):.6g} for 1"
+    amount = float(amount)
+    if kind == ActionKind.DIVIDEND.value:
+        return _cash(amount)
+    return f"{amount:.6g}-for-1" if amount >= 1 or amount <= 0 else f"1-for-{1 / amount:.6g}"
+
+
+def _cash(amount: float) -> str:
+    """Return dollars with at least two decimals: `$0.50`, `$0.1234`."""
+    return f"${amount:.2f}" if round(amount, 2) == amount else f"${amount:.6g}"
 
 
 FORMATS: dict[str, Callable[[Any], str]] = {
     "and": " and ".join,
     **{f"{noun}s": partial(counted, noun=noun) for noun in ("day", "holding", "session")},
+    "cash": _cash,
     "clock": _clock_time,
     "commas": lambda reasons: ", ".join(map(sentence, reasons)),
     "date": _date,

@@ -82,7 +82,7 @@ def editor_modal(
 
 def preview_pending_message() -> Message:
     """Return that the preview is being computed."""
-    return text_message("*Preview:* running the backtest …")
+    return text_message("*Preview:* running the backtest…")
 
 
 def unreadable_fields_message(errors: Mapping[str, str]) -> Message:

@@ -335,7 +335,10 @@ class RuleCommands:
         """
         newest = await self._newest_audit(channel, rule_id)
         if newest is None or newest.kind is not RuleAuditKind.REMOVED or newest.before != text:
-            raise NotFoundError(f"Rule {rule_id} wasn't removed just now, so nothing was undone. {LIST_HINT}")
+            raise NotFoundError(
+                f"The removal of rule {rule_id} can no longer be undone. To add the rule again, type "
+                "`/minerpulse rule add` and the rule."
+            )
         return await self.add_rule(channel, text, by)
 
     async def _newest_audit(self, channel: Channel, rule_id: int) -> RuleAudit | None:

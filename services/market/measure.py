@@ -151,8 +151,8 @@ class NotMeasured:
 class Drawdown:
     """The drawdown of a leg from its highest session close since `since`; `depth` is a fraction, 0 at the high.
 
-    The drawdown of an ETF or stock is on total return: `high` is adjusted for later dividends and below the traded
-    price.
+    The drawdown of an ETF or stock is based on total return: `high` is adjusted for later dividends, so it is below
+    the traded price.
     """
 
     depth: float

@@ -33,7 +33,7 @@ def test_a_study_in_the_terminal_first_loads_all_sessions_since_the_listing(
     vendors.etf_moves = {date(2023, 2, 1): 30.0, date(2025, 2, 3): 30.0}
     result = minerpulse(*arguments, "--json")
 
-    assert "Loading older prices …" in result.err
+    assert "Loading older prices…" in result.err
     document = json.loads(result.out)
     history = document["legs"][0]["history"] if "legs" in document else document["history"]
     assert ("2023-01-03", False) == (history["first"], history["loading"])

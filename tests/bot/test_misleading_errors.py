@@ -22,7 +22,7 @@ def test_swapped_files_of_both_legs_are_named(minerpulse: RunCli, clean: Path, c
 
     assert (1, "") == (result.code, result.out)
     assert (
-        f"{btc}: has bitcoin's bars, and etf.csv has closes of New York sessions. Swap the files of --etf and --btc."
+        f"{btc}: has bitcoin's bars, and etf.csv has closes of New York sessions. Swap the --etf and --btc files."
         in (" ".join(result.err.split()))
     )
 

@@ -324,7 +324,7 @@ channels:
         pytest.param(
             BAD,
             [
-                "line 4 (channels[0].colour): this key isn't known. Remove it, or correct its name.",
+                "line 4 (channels[0].colour): unknown key. Remove it, or correct its name.",
                 "line 6 (channels[0].rules[0].key): “Day” doesn't match ^[a-z0-9][a-z0-9-]{0,31}$.",
                 "line 7 (channels[0].rules[1].key): this key is missing. Add it.",
             ],

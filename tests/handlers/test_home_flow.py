@@ -317,7 +317,7 @@ async def test_the_shortcut_opens_a_loading_view_then_the_board(
     await person.sends_payload({"type": "shortcut", "callback_id": "board", **payload})
     (loading,), (board,) = slack.views(OPENED), slack.views()
     assert "9.trigger" == slack.arguments_of(OPENED)[0]["trigger_id"]
-    assert "Fetching prices …" == view_text(loading)
+    assert "Fetching prices…" == view_text(loading)
     assert view_text(board).startswith("Market\n")
     assert "*1 session*  +8.5 pp" in view_text(board)
     assert "*252 sessions*  " in view_text(board)

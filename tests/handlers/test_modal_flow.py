@@ -40,7 +40,7 @@ async def test_the_editor_opens_at_once_and_the_preview_follows(person: Person, 
     (form,), (preview,) = slack.views(OPENED), slack.views()
     assert (200, "") == (acknowledged.status, acknowledged.body)
     assert "1.trigger" == slack.arguments_of(OPENED)[0]["trigger_id"]
-    assert "*Preview:* running the backtest …" == view_text(form)
+    assert "*Preview:* running the backtest…" == view_text(form)
     assert view_text(preview).startswith(
         "*Preview:* `1d 8pp`\nWould *never* have fired in 2 years (older prices are still loading). Latest close: +"
     )

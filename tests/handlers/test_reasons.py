@@ -154,7 +154,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
             kind="dividend",
             declared=[("Yahoo", float("nan"))],
         ),
-        "WGMI's dividend on Mar 2, 2026 is $nan from Yahoo, which can't be right; it's ignored",
+        "Yahoo reports a $nan dividend of WGMI on Mar 2, 2026, which can't be right; it's ignored",
     ),
     (
         of(
@@ -164,11 +164,12 @@ EXAMPLES: list[tuple[Reason, str]] = [
             kind="split",
             declared=[("Yahoo", 2.0), ("Nasdaq", 0.25)],
         ),
-        "WGMI's split on Mar 2, 2026 is 2 for 1 from Yahoo and 0.25 for 1 from Nasdaq; it's ignored until they agree",
+        "sources disagree on WGMI's split on Mar 2, 2026 (Yahoo 2-for-1, Nasdaq 1-for-4); "
+        "it's ignored until they agree",
     ),
     (
         of(Code.ACTION_UNCONFIRMED, symbol="WGMI", session="2026-03-02", kind="dividend", declared=[("Yahoo", 12.5)]),
-        ("WGMI's dividend on Mar 2, 2026 is $12.5 from Yahoo only; it's ignored until a second source confirms it"),
+        ("only Yahoo reports a $12.50 dividend of WGMI on Mar 2, 2026; it's ignored until a second source confirms it"),
     ),
     (
         of(Code.ACTION_UNUSABLE, symbol="WGMI", session="2026-03-02", kind="split", source="Yahoo"),
@@ -262,9 +263,9 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.CLOSES_LATE, newest="2026-03-02", behind_sessions=3),
-        "is late; its newest close is from Mar 2, 2026, 3 sessions behind",
+        "late; its last close is from Mar 2, 2026, 3 sessions behind",
     ),
-    (of(Code.TRADE_LATE, at=AT), "is late; its last trade is from Mar 2, 10:04 AM ET"),
+    (of(Code.TRADE_LATE, at=AT), "late; its last trade is from Mar 2, 10:04 AM ET"),
     (of(Code.TRADE_AHEAD_OF_CLOCK, at=AT), "its last trade is from 10:04 AM ET, ahead of this machine's clock"),
     (
         of(Code.CLOSES_UNRELATED),

@@ -163,7 +163,7 @@ def test_a_widened_alert_says_by_how_much_and_when(golden: Golden) -> None:
             replace(RECORD, episodes=1, median_length=2),
             "2nd alert from `1d 8pp` in 2 years, about 1 a year.\n*What followed the earlier alert*\n"
             "1 alert in 2 years: 2 sessions to clear.\nThe gap closed within 5 sessions in 16 of 36 separate cases "
-            "since Feb 9, 2022 (32–58%; chance 32%). No clear difference from chance.",
+            "since Feb 9, 2022 (90% interval 32–58%; chance 32%). No clear difference from chance.",
             id="one before",
         ),
         pytest.param(
@@ -190,12 +190,12 @@ def test_a_widened_alert_says_by_how_much_and_when(golden: Golden) -> None:
         ),
         pytest.param(
             replace(RECORD, follow_up=replace(FOLLOW_UP, cases=62, closed=22, chance=0.246)),
-            "in 22 of 62 separate cases since Feb 9, 2022 (26–46%; chance 25%).\n",
+            "in 22 of 62 separate cases since Feb 9, 2022 (90% interval 26–46%; chance 25%).\n",
             id="more often than by chance",
         ),
         pytest.param(
             replace(RECORD, follow_up=replace(FOLLOW_UP, chance=None)),
-            "in 16 of 36 separate cases since Feb 9, 2022 (32–58%).\n",
+            "in 16 of 36 separate cases since Feb 9, 2022 (90% interval 32–58%).\n",
             id="chance unknown",
         ),
         pytest.param(
@@ -210,7 +210,7 @@ def test_a_widened_alert_says_by_how_much_and_when(golden: Golden) -> None:
         ),
         pytest.param(
             replace(RECORD, follow_up_since=None),
-            "in 16 of 36 separate cases (32–58%; chance 32%).",
+            "in 16 of 36 separate cases (90% interval 32–58%; chance 32%).",
             id="of an earlier release",
         ),
     ],

@@ -63,8 +63,8 @@ def test_overlapping_forward_returns_show_the_non_overlapping_count() -> None:
         "5-session forward change: median 0.0 pp (interquartile range 0.0 to 0.0 pp), wider in 0 of 2. Base rate"
         in text
     )
-    assert "20-session forward change: median +6.2 pp (middle half " in text
-    assert "wider in 1 of 2 (non-overlapping n = 1). Any 20 sessions: median" in text
+    assert "20-session forward change: median +6.2 pp (interquartile range " in text
+    assert "wider in 1 of 2 (non-overlapping n = 1). Base rate: median" in text
     assert "\nNon-overlapping alerts: 2 of 2 alerts." in text
 
 
@@ -82,7 +82,7 @@ def test_a_network_rule_shows_both_legs_forward_returns_and_no_gap() -> None:
     text = shown(message)
     assert "5-session forward return: median WGMI 0.0%, BTC 0.0%, n = 1. Base rate: median WGMI 0.0%" in text
     assert "Fired | Peak % | Sessions | 5-sess. fwd %\n" in text
-    assert "Live, the rule is also evaluated at night and on weekends" in text
+    assert "Live, the rule is also evaluated overnight and on weekends" in text
     assert "gap" not in text
     assert [] == problems(message._asdict())
 

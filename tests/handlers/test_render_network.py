@@ -81,7 +81,7 @@ def test_power_and_energy_are_a_range_with_assumptions() -> None:
     assert [
         "*Energy* 195 TWh a year at this power draw, range 85 TWh to 426 TWh",
         f"*Percentiles* lower bound 99th, best estimate 83rd, upper bound at its low ({span})",
-        "*Break-even* 40.4 J/TH; 69 of 88 machines earn more than their electricity costs",
+        "*Break-even* 40.4 J/TH; 69 of 88 machine models earn more than their electricity costs",
     ] == lines[row + 1 : row + 4]
     basis = "Break-even: 14-day mean hashprice $48.44/PH/s/day excluding fees ÷ (24 h × electricity at $0.05/kWh)."
     assert basis in lines[row + 4]

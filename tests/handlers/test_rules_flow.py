@@ -105,7 +105,7 @@ async def test_undo_acts_in_its_own_channel_only(person: Person, slack: FakeSlac
     for action_id in ("undo_add", "undo_edit", "undo_remove", "remove_rule"):
         await person.presses(action_id, "1:1d 2pp")
 
-        assert "Rule 1 " in slack.responses[-1]["text"]
+        assert "ule 1 " in slack.responses[-1]["text"]
     assert ([], 1) == (await rules(harness), len(await harness.commands.rules(OTHER_CHANNEL)))
 
 
@@ -150,7 +150,7 @@ async def test_a_removal_is_undone_once_and_only_as_it_was(person: Person, slack
     await person.presses(*undo)
     await person.presses(*undo)
 
-    assert refused.startswith("Rule 1 wasn't removed just now, so nothing was undone.")
+    assert refused.startswith("The removal of rule 1 can no longer be undone.")
     assert "Not added: rule 2 is already 1d 8pp." == slack.responses[-1]["text"]
     assert ["1d 8pp"] == await rules(harness)
 

@@ -357,8 +357,8 @@ async def test_a_source_that_is_a_week_late_is_reported(
     servers.yahoo.market = servers.coinbase.market = harness.vendors
     await harness.tick(BEGIN + 41 * MINUTE, 0.0)
 
-    late = "Yahoo (WGMI): is late; its newest close is from Feb 24, 2026, 5 sessions behind"
-    coin = "Coinbase (BTC): is late; its last trade is from Feb 25, 10:04 AM ET"
+    late = "Yahoo (WGMI): late; its last close is from Feb 24, 2026, 5 sessions behind"
+    coin = "Coinbase (BTC): late; its last trade is from Feb 25, 10:04 AM ET"
     assert [late, coin] == sentences(early.problems)
     assert (None, "the last WGMI trade from Yahoo is 36 min old") == (later.live, sentence(later.live_reason))
     assert later.crypto is not None
