@@ -164,8 +164,10 @@ EXAMPLES: list[tuple[Reason, str]] = [
             kind="split",
             declared=[("Yahoo", 2.0), ("Nasdaq", 0.25)],
         ),
-        "sources disagree on WGMI's split on Mar 2, 2026 (Yahoo 2-for-1, Nasdaq 1-for-4); "
-        "it's ignored until they agree",
+        (
+            "sources disagree on WGMI's split on Mar 2, 2026 (Yahoo 2-for-1, Nasdaq 1-for-4); "
+            "it's ignored until they agree"
+        ),
     ),
     (
         of(Code.ACTION_UNCONFIRMED, symbol="WGMI", session="2026-03-02", kind="dividend", declared=[("Yahoo", 12.5)]),
