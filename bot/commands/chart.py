@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from bot.commands.base import command, run_async
+from bot.asyncio_runner import run_async
+from bot.commands.base import command
 from bot.commands.live import query_live, view_files
 from bot.commands.options import (
     PNG_FILE,

@@ -20,9 +20,10 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.app import App, build
+from bot.asyncio_runner import run_async
 from bot.cli import as_typed
 from bot.clock import SystemClock
-from bot.commands.base import command, run_async
+from bot.commands.base import command
 from bot.commands.options import json_option, print_document
 from bot.documents.operations import CheckFields, CheckResult, doctor_document
 from bot.env_file import env_file

@@ -3,7 +3,8 @@
 from datetime import datetime
 from pathlib import Path
 
-from bot.commands.base import command, run_async
+from bot.asyncio_runner import run_async
+from bot.commands.base import command
 from bot.commands.live import query_live, view_files
 from bot.commands.options import btc_option, etf_option, json_option, print_document, require_both_files
 from bot.documents.pulse import view_document

@@ -9,7 +9,8 @@ from typing import TypeVar, assert_never
 import click
 
 from bot.app import App, build
-from bot.commands.base import group, run_async
+from bot.asyncio_runner import run_async
+from bot.commands.base import group
 from bot.commands.options import STDOUT, json_option, print_document, write_output
 from bot.documents.rules_plan import alert_count, rules_document
 from bot.rules_files import RulesFileReader, address_name, write_rules_file

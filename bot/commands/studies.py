@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bot.commands.base import command, run_async
+from bot.asyncio_runner import run_async
+from bot.commands.base import command
 from bot.commands.live import query_history, query_live
 from bot.commands.options import (
     btc_option,

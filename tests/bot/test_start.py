@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.asyncio_runner import run_async
 from bot.bolt_app import build_bolt
 from bot.cli import run_cli
-from bot.commands.base import run_async
 from services.storage import migrate
 
 HEAVY = ("pandas", "pyarrow", "alembic", "mako", "cryptography", "exchange_calendars", "matplotlib", "PIL", "jinja2")
