@@ -16,7 +16,7 @@ from services.storage import migrate
 
 HEAVY = ("pandas", "pyarrow", "alembic", "mako", "cryptography", "exchange_calendars", "matplotlib", "PIL", "jinja2")
 SERVER = ("slack_bolt", "slack_sdk", "aiohttp", "starlette", "uvicorn", "apscheduler", "prometheus_client")
-MARKET_COMMANDS = ("pulse", "chart", "explain", "studies", "backtest", "tune", "report")
+WITHOUT_SERVER = ("pulse", "chart", "explain", "studies", "backtest", "tune", "report", "replay", "rules", "holdings")
 TICK = """
 import asyncio, sys, bot.serve
 from datetime import UTC, datetime, timedelta
@@ -53,10 +53,14 @@ def test_commands_that_read_no_files_import_no_heavy_library() -> None:
     assert "[]\n" == loaded_by("import bot.commands.pulse, bot.commands.run, bot.commands.health")
 
 
-def test_commands_that_read_the_market_import_no_library_of_the_server() -> None:
-    modules = ", ".join(f"bot.commands.{name}" for name in MARKET_COMMANDS)
+def test_commands_without_slack_import_no_library_of_the_server() -> None:
+    modules = ", ".join(f"bot.commands.{name}" for name in WITHOUT_SERVER)
 
     assert "[]\n" == loaded_by(f"import {modules}", libraries=SERVER)
+
+
+def test_the_list_of_commands_imports_no_event_loop() -> None:
+    assert "[]\n" == loaded_by("import bot.cli", libraries=("asyncio", "numpy", "pydantic", "sqlalchemy", "rich"))
 
 
 def test_stored_types_are_not_built_before_they_are_used() -> None:
