@@ -10,11 +10,10 @@ from pydantic import SecretStr
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.bolt_app import SlackApp, build_bolt
-from bot.clock import SystemClock
 from bot.manifest import ALL_SCOPES
+from bot.market_app import MarketApp, build_market
 from bot.metrics import Metrics
 from bot.oauth.tokens import TokenGrants, WorkspaceGrants
-from bot.setting_types import SIMULATED
 from bot.settings import Settings
 from bot.sinks import build_sinks
 from handlers import listeners
@@ -36,19 +35,7 @@ from services.delivery.outbox import Outbox
 from services.delivery.page_dispatcher import PageDispatcher
 from services.delivery.permalinks import Permalinks
 from services.delivery.sinks.directory import SinkBook
-from services.market.backfill import Backfill
-from services.market.mining_power import PowerModel, Pue
-from services.market.network_service import NetworkService
 from services.market.ports import CryptoSource, EquitySource, NetworkSource
-from services.market.price_history import PriceHistory
-from services.market.source_log import SourceLog
-from services.market.sources.catalogue import CRYPTO, EQUITY, NETWORK, build_source
-from services.market.sources.files.cohorts import DEFAULT_PATH, read_cohorts
-from services.market.sources.files.machines import DEFAULT_MACHINES, read_machines
-from services.market.sources.http.client import HttpClient
-from services.market.sources.http.environment import check_network_environment
-from services.research.holdings_report import HoldingsReporter
-from services.research.service import ResearchService
 from services.rules.market_service import MarketService
 from services.storage import SqlStore, database_path
 
@@ -59,22 +46,14 @@ SLACK_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class App:
-    """All wired services. Nothing runs until `bot.serve` starts it.
+class App(MarketApp):
+    """All wired services, with those of Slack. Nothing runs until `bot.serve` starts it.
 
     Attributes:
         oauth: The OAuth parts if many workspaces install the app; None with a single bot token.
         metrics: What the services count; None if no port is set for it.
     """
 
-    settings: Settings
-    clock: Clock
-    store: SqlStore
-    source_log: SourceLog
-    history: PriceHistory
-    backfill: Backfill
-    market: MarketService
-    network: NetworkService
     monitor: Monitor
     maintenance: Maintenance
     outbox: Outbox
@@ -82,7 +61,6 @@ class App:
     sinks: SinkBook
     permalinks: Permalinks
     commands: ChannelCommands
-    research: ResearchService
     client: AsyncWebClient
     bolt: SlackApp
     background: BackgroundTasks
@@ -107,34 +85,22 @@ async def build(
     Raises InvalidSettingsError and DatabaseUnavailableError; without `create_database`, DatabaseMissingError if there
     is none.
     """
-    clock = clock or SystemClock()
-    if needs_network(settings) and equity is None:
-        check_network_environment()
+    metrics = _build_metrics(settings)
     async with AsyncExitStack() as stack:
-        metrics = _build_metrics(settings)
-        store = await SqlStore.open(settings.database_url, create=create_database)
-        stack.push_async_callback(store.aclose)
+        base = await stack.enter_async_context(
+            build_market(
+                settings,
+                clock=clock,
+                equity=equity,
+                crypto=crypto,
+                network_sources=network_sources,
+                create_database=create_database,
+                meter=metrics,
+            )
+        )
+        clock, store, market = base.clock, base.store, base.market
         store.on_event = metrics.count_event if metrics else None
-        vendors = HttpClient()
-        source_log = SourceLog(store=store, clock=clock, meter=metrics)
-        vendors.meter = source_log
-        stack.push_async_callback(vendors.aclose)
         client = await stack.enter_async_context(_open_slack_client(settings, clock))
-        equities = [equity] if equity else _equity_sources(settings, vendors, clock)
-        cryptos = [crypto] if crypto else _crypto_sources(settings, vendors, clock)
-        history = PriceHistory(
-            equities,
-            cryptos,
-            store,
-            requires_witness=not (settings.simulated or equity or crypto),
-            loads_all=crypto is not None and not crypto.simulated,
-        )
-        network = NetworkService(
-            _network_sources(settings, vendors, clock) if network_sources is None else network_sources,
-            requires_witness=history.requires_witness,
-            power_model=_build_power_model(settings),
-        )
-        market = MarketService(history=history, mining=network)
         oauth = _build_oauth(settings, store, client, clock, lambda: outbox.nudge())  # noqa: PLW0108 -- wired below
         charts = ChartSupport()
         notifier = SlackNotifier(oauth.clients if oauth else client, clock, charts)
@@ -148,11 +114,10 @@ async def build(
 
         commands = _build_commands(settings, store, market, clock, nudge)
         commands.sinks = sinks
-        research = _build_research(settings, store, history, network)
         rule_index = RuleIndex(store)
         monitor = _build_monitor(settings, store, market, rule_index, nudge)
         monitor.meter = metrics
-        history.update_watched = monitor.watch_pairs  # a web process never ticks
+        base.history.update_watched = monitor.watch_pairs  # a web process never ticks
         maintenance = _build_maintenance(settings, store, market, rule_index, nudge)
         bolt = build_bolt(
             client,
@@ -165,7 +130,9 @@ async def build(
         stack.callback(image_cache.close)
         grants = WorkspaceGrants(oauth.installation_cache) if oauth else TokenGrants(client, clock)
         gate = Gate(commands_per_minute=settings.commands_per_minute)
-        background = listeners.register(bolt, commands, research, clock, ImageUploader(image_cache, grants), gate=gate)
+        background = listeners.register(
+            bolt, commands, base.research, clock, ImageUploader(image_cache, grants), gate=gate
+        )
         bolt.background, bolt.metrics = background, metrics
         register_uninstall(bolt, oauth or SingleWorkspaceRemover(client, store))
         stack.push_async_callback(background.drain)
@@ -173,11 +140,12 @@ async def build(
             settings=settings,
             clock=clock,
             store=store,
-            source_log=source_log,
-            history=history,
-            backfill=Backfill(history=history, clock=clock),
+            source_log=base.source_log,
+            history=base.history,
+            backfill=base.backfill,
             market=market,
-            network=network,
+            network=base.network,
+            research=base.research,
             monitor=monitor,
             maintenance=maintenance,
             outbox=outbox,
@@ -185,7 +153,6 @@ async def build(
             sinks=sinks,
             permalinks=Permalinks(store=store, source=notifier, clock=clock),
             commands=commands,
-            research=research,
             client=client,
             bolt=bolt,
             background=background,
@@ -212,27 +179,6 @@ def _build_commands(
     commands.permissions = Permissions(people=settings.editors)
     commands.caps = RuleCaps(channel=settings.max_rules_per_channel, workspace=settings.max_rules_per_workspace)
     return commands
-
-
-def _build_research(
-    settings: Settings, store: SqlStore, history: PriceHistory, network: NetworkService
-) -> ResearchService:
-    cohorts = read_cohorts(settings.cohorts or DEFAULT_PATH)
-    return ResearchService(
-        history=history,
-        network_service=network,
-        holdings=HoldingsReporter(history, store, settings.pair.etf, cohorts),
-        pair=settings.pair,
-        proxy=Symbol(settings.ai_proxy),
-    )
-
-
-def _build_power_model(settings: Settings) -> PowerModel:
-    return PowerModel(
-        machines=read_machines(settings.machines or DEFAULT_MACHINES),
-        electricity=settings.electricity_usd_kwh,
-        pue=Pue(*settings.pue),
-    )
 
 
 def _build_monitor(
@@ -297,35 +243,6 @@ def _build_oauth(
         processed_keys=store,
         nudge=nudge,
     )
-
-
-def _equity_sources(settings: Settings, vendors: HttpClient, clock: Clock) -> list[EquitySource]:
-    urls, keys = settings.source_urls, settings.source_keys
-    return [
-        build_source(EQUITY, name, vendors, clock, base_url=urls.get(name), seed=settings.seed, keys=keys)
-        for name in settings.etf_sources
-    ]
-
-
-def _crypto_sources(settings: Settings, vendors: HttpClient, clock: Clock) -> list[CryptoSource]:
-    urls, keys = settings.source_urls, settings.source_keys
-    return [
-        build_source(CRYPTO, name, vendors, clock, base_url=urls.get(name), seed=settings.seed, keys=keys)
-        for name in settings.crypto_sources
-    ]
-
-
-def _network_sources(settings: Settings, vendors: HttpClient, clock: Clock) -> list[NetworkSource]:
-    urls = settings.source_urls
-    return [
-        build_source(NETWORK, name, vendors, clock, base_url=urls.get(name), seed=settings.seed)
-        for name in settings.network_source_names
-    ]
-
-
-def needs_network(settings: Settings) -> bool:
-    """Return whether these settings lead to calls to vendors or to Slack."""
-    return settings.has_slack or any(name != SIMULATED for name in (*settings.etf_sources, *settings.crypto_sources))
 
 
 def secret_value(value: SecretStr | None) -> str:

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
-from handlers.commands.channel import parse_addressee
+from handlers.addressees import parse_addressee
 from services.alerting.channel_settings import ChannelSettings
 from services.alerting.paging import Severity, is_sink_name
 from services.alerting.setting_syntax import OFF, SETTINGS, Addressee

@@ -8,7 +8,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.app import App
 from bot.manifest import PRESENCE_SCOPES
 from bot.rules_files import Place, RulesFileReader
-from handlers.commands.channel import parse_addressee
+from handlers.addressees import parse_addressee
 from handlers.membership import channel_problems
 from handlers.render.reasons import error_text
 from handlers.slack_errors import response_body, translate_slack_error

@@ -102,8 +102,12 @@ class BackgroundTasks:
             if isinstance(work, Coroutine):
                 work.close()
             work = _reply_busy()
+        self.start(self.reply(request, work, fallback), name)
+
+    async def reply(self, request: Request, work: Awaitable[Reply | None], fallback: Fallback = post_ephemeral) -> None:
+        """Await the work a person requested, and send its reply; see `run_and_reply`."""
         uploader = self.uploader if self.allow_new_blocks else None
-        self.start(run_and_reply(request, work, fallback, uploader, allow_new_blocks=self.allow_new_blocks), name)
+        await run_and_reply(request, work, fallback, uploader, allow_new_blocks=self.allow_new_blocks)
 
     async def drain(self, timeout_s: float = DRAIN_TIMEOUT_S) -> None:
         """Wait until all tasks finish; cancel and log those that exceed the timeout."""

@@ -1,7 +1,7 @@
 """Bolt listeners: translate Slack payloads into requests and send the replies."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -201,15 +201,24 @@ def _on_command(deps: Dependencies) -> Listener:
     async def listen(ack: AsyncAck, command: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient) -> None:
         parsed = parse_command(command.get("text", ""), COMMANDS)
         if parsed.response is not None:
-            await ack(text=parsed.response.text, blocks=parsed.response.blocks)
+            await ack(parsed.acknowledgement)  # Bolt sends a text that begins with { as JSON
             return
         if deps.tasks.is_busy:
             await ack(text=BUSY)
             return
         await ack()
-        _start_command(deps, deps.build_request(context, client, parsed.argument, command), parsed)
+        name = SLASH if parsed.command is None else parsed.command.usage
+        deps.tasks.start(_reply_to_command(deps, command, context, client, parsed), name)
 
     return listen
+
+
+async def _reply_to_command(
+    deps: Dependencies, body: dict[str, Any], context: AsyncBoltContext, client: AsyncWebClient, parsed: ParsedCommand
+) -> None:
+    """Run a command and send its reply; the acknowledgement doesn't wait until its request is built."""
+    request = deps.build_request(context, client, parsed.argument, body)
+    await deps.tasks.reply(request, _run_command(deps, request, parsed))
 
 
 def _on_mention(deps: Dependencies) -> Listener:
@@ -219,26 +228,24 @@ def _on_mention(deps: Dependencies) -> Listener:
         mention = read_mention(body)
         if mention is None:
             return
-        channel = str(body["event"].get("channel") or "")
-        request = deps.build_request(context, client, mention.command.argument, body, channel)
-        _start_command(deps, replace(request, thread_ts=mention.thread_ts), mention.command)
+        channel, parsed = str(body["event"].get("channel") or ""), mention.command
+        request = deps.build_request(context, client, parsed.argument, body, channel)
+        request = replace(request, thread_ts=mention.thread_ts)
+        deps.tasks.start_reply(request, _run_command(deps, request, parsed), MENTION_EVENT)
 
     return listen
 
 
-def _start_command(deps: Dependencies, request: Request, parsed: ParsedCommand) -> None:
-    """Start a command in the background, past the gate; a mention needs a call for an immediate answer, too."""
+def _run_command(deps: Dependencies, request: Request, parsed: ParsedCommand) -> Coroutine[Any, Any, Reply | None]:
+    """Return the work of a command, past the gate; of a mention, it may be the immediate answer."""
     row = parsed.command
-    if parsed.response is not None:
-        work = deps.gate.run(request, Act.READ, partial(_reply_with, parsed.response))
-        deps.tasks.start_reply(request, work, MENTION_EVENT)
-    elif row is not None and row.run is not None:
-        act, run = row.act_of(parsed.argument), partial(row.run, request)
-        deps.tasks.start_reply(request, deps.gate.run(request, act, run, is_study=row.is_study), row.usage)
+    if parsed.response is not None or row is None or row.run is None:
+        return deps.gate.run(request, Act.READ, partial(_reply_with, parsed.response))
+    return deps.gate.run(request, row.act_of(parsed.argument), partial(row.run, request), is_study=row.is_study)
 
 
-async def _reply_with(message: Message) -> Reply:
-    return Reply(message=message)
+async def _reply_with(message: Message | None) -> Reply | None:
+    return None if message is None else Reply(message=message)
 
 
 def _on_action(deps: Dependencies, row: Action) -> Listener:

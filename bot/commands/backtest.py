@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from bot.commands.base import command, run_async
+from bot.asyncio_runner import run_async
+from bot.commands.base import command
 from bot.commands.live import query_history
 from bot.commands.options import btc_option, etf_option, json_option, print_document, require_both_files
 from bot.documents.rules import backtest_document

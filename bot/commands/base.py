@@ -1,9 +1,8 @@
 """Commands and groups whose help leads with examples and ends with where the documentation is."""
 
-import asyncio
 import inspect
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -11,8 +10,6 @@ FOOTER = (
     "Documentation: README.md and docs/ in the MinerPulse repository. When you ask for help, include the output of "
     "`minerpulse doctor --json`."
 )
-
-Result = TypeVar("Result")
 
 
 class ExampleHelp(click.Command):
@@ -70,17 +67,3 @@ def write_examples(formatter: click.HelpFormatter, examples: tuple[str, ...]) ->
         with formatter.section("Examples"):
             for example in examples:
                 formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
-
-
-def run_async(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine on a new event loop, and return its result.
-
-    `asyncio.run` formats the result of its task to no purpose, which takes 0.1 s if that is a market view.
-    """
-    results: list[Result] = []
-
-    async def keep_result() -> None:
-        results.append(await work)
-
-    asyncio.run(keep_result())
-    return results[0]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from bot.app import App
-from bot.commands.base import command, run_async
+from bot.asyncio_runner import run_async
+from bot.commands.base import command
 from bot.commands.live import query_live, view_files
 from bot.commands.options import (
     PNG_FILE,
@@ -17,6 +17,7 @@ from bot.commands.options import (
     resolve_output,
     write_output,
 )
+from bot.market_app import MarketApp
 from bot.settings import load_settings
 from bot.streams import echo
 from handlers.render.chart import chart_message, chart_picture
@@ -80,5 +81,5 @@ def chart_command(
     echo(picture.alt, err=target == STDOUT)
 
 
-async def _view(app: App, rule: Rule) -> MarketView:
+async def _view(app: MarketApp, rule: Rule) -> MarketView:
     return await app.market.view(rule.pair, app.clock.now())

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
+from bot.asyncio_runner import run_async
 from bot.clock import SystemClock
-from bot.commands.base import command, run_async
+from bot.commands.base import command
 from bot.settings import load_settings
 from bot.streams import echo, note
 from services.storage import SchemaStatus, back_up, move, restore

@@ -19,15 +19,17 @@ from rich.table import Column, Table
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.app import App, build, needs_network
+from bot.app import App, build
+from bot.asyncio_runner import run_async
 from bot.cli import as_typed
 from bot.clock import SystemClock
-from bot.commands.base import command, run_async
+from bot.commands.base import command
 from bot.commands.options import json_option, print_document
 from bot.documents.operations import CheckFields, CheckResult, doctor_document
 from bot.env_file import env_file
 from bot.health import describe_delivery_problem
 from bot.manifest import ALL_SCOPES, LOOKUP_SCOPES, MENTION, REQUIRED_SCOPES
+from bot.market_app import needs_network
 from bot.oauth.rotation import overdue_tokens
 from bot.oauth.tokens import granted_scopes
 from bot.settings import Settings, load_settings

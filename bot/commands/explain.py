@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from bot.commands.base import command, run_async
+from bot.asyncio_runner import run_async
+from bot.commands.base import command
 from bot.commands.live import query_live
 from bot.commands.options import ai_option, btc_option, etf_option, json_option, print_document, window_argument
 from bot.documents.explain import explain_document

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from bot.commands.base import command, run_async
+from bot.asyncio_runner import run_async
+from bot.commands.base import command
 from bot.commands.options import STDOUT, DayOption, write_output
 from bot.exports import ACTS, ALERTS, DELIVERIES, Column, Format, table_rows, write_table
 from bot.settings import load_settings

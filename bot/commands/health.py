@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from bot.app import App, build
-from bot.commands.base import command, run_async
+from bot.asyncio_runner import run_async
+from bot.commands.base import command
 from bot.commands.doctor import STYLES
 from bot.commands.options import json_option, print_document
 from bot.documents.health import HealthDocument, health_document

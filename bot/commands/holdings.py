@@ -9,8 +9,9 @@ import click
 from rich.table import Table
 from rich.text import Text
 
+from bot.asyncio_runner import run_async
 from bot.clock import SystemClock
-from bot.commands.base import group, run_async
+from bot.commands.base import group
 from bot.commands.options import FILE, DayOption, json_option, print_document
 from bot.documents.operations import holdings_document
 from bot.setting_types import parse_symbol

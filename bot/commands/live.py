@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from bot.app import App, build
+from bot.market_app import MarketApp, build_market
 from bot.price_files import align_files, final_at, read_price_files
 from bot.settings import Settings
 from bot.streams import note
@@ -22,7 +22,7 @@ IN_MEMORY = "sqlite://"
 Result = TypeVar("Result")
 
 
-async def query_live(settings: Settings, query: Callable[[App], Awaitable[Result]]) -> Result:
+async def query_live(settings: Settings, query: Callable[[MarketApp], Awaitable[Result]]) -> Result:
     """Run a query and store fetched prices in the database if there is one; a query does not create it.
 
     Simulated prices are not stored. If the database is missing or unavailable, a database in memory is used.
@@ -37,10 +37,10 @@ async def query_live(settings: Settings, query: Callable[[App], Awaitable[Result
     return await _query(settings.model_copy(update={"database_url": IN_MEMORY}), query)
 
 
-async def query_history(settings: Settings, query: Callable[[App], Awaitable[Result]]) -> Result:
+async def query_history(settings: Settings, query: Callable[[MarketApp], Awaitable[Result]]) -> Result:
     """Run a query on all sessions since the listing: prices that are still missing are loaded first."""
 
-    async def run(app: App) -> Result:
+    async def run(app: MarketApp) -> Result:
         result = await query(app)
         if not app.history.wanted_older(app.clock.now()):
             return result
@@ -52,9 +52,9 @@ async def query_history(settings: Settings, query: Callable[[App], Awaitable[Res
 
 
 async def _query(
-    settings: Settings, query: Callable[[App], Awaitable[Result]], *, create_database: bool = True
+    settings: Settings, query: Callable[[MarketApp], Awaitable[Result]], *, create_database: bool = True
 ) -> Result:
-    async with build(settings, create_database=create_database) as app:
+    async with build_market(settings, create_database=create_database) as app:
         return await query(app)
 
 

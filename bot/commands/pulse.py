@@ -3,11 +3,12 @@
 from datetime import datetime
 from pathlib import Path
 
-from bot.app import App
-from bot.commands.base import command, run_async
+from bot.asyncio_runner import run_async
+from bot.commands.base import command
 from bot.commands.live import query_live, view_files
 from bot.commands.options import btc_option, etf_option, json_option, print_document, require_both_files
 from bot.documents.pulse import view_document
+from bot.market_app import MarketApp
 from bot.settings import load_settings
 from bot.terminal import print_message
 from handlers.render import fmt, market
@@ -34,7 +35,7 @@ def pulse_command(*, etf: Path | None, btc: Path | None, as_json: bool) -> None:
         print_message(build_board(view, None if files else view.now))
 
 
-async def _view(app: App) -> MarketView:
+async def _view(app: MarketApp) -> MarketView:
     return await app.market.view(app.settings.pair, app.clock.now())
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
+from bot.asyncio_runner import run_async
 from bot.clock import SystemClock
-from bot.commands.base import command, run_async
+from bot.commands.base import command
 from bot.commands.live import query_history
 from bot.commands.options import (
     HTML_FILE,

@@ -4,26 +4,28 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar, assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
 import click
 
-from bot.app import App, build
-from bot.commands.base import group, run_async
+from bot.asyncio_runner import run_async
+from bot.commands.base import group
 from bot.commands.options import STDOUT, json_option, print_document, write_output
 from bot.documents.rules_plan import alert_count, rules_document
 from bot.rules_files import RulesFileReader, address_name, write_rules_file
-from bot.rules_online import check_online
 from bot.settings import Settings, load_settings
 from bot.sinks import read_sinks_file
 from bot.streams import echo, note
-from handlers.commands.channel import parse_addressee
+from handlers.addressees import parse_addressee
 from services.channels.rules_file import Action, ChannelPlan, Drift, Plan, RulePlan, RulesFile, RulesFileError
 from services.channels.rules_file_commands import Options, RulesFiles
 from services.core.rows import complete
 from services.core.text import counted
 from services.research.service import RulePreview
 from services.rules.rule import Rule
+
+if TYPE_CHECKING:
+    from bot.app import App
 
 DIFFERENCES = 3  # exit code of `diff --exit-code`
 MARKS = complete(
@@ -90,7 +92,7 @@ def rules_command() -> None:
 def export_rules(*, channel: str | None, team: str, path: Path, as_json: bool) -> None:
     """Write a rules file with the rules and settings of all channels."""
 
-    async def describe(app: App) -> RulesFile:
+    async def describe(app: "App") -> RulesFile:
         owner = await _team(app, team)
         return await _service(app).describe(owner, channel, address_name)
 
@@ -127,6 +129,9 @@ def check_rules(*, file: Path, team: str, online: bool) -> None:
 
 async def _check_online(settings: Settings, reader: RulesFileReader, team: str) -> str:
     """Check a file online. The database is only opened for the tokens of workspaces."""
+    from bot.app import build  # noqa: PLC0415 -- imports Slack's libraries, which a check without --online doesn't need
+    from bot.rules_online import check_online  # noqa: PLC0415 -- the same
+
     stored = settings if settings.distributed else settings.model_copy(update={"database_url": "sqlite://"})
     async with build(stored, create_database=not settings.distributed) as app:
         return await check_online(app, reader, team)
@@ -199,7 +204,7 @@ def apply_rules(
         raise click.UsageError("There is no terminal to ask for confirmation. Use --yes, or --dry-run to preview.")
     options = Options(unpause=unpause, take_over=take_over, is_offline=offline)
 
-    async def apply(app: App) -> None:
+    async def apply(app: "App") -> None:
         plan, previews = await _plan(app, file, team, options)
         is_asking = not (dry_run or yes)
         if not as_json or is_asking:
@@ -217,16 +222,18 @@ def apply_rules(
     run_async(_with_app(apply))
 
 
-async def _with_app(work: Callable[[App], Awaitable[Result]]) -> Result:
+async def _with_app(work: "Callable[[App], Awaitable[Result]]") -> Result:
+    from bot.app import build  # noqa: PLC0415 -- imports Slack's libraries, which `check` doesn't need
+
     async with build(load_settings(), create_database=False) as app:
         return await work(app)
 
 
-def _service(app: App) -> RulesFiles:
+def _service(app: "App") -> RulesFiles:
     return RulesFiles(store=app.store, commands=app.commands, resolve=parse_addressee)
 
 
-async def _plan(app: App, path: Path, team: str, options: Options) -> tuple[Plan, Previews]:
+async def _plan(app: "App", path: Path, team: str, options: Options) -> tuple[Plan, Previews]:
     """Return what a file changes, and what its rules would have fired unless prices may not be fetched."""
     file, owner = RulesFileReader(path).read()
     if owner and team and owner != team:
@@ -243,7 +250,7 @@ async def _plan(app: App, path: Path, team: str, options: Options) -> tuple[Plan
     return plan, previews
 
 
-async def _team(app: App, team: str) -> str:
+async def _team(app: "App", team: str) -> str:
     """Return the workspace; without one, the only one in the database. Raises RulesFileError."""
     if team:
         return team

@@ -5,8 +5,9 @@ from contextlib import aclosing
 
 import click
 
+from bot.asyncio_runner import run_async
 from bot.clock import SystemClock
-from bot.commands.base import command, group, run_async
+from bot.commands.base import command, group
 from bot.commands.options import json_option, print_document
 from bot.documents.operations import migrate_document
 from bot.manifest import PLACEHOLDER, base_url, build_manifest, format_manifest

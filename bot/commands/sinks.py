@@ -5,8 +5,9 @@ from contextlib import aclosing
 
 import click
 
+from bot.asyncio_runner import run_async
 from bot.clock import SystemClock
-from bot.commands.base import group, run_async
+from bot.commands.base import group
 from bot.commands.options import json_option, print_document
 from bot.documents.operations import sinks_document
 from bot.settings import Settings, load_settings

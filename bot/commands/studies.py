@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bot.app import App
-from bot.commands.base import command, run_async
+from bot.asyncio_runner import run_async
+from bot.commands.base import command
 from bot.commands.live import query_history, query_live
 from bot.commands.options import (
     btc_option,
@@ -17,6 +17,7 @@ from bot.commands.options import (
     window_argument,
 )
 from bot.documents.studies import drawdown_document, miners_document, network_document
+from bot.market_app import MarketApp
 from bot.price_files import PriceFiles, align_files, read_price_files
 from bot.settings import load_settings
 from bot.terminal import print_message
@@ -86,6 +87,6 @@ def network_command(*, as_json: bool) -> None:
         print_message(network_message(result, now))
 
 
-async def _network(app: App) -> tuple[NetworkResult, datetime]:
+async def _network(app: MarketApp) -> tuple[NetworkResult, datetime]:
     now = app.clock.now()
     return await app.research.network(now), now

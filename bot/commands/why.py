@@ -5,8 +5,9 @@ from contextlib import aclosing
 import click
 from pydantic import TypeAdapter
 
+from bot.asyncio_runner import run_async
 from bot.clock import SystemClock
-from bot.commands.base import command, run_async
+from bot.commands.base import command
 from bot.commands.options import json_option, print_document
 from bot.settings import Settings, load_settings
 from bot.terminal import print_message

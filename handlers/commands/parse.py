@@ -6,9 +6,10 @@ is none of these gets the likeliest command, with a button that runs it.
 
 import difflib
 import html
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import NamedTuple
 
 from handlers.command import SLASH, Command, Topic, is_known_symbol, parse_market_argument
@@ -48,7 +49,7 @@ _TOPICS = {topic.value: topic for topic in Topic}
 STATUS, RULE_ADD, RULE_EDIT = "status", "rule add", "rule edit"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ParsedCommand:
     """A command with its argument; `response` is the immediate answer, if there is one."""
 
@@ -56,12 +57,28 @@ class ParsedCommand:
     argument: str = ""
     response: Message | None = None
 
+    @cached_property
+    def acknowledgement(self) -> str:
+        """The immediate answer as the JSON that Slack reads in an acknowledgement; empty without an answer."""
+        return "" if self.response is None else json.dumps(self.response._asdict())
+
 
 def parse_command(text: str, commands: Sequence[Command]) -> ParsedCommand:
     """Find the command, ignoring letter case; an empty text means the first row.
 
     A text that is too long is refused unread. Slack's labels of mentions are not typed, so they don't count.
     """
+    is_name = not text or text in _names(commands)
+    return _parse_name(text, commands) if is_name else _parse(text, commands)
+
+
+@cache
+def _parse_name(name: str, commands: Sequence[Command]) -> ParsedCommand:
+    """Parse a text that is all name; cached, with its acknowledgement, because the table doesn't change."""
+    return _parse(name, commands)
+
+
+def _parse(text: str, commands: Sequence[Command]) -> ParsedCommand:
     length = len(text) if len(text) > MAX_ESCAPED else _typed_length(text)
     if length > MAX_TYPED:
         return ParsedCommand(response=too_long_message(length))

@@ -11,7 +11,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.app import build
-from bot.bolt_app import build_bolt
+from bot.bolt_app import SingleWorkspaceAuthorize, build_bolt
 from bot.metrics import Metrics
 from handlers import listeners
 from services.alerting.ports import AlertChange
@@ -25,7 +25,7 @@ from tests.fakes.slack import SECRET, TOKEN, command_form, dispatch, slack_serve
 from tests.handlers.test_hostile_text import HOSTILE, command, hostile
 from tests.scale.slack import run as serve_slack
 
-RUNS = 300
+RUNS = 150  # fewer than the tasks that make the app busy: none runs before the measurement ends
 BURST = 2_000
 
 
@@ -33,9 +33,8 @@ async def bench() -> list[Measurement]:
     """Measure help, which is sent in the acknowledgement, and the board, which is sent after an empty one."""
     async with slack_server() as slack, open_harness() as harness:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
-        ours, bare = build_bolt(client, SECRET), build_bolt(client, SECRET)
+        ours, bare = build_bolt(client, SECRET), bare_bolt(client.base_url)
         background = listeners.register(ours, harness.commands, harness.research, harness.clock)
-        bare.command("/minerpulse")(acknowledge)
         measurements = []
         for text in ("help", ""):
             measurements.append(await _measure(text, ours, bare, f"{slack.url}responses/1"))
@@ -47,16 +46,15 @@ async def bench_metrics() -> list[Measurement]:
     """Measure help with metrics on, compared with a bare Bolt app and with metrics off."""
     async with slack_server() as slack, open_harness() as harness:
         client = AsyncWebClient(token=TOKEN, base_url=f"{slack.url}api/")
-        counted, plain, bare = (build_bolt(client, SECRET) for _ in range(3))
+        counted, plain, bare = build_bolt(client, SECRET), build_bolt(client, SECRET), bare_bolt(client.base_url)
         for app in (counted, plain):
             listeners.register(app, harness.commands, harness.research, harness.clock)
-        bare.command("/minerpulse")(acknowledge)
         counted.metrics = Metrics(database="sqlite")
         url = f"{slack.url}responses/1"
         with_bare = await _measure("help", counted, bare, url)
         with_plain = await _measure("help", counted, plain, url)
     return [
-        replace(with_bare, name="ack of /minerpulse help, with metrics"),
+        replace(with_bare, name="ack of /minerpulse help, with metrics", budget=1.3),
         replace(with_plain, name="ack with metrics", baseline_name="the same without", budget=1.1),
     ]
 
@@ -146,9 +144,22 @@ async def _measure(text: str, ours: AsyncApp, bare: AsyncApp, response_url: str)
         baseline=baseline,
         baseline_name="a bare Bolt ack",
         unit="ms",
-        budget=1.5,
+        budget=1.2,
         budget_is_ratio=True,
     )
+
+
+def bare_bolt(base_url: str) -> AsyncApp:
+    """Return a Bolt app of one listener. It checks signatures and authorizes from memory, as ours does."""
+    app = AsyncApp(
+        client=AsyncWebClient(base_url=base_url),
+        authorize=SingleWorkspaceAuthorize(TOKEN),
+        signing_secret=SECRET,
+        process_before_response=True,
+        name="bare",
+    )
+    app.command("/minerpulse")(acknowledge)
+    return app
 
 
 async def acknowledge(ack: AsyncAck) -> None:

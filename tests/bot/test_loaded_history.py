@@ -17,8 +17,8 @@ def vendors(clean: Path, monkeypatch: pytest.MonkeyPatch) -> Vendors:  # noqa: A
     """Yahoo and Coinbase with a fixed clock and without rate limits."""
     vendors = Vendors(SetClock(datetime(2026, 3, 5, 0, 30, tzinfo=UTC)), etf_since=date(2023, 1, 3))
     vendors.crypto_since = datetime(2022, 6, 1, tzinfo=UTC)
-    monkeypatch.setattr("bot.app.HttpClient", vendors.client)
-    monkeypatch.setattr("bot.app.SystemClock", lambda: vendors.clock)
+    monkeypatch.setattr("bot.market_app.HttpClient", vendors.client)
+    monkeypatch.setattr("bot.market_app.SystemClock", lambda: vendors.clock)
     monkeypatch.setattr(Coinbase, "limits", ())
     monkeypatch.setenv("MINERPULSE_ETF_SOURCES", "yahoo")
     monkeypatch.setenv("MINERPULSE_CRYPTO_SOURCES", "coinbase")

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.asyncio_runner import run_async
 from bot.bolt_app import build_bolt
 from bot.cli import run_cli
-from bot.commands.base import run_async
 from services.storage import migrate
 
 HEAVY = ("pandas", "pyarrow", "alembic", "mako", "cryptography", "exchange_calendars", "matplotlib", "PIL", "jinja2")
-PRINT_LOADED = f"\nimport sys; print([name for name in {HEAVY} if name in sys.modules])"
+SERVER = ("slack_bolt", "slack_sdk", "aiohttp", "starlette", "uvicorn", "apscheduler", "prometheus_client")
+WITHOUT_SERVER = ("pulse", "chart", "explain", "studies", "backtest", "tune", "report", "replay", "rules", "holdings")
 TICK = """
 import asyncio, sys, bot.serve
 from datetime import UTC, datetime, timedelta
@@ -37,9 +38,10 @@ asyncio.run(run())
 """
 
 
-def loaded_by(program: str, *arguments: str) -> str:
-    """Run a program in a new interpreter; return which of the heavy libraries it has imported at the end."""
-    command = [sys.executable, "-c", program + PRINT_LOADED, *arguments]
+def loaded_by(program: str, *arguments: str, libraries: tuple[str, ...] = HEAVY) -> str:
+    """Run a program in a new interpreter; return which of the libraries it has imported at the end."""
+    print_loaded = f"\nimport sys; print([name for name in {libraries} if name in sys.modules])"
+    command = [sys.executable, "-c", program + print_loaded, *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603 -- ours
 
 
@@ -49,6 +51,24 @@ def test_the_server_imports_no_heavy_library() -> None:
 
 def test_commands_that_read_no_files_import_no_heavy_library() -> None:
     assert "[]\n" == loaded_by("import bot.commands.pulse, bot.commands.run, bot.commands.health")
+
+
+def test_commands_without_slack_import_no_library_of_the_server() -> None:
+    modules = ", ".join(f"bot.commands.{name}" for name in WITHOUT_SERVER)
+
+    assert "[]\n" == loaded_by(f"import {modules}", libraries=SERVER)
+
+
+def test_the_list_of_commands_imports_no_event_loop() -> None:
+    assert "[]\n" == loaded_by("import bot.cli", libraries=("asyncio", "numpy", "pydantic", "sqlalchemy", "rich"))
+
+
+def test_stored_types_are_not_built_before_they_are_used() -> None:
+    program = (
+        "from services.storage.codec import STORED; assert not any('adapter' in vars(one) for one in STORED.values())"
+    )
+
+    assert "[]\n" == loaded_by(program)
 
 
 async def test_ticks_on_an_existing_database_import_no_heavy_library(tmp_path: Path) -> None:

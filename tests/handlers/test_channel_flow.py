@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from handlers.commands.channel import parse_addressee
+from handlers.addressees import parse_addressee
 from services.channels.permissions import Permissions
 from services.core.identity import Channel, Mention
 from services.delivery.outbox import Outbox

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from handlers.command import is_known_symbol
@@ -256,6 +258,22 @@ def test_the_short_help_has_eight_commands_and_a_menu_of_topics() -> None:
 def test_the_summaries_are_short_and_in_the_third_person() -> None:
     assert [] == [row.name for row in COMMANDS if len(row.summary.split()) > 20]
     assert [] == [row.name for row in COMMANDS if not row.summary.split()[0].endswith("s")]
+
+
+NAMES = ["", *(name for row in COMMANDS for name in (row.name, *row.aliases))]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_alone_is_parsed_as_in_any_other_spelling(name: str) -> None:
+    assert parse_command(f" {name.upper()} ", COMMANDS) == parse_command(name, COMMANDS)
+
+
+def test_an_answer_is_written_once_for_all_acknowledgements() -> None:
+    parsed = parse_command("help", COMMANDS)
+
+    assert parsed.response is not None
+    assert {"text": parsed.response.text, "blocks": parsed.response.blocks} == json.loads(parsed.acknowledgement)
+    assert parsed.acknowledgement is parse_command("help", COMMANDS).acknowledgement
 
 
 def test_no_other_word_for_a_command_is_a_command_or_a_known_symbol() -> None:

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from handlers.addressees import parse_addressee
 from handlers.commands import COMMANDS
-from handlers.commands.channel import parse_addressee
 from handlers.commands.parse import parse_command
 from handlers.render.markup import escape_typed
 from handlers.render.reasons import user_reason

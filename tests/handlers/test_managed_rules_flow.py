@@ -2,7 +2,7 @@
 
 import pytest
 
-from handlers.commands.channel import parse_addressee
+from handlers.addressees import parse_addressee
 from services.channels.rules_file import FileChannel, FileRule, RulesFile
 from services.channels.rules_file_commands import RulesFiles
 from services.delivery.outbox import Outbox

@@ -6,7 +6,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from handlers.commands.channel import parse_addressee
+from handlers.addressees import parse_addressee
 from services.alerting.alert import Alert, EntryKind
 from services.alerting.notice import Digest, Escalation
 from services.alerting.quiet_hours import SilenceCause

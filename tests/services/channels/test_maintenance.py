@@ -6,7 +6,7 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from handlers.commands.channel import parse_addressee
+from handlers.addressees import parse_addressee
 from services.alerting.alert import EntryKind
 from services.alerting.notice import Content, CoverageReport, Digest, Escalation, Outage
 from services.alerting.setting_syntax import Addressee

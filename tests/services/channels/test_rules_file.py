@@ -6,7 +6,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from handlers.commands.channel import parse_addressee
+from handlers.addressees import parse_addressee
 from services.alerting.channel_settings import ChannelSettings
 from services.alerting.ports import ChannelRule, ChannelRules, ManagedRule, StoredChannel, UnreadableRule
 from services.channels.rules_file import (

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from handlers.commands.channel import parse_addressee
+from handlers.addressees import parse_addressee
 from services.alerting.alert import EntryKind
 from services.alerting.setting_syntax import Addressee
 from services.core.errors import NotAllowedError, NotFoundError

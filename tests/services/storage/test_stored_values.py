@@ -69,8 +69,8 @@ def fields_of(schema: dict[str, Any], defs: dict[str, Any], path: str, seen: tup
 
 def test_stored_kinds_and_field_names_do_not_change() -> None:
     stored = set()
-    for kind, adapter in codec.STORED.items():
-        schema = adapter.json_schema()
+    for kind, stored_type in codec.STORED.items():
+        schema = stored_type.adapter.json_schema()
         stored |= fields_of(schema, schema.get("$defs", {}), kind)
 
     assert json.loads((Path(__file__).parent / "stored_fields.json").read_text("utf-8")) == sorted(stored)
