@@ -105,7 +105,7 @@ class EpisodeFields(TypedDict):
 
 
 class FollowUpFields(TypedDict):
-    """How many gaps closed within 5 sessions, with the 90% interval of the share of non-overlapping cases."""
+    """How many gaps were closed 5 sessions later, with the 90% interval of the share of non-overlapping cases."""
 
     alerts: Annotated[Count, About("alerts with 5 sessions after them")]
     alerts_closed: Count

@@ -226,7 +226,7 @@ def _data_part(alert: Alert, now: datetime) -> str:
     network = parse_rule(alert.lead.rule).metric.needs_network
     oldest = alert.crypto.at if network else min(alert.etf.at, alert.crypto.at)
     newest = max(alert.etf.at, alert.crypto.at)
-    as_of = f"as of {at_time(oldest, now)}"
+    as_of = f"{f'{fmt.name(alert.pair.crypto)} ' if network else ''}as of {at_time(oldest, now)}"
     if oldest != newest and not network:
         older = alert.pair.etf if alert.etf.at < alert.crypto.at else alert.pair.crypto
         newer = alert.pair.crypto if older == alert.pair.etf else alert.pair.etf

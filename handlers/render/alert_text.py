@@ -291,13 +291,13 @@ def outcome_lines(record: TrackRecord) -> list[str]:
 
 
 def follow_up_line(follow_up: FollowUp, since: date | None = None) -> str:
-    """Return how often the gap closed within 5 sessions: its interval and chance, or with few cases the count alone.
+    """Return how often the gap was closed 5 sessions later: its interval and chance, or with few cases the count alone.
 
     `since` is the first session that it counts, for messages that do not say it elsewhere.
     """
     cases = f"{follow_up.closed} of {follow_up.cases} separate {'case' if follow_up.cases == 1 else 'cases'}"
     cases += f" since {fmt.full_day(since)}" if since else ""
-    line = f"The gap closed within {fmt.sessions(FOLLOW_UP_SESSIONS)} in {cases}"
+    line = f"{fmt.sessions(FOLLOW_UP_SESSIONS)} later, the gap was closed in {cases}"
     if follow_up.interval is None:
         return f"{line}."
     low, high = (f"{PERCENT * end:.0f}" for end in follow_up.interval)

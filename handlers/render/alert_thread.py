@@ -222,7 +222,7 @@ def _acknowledged(entry: TimelineEntry, _alert: Alert) -> str:
 
 
 def _unacknowledged(entry: TimelineEntry, _alert: Alert) -> str:
-    return f":red_circle: {_who(entry)} removed the acknowledgement. Not acknowledged."
+    return f":red_circle: {_who(entry)} removed the acknowledgement."
 
 
 def _snoozed(entry: TimelineEntry, _alert: Alert) -> str:

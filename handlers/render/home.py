@@ -273,7 +273,7 @@ def welcome_message(pair: Pair, rules: Sequence[str], *, simulated: bool) -> Mes
         opening = mark_simulated(f"MinerPulse alerts on {legs} are posted here again.", when=simulated)
         listed = f"Rules: {', '.join(map(code, rules))}."
         return compose([section(opening, listed)], notification(opening, listed))
-    etf = f"{fmt.name(pair.etf)}, the bitcoin miners ETF," if pair.etf == WGMI_BTC.etf else fmt.name(pair.etf)
+    etf = f"{fmt.name(pair.etf)} (the bitcoin mining ETF)" if pair.etf == WGMI_BTC.etf else fmt.name(pair.etf)
     diverge = f"the returns of {etf} and {fmt.name(pair.crypto)} diverge past a threshold"
     defaults = ", ".join(map(code, DEFAULT_RULES))
     title = mark_simulated(f"Get alerts when {legs} diverge", when=simulated)

@@ -137,7 +137,7 @@ def _context_line(report: HoldingsReport, shown: list[HoldingContribution]) -> s
         closes_text(attribution.anchor, attribution.session),
         _weights_text(report),
         *_cohorts_text(report, shown),
-        f"closes {', '.join(map(escape, report.sources))}",
+        f"closes from {', '.join(map(escape, report.sources))}",
         data_quality_line(report.trust),
     ]
     return " · ".join(parts)

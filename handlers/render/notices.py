@@ -159,7 +159,7 @@ def _outage_message(outage: Outage) -> Message:
     lines = [
         f"*Cause:* {_sentence(reason(outage.reason))}",
         f"*Effect:* The {rules} are on hold. Nothing fires or resolves; open alerts keep their state.",
-        f"*What to do:* {elsewhere}MinerPulse posts here when {back}.",
+        f"*What to do:* {elsewhere or 'Nothing for now. '}MinerPulse posts here when {back}.",
     ]
     doctor = "for operators: `minerpulse doctor`"
     small = [f"F{doctor[1:]}"] if outage.network else [_last_known(outage), doctor]
@@ -272,7 +272,7 @@ def _escalation_source_message(notice: EscalationSource) -> Message:
     return text_message(
         f"{source} escalates unacknowledged alerts to this channel. They continue until someone types in "
         "this channel: "
-        "`/minerpulse channel accept-escalations off`. To confirm that you want it: "
+        "`/minerpulse channel accept-escalations off`. To confirm that you want them: "
         "`/minerpulse channel accept-escalations on`."
     )
 
@@ -298,7 +298,7 @@ def coverage_message(report: CoverageReport) -> Message:
     checked = " ".join(line for pair in report.pairs for line in [_checks_text(pair)])
     checks = map(_checks_text, report.pairs)
     lines = [*checks, *_nearest_miss_lines(report), _delivery_line(report.message_counts)]
-    small = [*map(_data_line, report.pairs), *([] if report.final else [f"as of {fmt.clock_time(report.at)}"])]
+    small = [*map(_data_line, report.pairs), *([] if report.final else [f"As of {fmt.clock_time(report.at)}"])]
     return compose([header(title), section(*lines), context(*small)], notification(f"{title}.", checked))
 
 
@@ -320,7 +320,7 @@ def _data_line(day: PairCoverage) -> str:
     if day.unusable_reason is not None:
         return f":warning: No usable {day.pair} prices: {reason(day.unusable_reason)}"
     sources = f"Sources: {', '.join(map(escape, day.sources)) or 'none'}"
-    return f"{sources} · {'; '.join(map(reason, day.problems)) or 'no problems'}"
+    return f"{sources} · {'; '.join(map(reason, day.problems)) or 'no problems now'}"
 
 
 def _nearest_miss_lines(report: CoverageReport) -> list[str]:

@@ -147,7 +147,7 @@ def _count(preview: RulePreview) -> list[str]:
     if preview.since is None:
         return []
     alerts = f"{preview.firings} alert{'' if preview.firings == 1 else 's'}"
-    return [f"Backtest: {alerts} in {_span(preview)}"]
+    return [f"{alerts} in {_span(preview)} (backtest)"]
 
 
 def _span(preview: RulePreview) -> str:

@@ -1,4 +1,4 @@
-"""What followed alerts: whether the gap closed within 5 sessions, and how often it does by chance alone."""
+"""What followed alerts: whether the gap was closed 5 sessions later, and how often it is by chance alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FollowUp:
-    """How many gaps closed within 5 sessions.
+    """How many gaps were closed 5 sessions later.
 
     Attributes:
         alerts, alerts_closed: Alerts with 5 sessions after them, and how many gaps closed.

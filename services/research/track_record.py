@@ -63,7 +63,7 @@ class PastEpisode:
         peak: Largest value, in the rule's unit.
         ended_on: Session of the end; None while the episode is open.
         length: Duration in sessions.
-        outcome: Whether the gap closed within 5 sessions; None if unknown, or if the rule is not on the gap itself.
+        outcome: Whether the gap was closed 5 sessions later; None if unknown, or if the rule is not on the gap itself.
         started_before: The history begins inside the episode, so that its start is unknown.
         forward_returns: Returns per horizon; horizons with missing prices are left out.
         non_overlapping: True if its window shares no session with that of the previous non-overlapping episode.
@@ -92,7 +92,7 @@ class TrackRecord:
         median_length: Their median duration in sessions.
         open_side: Side of an episode that is still open: the alert's own, or the one that the alert ends.
         was_open: An earlier episode lasted into these sessions; it is not counted.
-        follow_up: How often the gap closed within 5 sessions after earlier alerts, over the whole history.
+        follow_up: How often the gap was closed 5 sessions after earlier alerts, over the whole history.
         follow_up_since: First session of that history at which the rule could be measured; None in older records.
     """
 
@@ -121,7 +121,7 @@ class Backtest:
 
     @property
     def follow_up(self) -> FollowUp | None:
-        """How often the gap closed within 5 sessions; None if that is known of no episode."""
+        """How often the gap was closed 5 sessions later; None if that is known of no episode."""
         return _follow_up(self.episodes)
 
     @property

@@ -84,10 +84,10 @@ def test_the_terminal_shows_each_episode_and_a_summary(minerpulse: RunCli, clean
         "1d 8pp: fired 3 times, 108.0 a year, median length 1 session",
         "2026 Q1 █ 2026 Q1 alerts per quarter",
         "Median 1 session to clear, longest 1 session.",
-        "The gap closed within 5 sessions in 0 of 1 separate case.",
+        "5 sessions later, the gap was closed in 0 of 1 separate case.",
         "5-session forward change: median +9.1 pp, wider in 1 of 1. Base rate: median 0.0 pp, wider in",
         "22%.",
-        "Non-overlapping alerts: 3 of 3.",
+        "Alerts with non-overlapping windows: 3 of 3.",
         "",
         "20d 30pp: never fired.",
     ]

@@ -162,7 +162,7 @@ def test_a_widened_alert_says_by_how_much_and_when(golden: Golden) -> None:
         pytest.param(
             replace(RECORD, episodes=1, median_length=2),
             "2nd alert from `1d 8pp` in 2 years, about 1 a year.\n*What followed the earlier alert*\n"
-            "1 alert in 2 years: 2 sessions to clear.\nThe gap closed within 5 sessions in 16 of 36 separate cases "
+            "1 alert in 2 years: 2 sessions to clear.\n5 sessions later, the gap was closed in 16 of 36 separate cases "
             "since Feb 9, 2022 (90% interval 32–58%; chance 32%). No clear difference from chance.",
             id="one before",
         ),
@@ -200,7 +200,7 @@ def test_a_widened_alert_says_by_how_much_and_when(golden: Golden) -> None:
         ),
         pytest.param(
             replace(RECORD, follow_up=replace(FOLLOW_UP, cases=9, closed=0)),
-            "The gap closed within 5 sessions in 0 of 9 separate cases since Feb 9, 2022.\n",
+            "5 sessions later, the gap was closed in 0 of 9 separate cases since Feb 9, 2022.\n",
             id="too few cases for a share",
         ),
         pytest.param(

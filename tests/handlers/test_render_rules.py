@@ -65,7 +65,7 @@ def test_each_rule_has_a_row_with_its_state_record_and_menu(golden: Golden) -> N
     assert (
         f"*1*  `1d 8pp` – :red_circle: Firing, <{LINK}|#128>, +8.3 pp (104%)\n±8 pp · hold 5 min · clear 4.8 pp" in text
     )
-    assert "Backtest: 23 alerts in 2 years · false-alarm rate 1 of 6" in text
+    assert "23 alerts in 2 years (backtest) · false-alarm rate 1 of 6" in text
     assert "*2*  `5d 15pp` – OK, +11.2 pp (75%)" in text
     assert "*3*  `20d 30pp` – Paused by <@U2>, <!date^" in text
     assert "Backtest: 1 alert in 2 years" in text

@@ -144,7 +144,7 @@ def test_home_with_a_short_history_leaves_windows_empty() -> None:
 def test_the_welcome_message(golden: Golden) -> None:
     golden("welcome", welcome_message(WGMI_BTC, [], simulated=False))
     mara = Pair(etf=Symbol("MARA"), crypto=Symbol("BTC"))
-    assert "the bitcoin miners ETF" not in shown(welcome_message(mara, [], simulated=False))
+    assert "the bitcoin mining ETF" not in shown(welcome_message(mara, [], simulated=False))
     back = shown(welcome_message(WGMI_BTC, ["1d 8pp"], simulated=True))
     assert "SIMULATED · MinerPulse alerts on WGMI and BTC are posted here again." in back
     assert "Rules: `1d 8pp`." in back

@@ -1,4 +1,4 @@
-"""How often gaps close within 5 sessions after alerts, beside chance, over all symbols but the bitcoin fund."""
+"""How often gaps are closed 5 sessions after alerts, beside chance, over all symbols but the bitcoin fund."""
 
 from collections.abc import Iterator
 
@@ -22,5 +22,5 @@ def run() -> Iterator[Claim]:
         if pooled and pooled.chance is not None:
             share = f"{pooled.closed / pooled.cases:.1%} of {pooled.cases:,}"
             yield Claim(
-                f"Gaps close within 5 sessions after `{text}`, 15 symbols", f"{pooled.chance:.1%} by chance", share
+                f"Gaps closed 5 sessions after `{text}`, 15 symbols", f"{pooled.chance:.1%} by chance", share
             )
