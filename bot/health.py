@@ -312,4 +312,4 @@ def _since(last_at: datetime | None) -> str:
 
 
 def _slack_problem(error: DeliveryError) -> str:
-    return f"{REFUSED}: {error}" if error.permanent else "Slack doesn't respond"
+    return f"{REFUSED}: {error}" if error.permanent else "Slack isn't responding"

@@ -97,7 +97,7 @@ def _read_etf(etf: Path, btc: Path, pair: Pair) -> tuple[Closes, Reading]:
 
 
 def _swapped_error(etf: Path, btc: Path) -> PriceFileError:
-    problem = f"has bitcoin's bars, and {btc.name} has closes of New York sessions"
+    problem = f"has bitcoin bars, and {btc.name} has New York session closes"
     return PriceFileError(etf, problem, remedy="Swap the --etf and --btc files")
 
 

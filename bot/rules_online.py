@@ -26,7 +26,7 @@ NO_WORKSPACE = "This app serves many workspaces. Name one with --team, or as `wo
 NO_SCOPES = (
     f"Slack doesn't say which channels the app is in. Add the scopes {' and '.join(PRESENCE_SCOPES)}, and reinstall it."
 )
-NO_ANSWER = "Slack doesn't respond, so the channels weren't checked. Try again in a minute."
+NO_ANSWER = "Slack didn't respond, so the channels weren't checked. Try again in a minute."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

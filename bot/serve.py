@@ -37,7 +37,7 @@ ROTATION_INTERVAL = timedelta(minutes=1)
 PERMALINK_INTERVAL = timedelta(minutes=1)
 SHUTDOWN_TIMEOUT_S = 22  # longer than two Slack calls that time out; refusals are immediate
 SHARED_FILE = (
-    "Another MinerPulse process uses %s. Processes on one SQLite file slow each other down. Stop one of them, or use "
+    "Another MinerPulse process is using %s. Processes on one SQLite file slow each other down. Stop one, or use "
     "PostgreSQL."
 )
 log = logging.getLogger(__name__)

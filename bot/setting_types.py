@@ -103,7 +103,7 @@ def _parse_pue(text: object) -> object:
     numbers = tuple(map(float, items)) if all(map(_DECIMAL.fullmatch, items)) else ()
     if len(numbers) != PUE_COUNT or not 1 <= numbers[0] <= numbers[1] <= numbers[2] <= MAX_PUE:
         raise ValueError(
-            f"it isn't three ascending numbers from 1 to {MAX_PUE:g}; write lower bound, best estimate and upper bound "
+            f"it isn't three ascending numbers from 1 to {MAX_PUE:g}; write the lower, best and upper values, "
             "such as 1.01,1.10,1.20"
         )
     return numbers
@@ -205,7 +205,7 @@ TokenKeys = Annotated[tuple[SecretStr, ...], NoDecode, _split(), AfterValidator(
 PueBounds = Annotated[tuple[float, float, float], NoDecode, BeforeValidator(_parse_pue)]
 WholeNumber = Annotated[int, _require_number(_WHOLE, "int_parsing", "it should be a whole number")]
 DecimalNumber = Annotated[
-    float, _require_number(_DECIMAL, "float_parsing", "it should be a number, with a decimal point")
+    float, _require_number(_DECIMAL, "float_parsing", "it should be a number, such as 0.05")
 ]
 Host = Annotated[str, AfterValidator(_check_host)]
 Ticker = Annotated[str, AfterValidator(parse_symbol)]

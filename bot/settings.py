@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     network_sources: NetworkSources = Field(
         default=("mempool", "blockchain"),
         description="Sources of difficulty and hash rate, in order: "
-        f"any of {', '.join(vendor_names(NETWORK))}. Simulated prices override it with a simulated network.",
+        f"any of {', '.join(vendor_names(NETWORK))}. Ignored if prices are simulated; the network then is, too.",
     )
     electricity_usd_kwh: DecimalNumber = Field(
         default=0.05,
@@ -180,7 +180,7 @@ class Settings(BaseSettings):
         description="Addresses to use instead of the sources' own, such as yahoo=http://127.0.0.1:8080 for a proxy.",
     )
     tick_seconds: WholeNumber = Field(
-        default=60, ge=15, le=900, description="Seconds between two checks of the market, from 15 to 900."
+        default=60, ge=15, le=900, description="Seconds between checks of the market, from 15 to 900."
     )
     heartbeat_url: HeartbeatUrl | None = Field(
         default=None,

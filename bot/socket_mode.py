@@ -163,7 +163,7 @@ class SocketMode:
             if response.status == 200:  # noqa: PLR2004 -- HTTP
                 await socket.send_json(_acknowledgement(envelope_id, response))
         except (aiohttp.ClientError, OSError) as error:
-            log.info("a socket closed before an acknowledgement (%s); Slack sends it again", type(error).__name__)
+            log.info("a socket closed before a request was acknowledged (%s); Slack resends it", type(error).__name__)
         except Exception:
             log.exception("an envelope could not be handled; Slack sends it again")
 

@@ -205,7 +205,7 @@ async def _send_with_image(request: Request, reply: Reply, uploader: ImageUpload
         await asyncio.sleep(pause)
         if await _is_shown(request, message, reply.audience):
             return True
-    log.warning("Slack does not show the uploaded image; replying without it")
+    log.warning("Slack did not accept the uploaded image; replying without it")
     uploader.discard(request, reply.picture)
     return False
 

@@ -72,7 +72,7 @@ NETWORK_RETRY_HINT = (
     "MINERPULSE_NETWORK_SOURCES."
 )
 SUSPECT_NETWORK_HINT = "Don't rely on these figures. Check again in an hour, and compare them with a block explorer."
-RENEWAL_HINT = "Open /slack/install in that workspace. The log has Slack's response."
+RENEWAL_HINT = "Open /slack/install at this app's address, and choose that workspace. The log has Slack's response."
 PER_WORKSPACE = "each workspace that installs the app has its own"
 CLOCK_HINT = (
     "Set this machine's clock, ideally with NTP. If it is off by more than five minutes, Slack's requests are rejected."
@@ -295,9 +295,9 @@ def check_scopes(response: AsyncSlackResponse) -> Finding:
     missing_lookup = [scope for scope in LOOKUP_SCOPES if scope not in granted]
     found = [", ".join(scope for scope in ALL_SCOPES if scope in granted)]
     if missing_lookup:
-        found.append(f"without {' and '.join(missing_lookup)} an alert may appear twice if Slack's response is lost")
+        found.append(f"without {' and '.join(missing_lookup)}, an alert may appear twice if Slack's response is lost")
     if missing_mention := [scope for scope in MENTION if scope not in granted]:
-        found.append(f"without {missing_mention[0]} mentions of @MinerPulse aren't answered")
+        found.append(f"without {missing_mention[0]}, mentions of @MinerPulse aren't answered")
     next_step = MENTION_HINT if missing_mention else ""
     return Finding(check="Slack scopes", result=CheckResult.OK, found="; ".join(found), next_step=next_step)
 

@@ -112,10 +112,10 @@ async def _save(settings: Settings, team: str, config: SinkConfig) -> None:
 @click.argument("name")
 @TEAM
 def remove_sink(*, name: str, team: str) -> None:
-    """Remove a sink of one workspace. It gets no new pages. Pages that it opened are still resolved."""
+    """Remove a sink from one workspace. It gets no new pages. Pages that it opened are still resolved."""
     if not run_async(_remove(load_settings(), team, name)):
         raise InvalidSinkError(
-            name, f"{team} has no such sink, so nothing was changed. `minerpulse sinks list` shows them."
+            name, f"{team} has no such sink, so nothing was changed. Try `minerpulse sinks list --team {team}`."
         )
     echo(f"Removed sink {name} from {team}.")
 

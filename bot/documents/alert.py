@@ -26,7 +26,7 @@ class AlertFields(TypedDict):
     id: int
     version: Annotated[int, About("increases with every change; ignore a body with a lower one")]
     status: Annotated[str, About("`open`, `acknowledged` or `ended`: resolved or retracted")]
-    retracted: Annotated[bool, About("whether corrected prices would not have fired it")]
+    retracted: Annotated[bool, About("whether a price correction retracted it")]
     pair: str
     subject: str
     side: str
@@ -46,7 +46,7 @@ class MeasurementFields(TypedDict):
     spread: Annotated[Fraction, About("fraction: the ETF's return minus bitcoin's")]
     value: Annotated[float, About("the rule's metric, in its unit")]
     peak: Annotated[float, About("the largest value on the alert's side, in the metric's unit")]
-    clear: Annotated[float, About("the level below which the rule clears, in the metric's unit")]
+    clear: Annotated[float, About("the level at which the rule clears, in the metric's unit")]
     percentile: Percentile | None
     sigma: float | None
     etf_price: Usd

@@ -130,7 +130,7 @@ class SessionSplit(TypedDict):
     etf: Annotated[SplitReturn | None, About("null with too few opening prices")]
     crypto: SplitReturn
     unsplit: Annotated[Count, About("number of sessions without an opening price; no return includes them")]
-    early_s: Annotated[Seconds, About("usual number of seconds from the opening price to the open")]
+    early_s: Annotated[Seconds, About("usual age of the opening price at the open, in seconds")]
 
 
 class Later(TypedDict):

@@ -67,7 +67,7 @@ class About:
         return {**generate(schema), "description": self.text}
 
 
-Fraction: TypeAlias = Annotated[float, About("fraction: 0.083 is 8.3%, or 8.3 pp of a spread")]
+Fraction: TypeAlias = Annotated[float, About("fraction: 0.083 is 8.3%, or 8.3 pp for a spread")]
 Percentile: TypeAlias = Annotated[float, About("from 0 to 100; ties count half")]
 Share: TypeAlias = Annotated[float, About("fraction from 0 to 1")]
 Correlation: TypeAlias = Annotated[float, About("Pearson's correlation, from -1 to 1")]

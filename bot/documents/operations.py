@@ -33,7 +33,7 @@ class CheckFields(TypedDict):
 class DoctorDocument(Versioned):
     """The checks of this installation."""
 
-    ok: Annotated[bool, About("whether no check failed")]
+    ok: Annotated[bool, About("false if a check failed")]
     checks: list[CheckFields]
 
 

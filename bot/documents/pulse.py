@@ -70,7 +70,7 @@ class WindowFields(WindowStart, DataQuality):
     r2: Share | None
     correlation: Correlation | None
     residual: Annotated[Fraction | None, About("fraction: the ETF's return minus beta times bitcoin's")]
-    z: Annotated[float | None, About("robust z of the spread within the 252 sessions before it")]
+    z: Annotated[float | None, About("robust z of the spread against the 252 sessions before it")]
     percentile: Percentile | None
     sigma: Annotated[float | None, About("volatility-scaled move, in units of its usual size")]
     sessions: Annotated[Count, About("sessions that the window covers")]

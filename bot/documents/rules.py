@@ -105,7 +105,7 @@ class EpisodeFields(TypedDict):
 
 
 class FollowUpFields(TypedDict):
-    """How many gaps were closed 5 sessions later, with the 90% interval of the share of non-overlapping cases."""
+    """How many gaps were closed 5 sessions later, with a 90% interval for the share among non-overlapping cases."""
 
     alerts: Annotated[Count, About("alerts with 5 sessions after them")]
     alerts_closed: Count
@@ -113,7 +113,7 @@ class FollowUpFields(TypedDict):
     closed: Annotated[Count, About("cases that closed")]
     low: Annotated[Share | None, About("low end of the interval, from 0 to 1; null below 10 cases")]
     high: Annotated[Share | None, About("high end of the interval, from 0 to 1; null below 10 cases")]
-    chance: Annotated[Share | None, About("share from 0 to 1 that closes by chance alone")]
+    chance: Annotated[Share | None, About("share from 0 to 1 expected to close by chance alone")]
 
 
 class BenchmarkFields(TypedDict):
@@ -156,7 +156,7 @@ class CountRangeFields(TypedDict):
 
 
 class OutOfSampleFields(TypedDict):
-    """The rule found in the first half of history, and how often it fired in the second."""
+    """The rule found in the first half of the history, and how often it fired in the second."""
 
     rule: RuleText
     since: Annotated[date, About("first session of the second half")]
@@ -189,7 +189,7 @@ class TunedFields(TypedDict):
     episodes: Count
     years: Annotated[float, About("number of measured sessions divided by 252")]
     half_years: Annotated[Count, About("complete half-years that the dispersion comes from")]
-    dispersion: Annotated[float, About("variance of half-yearly counts over their mean; 1 by chance")]
+    dispersion: Annotated[float, About("variance of half-yearly counts over their mean; about 1 if alerts are random")]
     next_12_months: Annotated[CountRangeFields | None, About("null with fewer than 4 half-years")]
     calendar_years: list[YearFields]
     check: Annotated[OutOfSampleFields | None, About("null if half the history is too short for one alert")]

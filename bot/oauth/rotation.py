@@ -203,7 +203,7 @@ class Rotation:
         """Save the pairs that an earlier process could not save before it ended."""
         for home in await self.store.recover_renewals(self.clock.now()):
             self.installation_cache.invalidate(home)
-            log.info("saved the token of %s that was renewed before the last stop", home)
+            log.info("saved the token of %s that was renewed before the last shutdown", home)
 
     async def _renew(self, home: str) -> None:
         now = self.clock.now()

@@ -39,7 +39,7 @@ class Gap:
     Attributes:
         implied: The predicted gap.
         low, high: The 90% prediction interval; it allows for bitcoin's moves until the open.
-        beta, beta_error: The ETF's move per move of bitcoin, and its standard error.
+        beta, beta_error: The ETF's move per unit move in bitcoin, and its standard error.
         pairs: Number of fitted returns.
         r2: Share of their variance that bitcoin explains.
         hours_left: From `at` to the next open.

@@ -50,7 +50,7 @@ async def listen(
             await _listen_once(database, on_wake, report)
         except Exception as error:  # noqa: BLE001 -- any failure of the connection
             if not is_logged:
-                log.warning("database notifications don't arrive; polling instead: %s", _first_line(error))
+                log.warning("database notifications aren't arriving; polling instead: %s", _first_line(error))
             is_logged = True
         on_change(False)  # noqa: FBT003 -- a callback
         await asyncio.sleep(retry_s)

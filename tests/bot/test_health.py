@@ -106,7 +106,7 @@ async def test_a_healthy_app_sends_a_heartbeat_each_tick(harness: HealthHarness)
 @pytest.mark.parametrize(
     ("fault", "problem"),
     [
-        pytest.param(Fault(status=503, body="down"), "Slack doesn't respond", id="down"),
+        pytest.param(Fault(status=503, body="down"), "Slack isn't responding", id="down"),
         pytest.param(
             error_response("token_revoked"),
             "Slack doesn't accept the app: Slack doesn't accept the app's token: "

@@ -67,7 +67,7 @@ async def test_it_agrees_with_readyz_when_ticks_stop_and_slack_fails(harness: He
     inside = await harness.health.report()
     harness.slack.fail("auth.test", Fault(status=503, body="down"))
 
-    assert ("the last good tick was 6\N{NO-BREAK SPACE}min ago", "Slack doesn't respond") == inside.problems
+    assert ("the last good tick was 6\N{NO-BREAK SPACE}min ago", "Slack isn't responding") == inside.problems
     assert inside == await seen_from_outside(harness)
 
 

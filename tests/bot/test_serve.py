@@ -190,7 +190,7 @@ async def test_a_workspace_is_served_when_slack_first_says_that_the_token_is_for
     requests.insert(2, (event, "application/json"))
 
     async with running(settings_for(slack, tmp_path), ready_path="/healthz") as client:
-        await eventually(lambda: readyz_reports(client, "why", "Slack doesn't respond"))
+        await eventually(lambda: readyz_reports(client, "why", "Slack isn't responding"))
         refused, early, postponed, served, foreign, again = [
             await client.post("/slack/events", content=body, headers=signed_headers(body, content_type))
             for body, content_type in requests
