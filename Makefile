@@ -120,13 +120,13 @@ lock: $(VENV)/.dev ## update the pinned requirements from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-strip-extras \
 		--python-version 3.11 --upgrade --group docs -o requirements-docs.txt
 
-sbom: $(VENV)-audit/.ready ## write dist/minerpulse.cdx.json, a CycloneDX list of everything MinerPulse runs on
+sbom: $(VENV)-audit/.ready ## write dist/minerpulse.cdx.json, a CycloneDX list of everything MinerPulse depends on
 	@mkdir -p dist
 	@$(VENV)-audit/bin/python -W ignore::UserWarning -m cyclonedx_py requirements requirements.txt \
 		--pyproject pyproject.toml --mc-type application --sv 1.6 --output-reproducible --of JSON -o dist/minerpulse.cdx.json
 	@echo "dist/minerpulse.cdx.json"
 
-audit: $(VENV)-audit/.ready ## look up known advisories of everything MinerPulse runs on; needs PyPI
+audit: $(VENV)-audit/.ready ## look up known advisories of everything MinerPulse depends on; needs PyPI
 	@$(VENV)-audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
 
 .DEFAULT:
