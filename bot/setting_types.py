@@ -204,9 +204,7 @@ SigningSecret = Annotated[SecretStr, AfterValidator(_check_signing_secret)]
 TokenKeys = Annotated[tuple[SecretStr, ...], NoDecode, _split(), AfterValidator(_check_fernet_keys)]
 PueBounds = Annotated[tuple[float, float, float], NoDecode, BeforeValidator(_parse_pue)]
 WholeNumber = Annotated[int, _require_number(_WHOLE, "int_parsing", "it should be a whole number")]
-DecimalNumber = Annotated[
-    float, _require_number(_DECIMAL, "float_parsing", "it should be a number, such as 0.05")
-]
+DecimalNumber = Annotated[float, _require_number(_DECIMAL, "float_parsing", "it should be a number, such as 0.05")]
 Host = Annotated[str, AfterValidator(_check_host)]
 Ticker = Annotated[str, AfterValidator(parse_symbol)]
 Url = Annotated[str, AfterValidator(_check_url)]

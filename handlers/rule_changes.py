@@ -164,7 +164,7 @@ async def _save(form: Form, text: str) -> Message:
 
 def _command_hint(text: str, rule_id: int | None) -> Message:
     line = f"rule add {EDITOR_EXAMPLE}" if rule_id is None else f"rule edit {rule_id} {text}"
-    return text_message(f"Without the form, type for example {code(f'/minerpulse {line}')}.")
+    return text_message(f"Without the form, type a command such as {code(f'/minerpulse {line}')}.")
 
 
 async def _initial_view(request: Request, rule_form: RuleForm, context: FormContext, text: str) -> dict[str, Any]:

@@ -323,7 +323,7 @@ def _series_alt_text(curve: IndexedReturns, series: RuleSeries) -> str:
     name = _series_name(curve, series).partition(",")[0]
     if not known:
         return f"{name}: too little history."
-    between = f"between {_value_text(min(known), series.metric)} and {_value_text(max(known), series.metric)}"
+    between = f"range {_value_text(min(known), series.metric)} to {_value_text(max(known), series.metric)}"
     levels = f" A rule {levels_text}." if (levels_text := _levels_text(series.rules)) else ""
     return f"{name} at the end: {_last_value(series)}, {between}.{levels}{_firings_text(curve, series)}"
 

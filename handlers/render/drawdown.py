@@ -10,7 +10,7 @@ from services.research.service import DrawdownResult
 
 METHOD = (
     "A drawdown is the last close against the highest close; an intraday high may have been higher. The high of "
-    "an ETF or stock is dividend-adjusted, so it is below the price at which it traded. ETFs and stocks are measured "
+    "an ETF or stock is dividend-adjusted, so it can be below the price it traded at. ETFs and stocks are measured "
     "at session closes, BTC at daily closes (midnight UTC), or at the ETF's closes if daily ones aren't available."
 )
 
@@ -65,4 +65,4 @@ def _leg_lines(leg: DrawdownSummary) -> list[str]:
 def _frequency(leg: DrawdownSummary) -> str:
     """Return on how many days the drawdown was less deep: `deeper than on 56% of the sessions since Aug 23, 2024`."""
     days = "days" if leg.basis.daily else "sessions"
-    return f"deeper than in {fmt.whole_percent(leg.percentile)} of the {days} since {fmt.full_day(leg.first_session)}"
+    return f"deeper than on {fmt.whole_percent(leg.percentile)} of the {days} since {fmt.full_day(leg.first_session)}"

@@ -199,7 +199,7 @@ def _today_lines(result: ExplainResult) -> list[str]:
     explanation, live = result.explanation, result.intraday
     if live is None:
         why = result.no_intraday_reason
-        return [f"*Today so far:* no attribution, {reason(why)}"] if why else []
+        return [f"*Today so far:* no attribution ({reason(why)})"] if why else []
     crypto, proxy = fmt.name(explanation.pair.crypto), escape(explanation.proxy)
     own = f"{crypto} {fmt.percent(live.crypto_return)}, {proxy} {fmt.percent(live.proxy_return)}"
     parts = _parts_text(explanation, live, lambda part: fmt.pp_with_error(part.amount, part.error))

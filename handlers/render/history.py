@@ -158,9 +158,13 @@ DECISIONS = complete(
 )
 # Their kind, with who did it, says everything that their reason says.
 _BY_PERSON = frozenset({Code.SEEN, Code.UNSEEN, Code.SNOOZED, Code.UNSNOOZED})
+# Their reason, after who did it, is a sentence: “@ann paused `1d 8pp`”.
+_TOLD_BY_REASON = frozenset({EntryKind.EDITED, EntryKind.PAUSED, EntryKind.CHANGED})
 
 
 def _decision_line(entry: TimelineEntry) -> str:
+    if entry.by and entry.reason and entry.kind in _TOLD_BY_REASON:
+        return f"{fmt.instant(entry.at)} – {user_mention(entry.by)} {user_reason(entry.reason)}"
     who = f" by {user_mention(entry.by)}" if entry.by else ""
     silent = " (not posted in the thread)" if entry.silent else ""
     until = f" until {fmt.instant(entry.until)}" if entry.until else ""
@@ -199,7 +203,7 @@ def _delivery_status(posting: Posting, now: datetime) -> list[str]:
     if posting.blocked_by is not None:
         return [f"channel paused: {reason(posting.blocked_by)}"]
     if posting.silent_from is not None and posting.silent_from <= now and posting.message_id is None:
-        return ["held until quiet hours or the mute end"]
+        return ["held until quiet hours or the mute ends"]
     wait = posting.next_at - now
     return [f"next attempt in {fmt.duration(wait)}" if wait.total_seconds() > 0 else "next attempt now"]
 

@@ -148,7 +148,7 @@ def _weights_text(report: HoldingsReport) -> str:
     if len(known) == 1:
         return f"weights as of {fmt.full_day(known[0])}, drifting with prices"
     span = f"{fmt.full_day(known[0])} to {fmt.full_day(known[-1])}"
-    return f"weights from {len(known)} dates, {span}, drifting with prices between"
+    return f"weights from {len(known)} dates, {span}, drifting with prices in between"
 
 
 def _cohorts_text(report: HoldingsReport, shown: list[HoldingContribution]) -> list[str]:

@@ -270,7 +270,7 @@ def _escalation_message(escalation: Escalation) -> Message:
 def _escalation_source_message(notice: EscalationSource) -> Message:
     source = channel_link(notice.source.id)
     return text_message(
-        f"{source} escalates unacknowledged alerts to this channel. They continue until someone types in "
+        f"{source} escalates unacknowledged alerts to this channel. Escalations continue until someone types in "
         "this channel: "
         "`/minerpulse channel accept-escalations off`. To confirm that you want them: "
         "`/minerpulse channel accept-escalations on`."

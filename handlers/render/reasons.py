@@ -328,7 +328,7 @@ def _action_unconfirmed(*, symbol: str, session: str, kind: str, declared: tuple
 @_renders(Code.ACTION_UNUSABLE)
 def _action_unusable(*, symbol: str, session: str, kind: str, source: str) -> str:
     return (
-        f"{source} reports a {kind} of {symbol} on {_date(session)} without a usable amount; returns across it are "
+        f"{source} reports a {kind} for {symbol} on {_date(session)} without a usable amount; returns across it are "
         "suspect until a second source or a later response has the amount"
     )
 
@@ -344,7 +344,7 @@ def _source_outvoted(*, source: str, symbol: str, sessions: int, witnesses: tupl
 def _venue_outvoted(*, source: str, symbol: str, hours: int, witnesses: tuple[str, ...]) -> str:
     others = " and ".join([*witnesses, "earlier prices that two sources confirmed"])
     count = "1 hour" if hours == 1 else f"{hours} hours"
-    text = f"{source}'s hourly {symbol} prices differ in {count} from {others}"
+    text = f"{source}'s hourly {symbol} prices differ from {others} ({count})"
     return f"{text}; they are ignored until a second source agrees"
 
 
@@ -532,9 +532,9 @@ def _move(moved: float, steps: int, step: str) -> str:
 
 
 def _action(symbol: str, session: str, kind: str, declared: tuple[tuple[str, float], ...]) -> str:
-    """Return who reports which amount: `Yahoo reports a $12.50 dividend of WGMI on Mar 2, 2026`."""
+    """Return who reports which amount: `Yahoo reports a $12.50 dividend for WGMI on Mar 2, 2026`."""
     reported = " and ".join(f"{source} reports a {_amount(kind, amount)} {kind}" for source, amount in declared)
-    return f"{reported} of {symbol} on {_date(session)}"
+    return f"{reported} for {symbol} on {_date(session)}"
 
 
 def _amount(kind: str, amount: float) -> str:

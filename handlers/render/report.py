@@ -83,7 +83,7 @@ def _lead(report: Report, now: datetime) -> list[str]:
     complete = f"{report.sessions:,} of {fmt.sessions(report.requested)} have both prices"
     return [
         f"At the close of {fmt.full_day(end.session)}.",
-        f"Report of {span}: {etf}, {crypto}; {complete}. Created {created}.",
+        f"Report for {span}: {etf}, {crypto}; {complete}. Created {created}.",
     ]
 
 
@@ -250,7 +250,7 @@ def _attribution_parts(result: ReportResult) -> list[page.PagePart]:
         ],
         rows=[_attribution_row(row) for row in report.attributions],
     )
-    return [table, *page.page_parts(message, "Return attribution of the year to date")]
+    return [table, *page.page_parts(message, "Return attribution for the year to date")]
 
 
 def _attribution_row(attribution: Attribution | NotMeasured) -> list[str]:

@@ -184,4 +184,4 @@ def _range_text(line: Line) -> str:
     if not known:
         return f"{line.name}: too little history."
     low, high = min(known)[1], max(known)[1]
-    return f"{line.name} {line.texts[-1]} at the last session, between {low} and {high}."
+    return f"{line.name} {line.texts[-1]} at the last session, range {low} to {high}."

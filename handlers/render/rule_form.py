@@ -157,7 +157,7 @@ def _options_hint(pair: Pair) -> str:
     hold = fmt.duration(DEFAULT_HOLD)
     return (
         "For example: clear 7pp for 10m keep 15m repeat 1h on MARA/BTC. "
-        f"Defaults: clear at {share} of the threshold, hold {hold}, {pair}."
+        f"Defaults: clear at {share} of the threshold (0.1 from it for correlation and beta), hold {hold}, {pair}."
     )
 
 

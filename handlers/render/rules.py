@@ -405,7 +405,7 @@ def confirm_remove_message(channel_rule: ChannelRule, alert: Alert | None) -> Me
     pause = button(RUN_COMMAND[0], "Pause Instead", f"rule pause {number}", names=f"Pause rule {number} instead")
     return compose(
         [
-            section(line, open_alert, "Nothing was changed yet."),
+            section(line, open_alert, "Nothing has been changed yet."),
             actions(remove, pause if channel_rule.paused_at is None else None),
         ],
         [line],

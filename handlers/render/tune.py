@@ -32,7 +32,8 @@ USE_LABEL = "Use This Rule"
 DATES_SHOWN = 3  # the newest of the alerts gained or lost
 METHOD = (
     "Alerts are counted on session closes. The threshold is the one whose rate is closest to the target; a rule clears "
-    "at 60% of it. The range allows for how unevenly alerts fired from half-year to half-year. The out-of-sample check "
+    "at 60% of it, or 0.1 back from it for correlation and beta. "
+    "The range allows for how unevenly alerts fired from half-year to half-year. The out-of-sample check "
     "tunes on the first half of the history and counts alerts in the second."
 )
 

@@ -188,7 +188,7 @@ def _parse_quiet(value: SettingInput, settings: ChannelSettings) -> ChannelSetti
     end = _parse_clock(scanner)
     if begin is None or end is None or not dash or not scanner.is_done:
         raise ChannelSettingError(
-            f"Nothing was changed: couldn't read the hours “{value.text}”. Type for example `22:00-07:00`, "
+            f"Nothing was changed: couldn't read the hours “{value.text}”. Type them as in `22:00-07:00`, "
             "or `quiet off`."
         )
     if begin == end:
@@ -221,7 +221,7 @@ def _parse_zone(value: SettingInput, settings: ChannelSettings) -> ChannelSettin
     ]
     if not matches:
         raise ChannelSettingError(
-            f"Nothing was changed: couldn't find the time zone “{value.text}”. Type for example `Europe/London`."
+            f"Nothing was changed: couldn't find the time zone “{value.text}”. Type one such as `Europe/London`."
         )
     exact = next((zone for zone in matches if zone.lower() == wanted), matches[0])
     return replace(settings, zone=ZoneInfo(exact).key)

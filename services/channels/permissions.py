@@ -31,16 +31,16 @@ class Act(Enum):
     """What a person does, as it reads after “can”."""
 
     READ = "see the market, rules, alerts, settings and studies"
-    SHARE = "post the board or a study to the channel"
+    SHARE = "share the board or a study"
     VOTE = "vote on an alert"
-    ACKNOWLEDGE = "acknowledge an alert, or remove the acknowledgement"
-    SNOOZE = "snooze an alert for up to 24 hours, or end a snooze"
+    ACKNOWLEDGE = "acknowledge an alert or remove the acknowledgement"
+    SNOOZE = "snooze an alert for up to 24 hours or end a snooze"
     SNOOZE_LONG = "snooze an alert for more than 24 hours"
     RESOLVE = "resolve an alert that has cleared"
     RESOLVE_EARLY = "resolve an alert that hasn't cleared"
     CHANGE_RULES = "add, edit, pause, resume or remove rules"
     CHANGE_SETTINGS = "change the settings, mentions and list of editors"
-    MUTE = "mute or unmute the channel"
+    MUTE = "mute or unmute alerts"
     DRILL = "post a test alert"
 
 

@@ -45,6 +45,7 @@ from enum import Enum
 from pathlib import Path
 
 from services.core.reason import Reason
+from services.core.text import any_of
 
 MAX_ECHO = 100  # characters of a typed word; a longer one would hide what is expected
 
@@ -178,7 +179,7 @@ class NotAllowedError(UserInputError):
 
     def describe(self, name: Callable[[str], str]) -> str:
         """Return what was refused and who can do it; `name` formats a person."""
-        people = ", ".join(map(name, self.editors))
+        people = any_of([name(one) for one in self.editors]) if self.editors else ""
         if not self.is_outsider:
             return f"Nothing was changed. Only {people} can {self.act} here."
         refusal = f"Nothing was changed. People from another organization can't {self.act} here"

@@ -80,7 +80,7 @@ def reject_partial_overwrite(stored: Iterable[Holdings], partial: Holdings) -> N
         if (existing.fund, existing.as_of) == (partial.fund, partial.as_of) and existing.is_complete:
             raise HoldingsConflictError(
                 f"The holdings of {partial.fund} on {partial.as_of} are known in full, from {existing.source}. "
-                "The top 10 would overwrite them, so it wasn't saved. You don't need to do anything."
+                "The top 10 would overwrite them and weren't saved. You don't need to do anything."
             )
 
 

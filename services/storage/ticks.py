@@ -102,7 +102,7 @@ class TickRepository(Repository):
                 for batch in batched(sorted(alerts, key=lambda change: change.alert.id == 0), BULK_SIZE):
                     await record_alerts(tx, batch, at)
             except exc.IntegrityError as error:
-                raise ConflictError("An alert on that is open already; read the alerts again.") from error
+                raise ConflictError("Such an alert is already open; read the alerts again.") from error
             for notice in notices:
                 await add_notice(tx, notice, at)
         self._count_events(alerts)

@@ -170,7 +170,7 @@ def test_a_report_of_files_is_one_page(minerpulse: RunCli, files: list[str | Pat
     result = minerpulse("report", *files, "--ai", smh, "--from", "2022-06-01", "--to", "2023-03-31", "--rule", "1d 5pp")
     page = (clean / "report.html").read_text(encoding="utf-8")
     assert result.code == 0
-    assert "Report of Jun 1, 2022 to Mar 31, 2023: WGMI " in page
+    assert "Report for Jun 1, 2022 to Mar 31, 2023: WGMI " in page
     assert "WGMI from etf.csv, BTC from btc.csv." in page
     assert 'id="rolling-betas"' in page
 

@@ -71,7 +71,7 @@ async def test_an_invalid_setting_is_explained_and_changes_nothing(
 async def test_only_editors_change_rules_and_the_editor_list(person: Person, harness: Harness) -> None:
     editor, outsider = replace(person, user="U2"), replace(person, user="U3")
     listed = await reply_to(person, "channel editors <@U1|ann> <@U2|bob>")
-    refused = "Nothing was changed. Only <@U1>, <@U2> can "
+    refused = "Nothing was changed. Only <@U1> or <@U2> can "
 
     assert "*editors* is now *<@U1> <@U2>*." in listed
     assert "*editors <@U1> <@U2>* – who can change rules, settings, mutes and this list" in listed

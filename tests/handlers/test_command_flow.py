@@ -418,7 +418,7 @@ async def test_alert_commands_need_an_id_unless_one_alert_is_open(
 
     none, several, named = (answer["text"] for answer in slack.responses)
     assert "No alert is open in this channel." in none
-    assert "add its number: 1 (WGMI ahead of BTC), 2 (WGMI behind BTC)." in several
+    assert "add the number of one: 1 (WGMI ahead of BTC), 2 (WGMI behind BTC)." in several
     assert "Resolved: alert #2, WGMI behind BTC." == named
 
 

@@ -150,7 +150,7 @@ def test_a_permission_error_names_the_editors() -> None:
     message = error_message(errors.NotAllowedError("change rules", ["U1", "U2"]))
 
     checked({"text": message.text, "blocks": message.blocks})
-    assert "Nothing was changed. Only <@U1>, <@U2> can change rules here." == message.text
+    assert "Nothing was changed. Only <@U1> or <@U2> can change rules here." == message.text
 
 
 def test_quoted_input_cannot_mention_anyone() -> None:

@@ -180,7 +180,7 @@ async def test_an_expired_trigger_is_explained(person: Person, slack: FakeSlack)
     slack.fail(OPENED, error_response("expired_trigger_id"))
     await person.types("rule add")
     (response,) = slack.responses
-    assert response["text"].startswith("Slack opens a form only within three seconds")
+    assert response["text"].startswith("Slack lets an app open a form only within three seconds")
 
 
 async def test_an_unexpected_error_while_saving_is_reported(

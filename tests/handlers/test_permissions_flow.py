@@ -427,8 +427,9 @@ async def test_an_escalation_of_before_keeps_working_and_its_target_is_told_once
 
     notice, escalation = [post["text"] for post in slack.arguments_of(POST) if post["channel"] == "C2"]
     assert notice == (
-        "<#C1> escalates unacknowledged alerts to this channel. To stop this, type in this channel: "
-        "/minerpulse channel accept-escalations off. To allow it, use on instead of off."
+        "<#C1> escalates unacknowledged alerts to this channel. Escalations continue until someone types "
+        "in this channel: /minerpulse channel accept-escalations off. To confirm that you want them: "
+        "/minerpulse channel accept-escalations on."
     )
     assert escalation.startswith("Escalated: WGMI 10.0\u00a0pp ahead of BTC")
     assert (await reply_to(person, "channel escalate 45m <#C2|desk>")).startswith("escalate is now 45m <#C2>.")

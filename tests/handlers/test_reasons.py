@@ -154,7 +154,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
             kind="dividend",
             declared=[("Yahoo", float("nan"))],
         ),
-        "Yahoo reports a $nan dividend of WGMI on Mar 2, 2026, which can't be right; it's ignored",
+        "Yahoo reports a $nan dividend for WGMI on Mar 2, 2026, which can't be right; it's ignored",
     ),
     (
         of(
@@ -171,12 +171,15 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.ACTION_UNCONFIRMED, symbol="WGMI", session="2026-03-02", kind="dividend", declared=[("Yahoo", 12.5)]),
-        ("only Yahoo reports a $12.50 dividend of WGMI on Mar 2, 2026; it's ignored until a second source confirms it"),
+        (
+            "only Yahoo reports a $12.50 dividend for WGMI on Mar 2, 2026; "
+            "it's ignored until a second source confirms it"
+        ),
     ),
     (
         of(Code.ACTION_UNUSABLE, symbol="WGMI", session="2026-03-02", kind="split", source="Yahoo"),
         (
-            "Yahoo reports a split of WGMI on Mar 2, 2026 without a usable amount; returns across it are "
+            "Yahoo reports a split for WGMI on Mar 2, 2026 without a usable amount; returns across it are "
             "suspect until a second source or a later response has the amount"
         ),
     ),
@@ -205,8 +208,8 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (
         of(Code.VENUE_OUTVOTED, source="Coinbase", symbol="BTC", hours=72, witnesses=["Bitstamp"]),
         (
-            "Coinbase's hourly BTC prices differ in 72 hours from Bitstamp and earlier prices that two "
-            "sources confirmed; they are ignored until a second source agrees"
+            "Coinbase's hourly BTC prices differ from Bitstamp and earlier prices that two sources confirmed "
+            "(72 hours); they are ignored until a second source agrees"
         ),
     ),
     (

@@ -251,7 +251,7 @@ def test_a_weekend_network_alert_shows_the_time_of_bitcoins_price() -> None:
     hit = a_rule_hit(rule="20d hashprice 15% below", value=MINING.hashprice_change, measurement=NETWORK_MEASUREMENT)
     alert = an_alert(side=Side.BELOW, hits=[hit])
     alert = replace(alert, etf=replace(alert.etf, at=AT - timedelta(hours=18)), crypto=replace(alert.crypto, at=AT))
-    assert f"Data OK, as of <!date^{AT.timestamp():.0f}^" in shown(alert_message(alert, AT + timedelta(minutes=2)))
+    assert f"Data OK, BTC as of <!date^{AT.timestamp():.0f}^" in shown(alert_message(alert, AT + timedelta(minutes=2)))
 
 
 @pytest.mark.parametrize(

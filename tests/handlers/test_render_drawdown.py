@@ -37,14 +37,14 @@ def test_bitcoin_at_daily_closes_says_so_and_that_older_history_is_loading() -> 
     lines = shown(drawdown_message(result)).splitlines()
 
     assert "*BTC −25.0%* from the high of Jul 21, 2015 ($200.00), 1 day ago" in lines
-    assert "Deeper than in 83% of the days since Jul 20, 2015. Deepest: 25.0%, Jul 22, 2015" in lines
+    assert "Deeper than on 83% of the days since Jul 20, 2015. Deepest: 25.0%, Jul 22, 2015" in lines
     assert "BTC daily closes since Jul 20, 2015 (3 days, Coinbase; older history is loading)" in lines[-1]
 
 
 def test_a_percentile_just_below_100_is_not_rounded_up() -> None:
     legs = tuple(replace(leg, percentile=99.95) for leg in a_result().legs)
     text = shown(drawdown_message(replace(a_result(), legs=legs)))
-    assert "Deeper than in 99% of the sessions since" in text
+    assert "Deeper than on 99% of the sessions since" in text
     assert "100%" not in text
 
 

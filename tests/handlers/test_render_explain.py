@@ -233,6 +233,6 @@ def test_an_open_session_without_an_attribution_says_why() -> None:
         provenance=ONE_SOURCE,
         no_intraday_reason=Reason.of(Code.NO_TRADE_NEAR, symbol="SMH", at=datetime(2026, 6, 22, 14, 40, tzinfo=UTC)),
     )
-    assert "*Today so far:* no attribution, SMH has no trade within five minutes of <!date" in shown(
+    assert "*Today so far:* no attribution (SMH has no trade within five minutes of <!date" in shown(
         explain_message(result)
     )

@@ -86,7 +86,7 @@ def test_the_smaller_holdings_are_summed_up() -> None:
 def test_weights_of_several_days_have_their_range() -> None:
     days = (date(2026, 6, 30), date(2026, 7, 7))
     message = miners_message(replace(REPORT, attribution=replace(ATTRIBUTION, weight_dates=days)))
-    assert "weights from 2 dates, Jun 30, 2026 to Jul 7, 2026, drifting with prices between" in shown(message)
+    assert "weights from 2 dates, Jun 30, 2026 to Jul 7, 2026, drifting with prices in between" in shown(message)
 
 
 def test_a_fund_without_prices_has_no_cohorts_and_simulated_prices_are_marked() -> None:

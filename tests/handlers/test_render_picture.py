@@ -142,7 +142,7 @@ def test_the_alt_text_has_the_numbers() -> None:
     assert [
         f"{TITLE}.",
         "From the close of Mar 2, 2026 to Mar 4, 2026: WGMI +10.0%, BTC 0.0%, spread +10.0 pp.",
-        "1-session spread at the end: 0.0 pp, between 0.0 pp and +10.0 pp.",
+        "1-session spread at the end: 0.0 pp, range 0.0 pp to +10.0 pp.",
         "A rule fires at ±8 pp, clears at ±4.8 pp.",
         "Fired once on Mar 3, 2026.",
         "Session closes.",

@@ -266,7 +266,7 @@ def test_the_chart_of_betas_has_their_r2_and_the_verdict() -> None:
     page = Outline(html(result))
     betas, r2 = page.texts["desc"][2:4]
     assert betas.startswith(change_verdict(explanation.betas))
-    assert f"R² {fmt.ratio(explanation.betas.last.r2)} at the last session, between " in r2
+    assert f"R² {fmt.ratio(explanation.betas.last.r2)} at the last session, range " in r2
 
 
 def test_without_the_proxy_a_page_says_so_and_has_no_betas() -> None:

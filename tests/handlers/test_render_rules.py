@@ -68,7 +68,7 @@ def test_each_rule_has_a_row_with_its_state_record_and_menu(golden: Golden) -> N
     assert "23 alerts in 2 years (backtest) · false-alarm rate 1 of 6" in text
     assert "*2*  `5d 15pp` – OK, +11.2 pp (75%)" in text
     assert "*3*  `20d 30pp` – Paused by <@U2>, <!date^" in text
-    assert "Backtest: 1 alert in 2 years" in text
+    assert "1 alert in 2 years (backtest)" in text
     assert "Rules 1–3 added by <@U1>, " in text
     assert "· quiet hours off · mentions @mining-desk" in text
     menus = [block["accessory"]["options"] for block in message.blocks if "accessory" in block]

@@ -15,7 +15,7 @@ OPENED, UPDATED, PUBLISHED = "views.open", "views.update", "views.publish"
 LIMITED = Fault(status=429, body='{"ok": false, "error": "ratelimited"}', headers={"Retry-After": "3"})
 BROKEN = Fault(status=503, body="<html>", content_type="text/html")
 REVOKED = error_response("token_revoked")
-TYPE_IT = "Without the form, type for example /minerpulse rule add 5d 15pp."
+TYPE_IT = "Without the form, type a command such as /minerpulse rule add 5d 15pp."
 
 
 def closed(code: str) -> Fault:
@@ -77,9 +77,13 @@ async def test_a_failed_share_is_reported(person: Person, slack: FakeSlack) -> N
     ("fault", "reason"),
     [
         pytest.param(
-            error_response("expired_trigger_id"), "Slack opens a form only within three seconds", id="too late"
+            error_response("expired_trigger_id"),
+            "Slack lets an app open a form only within three seconds",
+            id="too late",
         ),
-        pytest.param(error_response("exchanged_trigger_id"), "Slack opens a form only within three seconds", id="used"),
+        pytest.param(
+            error_response("exchanged_trigger_id"), "Slack lets an app open a form only within three seconds", id="used"
+        ),
         pytest.param(LIMITED, "Slack is rate-limiting MinerPulse. Try again in a minute.", id="429"),
         pytest.param(BROKEN, "HTTP 503. Try again in a minute.", id="503"),
         pytest.param(REVOKED, "reinstall MinerPulse", id="a revoked token"),
@@ -97,7 +101,7 @@ async def test_a_form_that_does_not_open_shows_the_command_to_type(
     typed, pressed, edit = (answer["text"].splitlines() for answer in slack.responses)
     assert reason in typed[0]
     assert TYPE_IT == typed[-1] == pressed[-1]
-    assert "Without the form, type for example /minerpulse rule edit 3 1d 8pp above." == edit[-1]
+    assert "Without the form, type a command such as /minerpulse rule edit 3 1d 8pp above." == edit[-1]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,9 @@ async def test_a_failed_welcome_is_logged_with_its_remedy(
     ("fault", "reason"),
     [
         pytest.param(
-            error_response("expired_trigger_id"), "Slack opens a form only within three seconds", id="too late"
+            error_response("expired_trigger_id"),
+            "Slack lets an app open a form only within three seconds",
+            id="too late",
         ),
         pytest.param(LIMITED, "Slack is rate-limiting MinerPulse. Try again in a minute.", id="429"),
         pytest.param(BROKEN, "HTTP 503. Try again in a minute.", id="503"),

@@ -44,7 +44,7 @@ async def test_people_of_another_organization_do_not_share(person: Person, slack
     await press(outsider, "share")
 
     assert "ephemeral" == slack.responses[-1]["response_type"]
-    assert "post the board or a study to the channel" in slack.responses[-1]["text"]
+    assert "share the board or a study" in slack.responses[-1]["text"]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,4 @@ def run() -> Iterator[Claim]:
         pooled = summarize_outcomes([episode.outcome for episode in episodes if episode.outcome])
         if pooled and pooled.chance is not None:
             share = f"{pooled.closed / pooled.cases:.1%} of {pooled.cases:,}"
-            yield Claim(
-                f"Gaps closed 5 sessions after `{text}`, 15 symbols", f"{pooled.chance:.1%} by chance", share
-            )
+            yield Claim(f"Gaps closed 5 sessions after `{text}`, 15 symbols", f"{pooled.chance:.1%} by chance", share)

@@ -177,7 +177,7 @@ class CoinFeeds:
             bars = merge_bars(bars, fresh)
             if whole_hour - start > FETCH_SPAN and end > start:
                 done = (end - start) / (whole_hour - start)
-                message = "%s (%s): loaded hourly bars up to %s of %s (%.0f%% of the missing ones)"
+                message = "%s (%s): loaded hourly bars up to %s; target %s (%.0f%% of the missing ones)"
                 log.info(message, self.source.name, symbol, end.date(), whole_hour.date(), 100 * done)
         return bars, None
 

@@ -281,7 +281,7 @@ def build_source(
     """
     factories = {row.name: (row, factory) for row in SOURCES if (factory := kind.factory(row))}
     if name not in factories:
-        raise InvalidSettingsError(f"“{name}” isn't {kind.description}; choose {' or '.join(factories)}.")
+        raise InvalidSettingsError(f"“{name}” isn't {kind.description}; choose one of {', '.join(factories)}.")
     row, factory = factories[name]
     return factory(SourceConfig(client=client, clock=clock, base_url=base_url, seed=seed, keys=_clean_keys(row, keys)))
 

@@ -34,7 +34,7 @@ MAX_TOTAL = 1.5  # as a fraction; above it, a total line was read as a holding, 
 
 _UNIT_REMEDY = "Put a % after every weight that is in percent"
 _DUPLICATE_REMEDY = "Use one line per ticker, with its total weight"
-_TOTAL_REMEDY = "Delete totals, and write weights in percent of the fund"
+_TOTAL_REMEDY = "Delete totals, and write weights as percentages of the fund"
 _GRID_REMEDY = "If columns are tickers, each line must add up to about 100%; otherwise they might be prices"
 
 

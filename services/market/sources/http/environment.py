@@ -115,7 +115,7 @@ def _certificate_problems() -> Iterator[str]:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
         except ssl.SSLError:
-            yield f"SSL_CERT_FILE names {file}, which has no certificates in PEM form. Name another file, or unset it."
+            yield f"SSL_CERT_FILE names {file}, which has no PEM certificates. Name another file, or unset it."
         except OSError as error:
             yield f"SSL_CERT_FILE names {file}, which can't be read: {error.strerror}. Name another, or unset it."
     elif folders and not any(Path(folder).is_dir() for folder in folders.split(os.pathsep)):

@@ -70,11 +70,15 @@ async def test_each_seed_has_its_own_market(client: HttpClient, clock: SetClock)
 
 
 def test_an_unknown_name_lists_the_choices(client: HttpClient, clock: SetClock) -> None:
-    with pytest.raises(InvalidSettingsError, match=r"“stooq” isn't an ETF source; choose yahoo or .*simulated"):
+    with pytest.raises(InvalidSettingsError, match=r"“stooq” isn't an ETF source; choose one of yahoo, .*simulated"):
         build_source(EQUITY, "stooq", client, clock)
-    with pytest.raises(InvalidSettingsError, match=r"“yahoo” isn't a bitcoin source; choose .*coinbase or .*simulated"):
+    with pytest.raises(
+        InvalidSettingsError, match=r"“yahoo” isn't a bitcoin source; choose one of .*coinbase, .*simulated"
+    ):
         build_source(CRYPTO, "yahoo", client, clock)
-    with pytest.raises(InvalidSettingsError, match="“kraken” isn't a bitcoin network source; choose mempool or block"):
+    with pytest.raises(
+        InvalidSettingsError, match="“kraken” isn't a bitcoin network source; choose one of mempool, block"
+    ):
         build_source(NETWORK, "kraken", client, clock)
 
 
