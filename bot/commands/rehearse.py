@@ -47,7 +47,11 @@ LISTEN_WARNING = "Other machines on your network can open the page too. If you d
     type=click.FloatRange(min=0, min_open=True),
     help=f"Sessions per second.  [default: {TERMINAL_SPEED:g}; {BROWSER_SPEED:g} in a browser]",
 )
-@click.option("--no-prompt", is_flag=True, help="Play to the end without commands, as fast as possible.")
+@click.option(
+    "--no-prompt",
+    is_flag=True,
+    help="Play to the end without commands; in a terminal, as fast as possible without --speed.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of the simulated market.")
 @click.option("--web/--no-web", help="Play in a browser, with a Slack emulator that npm downloads once (95 MB).")
 @click.option("--try-web", is_flag=True, help="Play in a browser if npm and a terminal are available.")

@@ -49,10 +49,10 @@ class OAuthParts:
 
 
 def _log_removal(teams: Sequence[str]) -> None:
-    log.info(
-        "app removed; deleted all data of %s",
-        ", ".join(teams) or "no workspace (reinstalled, or never installed)",
-    )
+    if teams:
+        log.info("app removed; deleted all data of %s", ", ".join(teams))
+    else:
+        log.info("app removed; nothing to delete (reinstalled since, or never installed)")
 
 
 def build_oauth(

@@ -293,7 +293,7 @@ def _free_port(wanted: int) -> int:
             port: int = listener.getsockname()[1]
     except OSError as error:
         raise PlaygroundError(
-            f"Cannot listen on {LOOPBACK}:{wanted}: {bind_failure(error)}. Choose another port with --port, or omit "
+            f"Can't listen on {LOOPBACK}:{wanted}: {bind_failure(error)}. Choose another port with --port, or omit "
             "--port to use any free one."
         ) from error
     return port

@@ -71,7 +71,10 @@ def findings(backtest: Backtest) -> list[str]:
     if backtest.follow_up:
         lines.append(follow_up_line(backtest.follow_up))
     lines += [line for horizon in HORIZONS if (line := _forward_line(backtest, horizon))]
-    return [*lines, f"Alerts with non-overlapping windows: {backtest.non_overlapping} of {len(backtest.episodes)}."]
+    return [
+        *lines,
+        f"Alerts with non-overlapping look-back windows: {backtest.non_overlapping} of {len(backtest.episodes)}.",
+    ]
 
 
 def frequency(backtest: Backtest) -> str:

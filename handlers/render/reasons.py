@@ -110,10 +110,10 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
         "escalation to <#{channel}> was turned off, as that channel no longer accepts escalations; choose "
         "another one with `/minerpulse channel escalate 30m @WHO`"
     ),
-    Code.SEEN: "a person acknowledged it",
-    Code.UNSEEN: "a person removed the acknowledgement",
-    Code.SNOOZED: "a person snoozed it",
-    Code.UNSNOOZED: "a person ended the snooze",
+    Code.SEEN: "someone acknowledged it",
+    Code.UNSEEN: "someone removed the acknowledgement",
+    Code.SNOOZED: "someone snoozed it",
+    Code.UNSNOOZED: "someone ended the snooze",
     Code.DRILL_STARTED: "a test was started",
     Code.DRILL_ENDED: "the test is over",
     Code.APP_REMOVED: "MinerPulse was removed from the channel",
@@ -335,17 +335,20 @@ def _action_unusable(*, symbol: str, session: str, kind: str, source: str) -> st
 
 @_renders(Code.SOURCE_OUTVOTED)
 def _source_outvoted(*, source: str, symbol: str, sessions: int, witnesses: tuple[str, ...]) -> str:
-    others = " and ".join([*witnesses, "earlier closes that two sources confirmed"])
-    count = "1 session" if sessions == 1 else f"{sessions} sessions"
-    return f"{source}'s {symbol} closes differ on {count} from {others}; they are ignored until a second source agrees"
+    own = f"{sessions} of {source}'s {symbol} closes {'differs' if sessions == 1 else 'differ'}"
+    return f"{own} from {_others(witnesses, 'closes')}; {source}'s are ignored until a second source agrees"
+
+
+def _others(witnesses: tuple[str, ...], what: str) -> str:
+    """Return what a source's prices differ from: `those of Kraken and from earlier prices that two …`."""
+    earlier = f"earlier {what} that two sources confirmed"
+    return f"those of {' and '.join(witnesses)} and from {earlier}" if witnesses else earlier
 
 
 @_renders(Code.VENUE_OUTVOTED)
 def _venue_outvoted(*, source: str, symbol: str, hours: int, witnesses: tuple[str, ...]) -> str:
-    others = " and ".join([*witnesses, "earlier prices that two sources confirmed"])
-    count = "1 hour" if hours == 1 else f"{hours} hours"
-    text = f"{source}'s hourly {symbol} prices differ from {others} ({count})"
-    return f"{text}; they are ignored until a second source agrees"
+    own = f"{hours} of {source}'s hourly {symbol} prices {'differs' if hours == 1 else 'differ'}"
+    return f"{own} from {_others(witnesses, 'prices')}; {source}'s are ignored until a second source agrees"
 
 
 @_renders(Code.MOVED_LIKE_SPLIT)

@@ -134,7 +134,10 @@ class SettingCommands:
         found = None if self.sinks is None else await self.sinks.find(channel.team, sink)
         if found is None:
             await self.check_sinks(channel.team, {sink})
-            raise ChannelSettingError(f"The sink “{sink}” can't be used. `minerpulse doctor` says why.")
+            raise ChannelSettingError(
+                f"The sink “{sink}” is misconfigured, so no test was sent. Ask your MinerPulse administrator to run "
+                "`minerpulse sinks check`."
+            )
         return await found[1].test(f"minerpulse/{channel.team}/test/{channel.id}", channel.id)
 
     async def _check_accepts(self, target: Channel) -> None:

@@ -34,7 +34,7 @@ class GapBasis(Enum):
 class Gap:
     """Bitcoin's move since the ETF's last close at `since`, and the gap that it implies for the next open.
 
-    Moves are fractions. If the history is too short for a fit, only the move is known and the others are null.
+    Moves are fractions. If the history is too short for a fit, every value after `at` is null.
 
     Attributes:
         implied: The predicted gap.

@@ -107,7 +107,7 @@ def parse_new_rule(text: str, pair: Pair = WGMI_BTC) -> Rule:
     if parser.small is not None:
         raise _ask_unit(parser.text, *parser.small)
     if not rounded(min(rule.threshold, rule.clear)):
-        raise RuleError("", word=text.strip(), offset=0, expected="levels above 0 when rounded to six decimals")
+        raise RuleError("", word=text.strip(), offset=0, expected="a larger level: this one counts as 0")
     successor = successor_of(rule)
     if successor is None:
         return rule

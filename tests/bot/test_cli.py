@@ -46,7 +46,7 @@ def test_an_unknown_command_names_the_nearest(minerpulse: RunCli, typed: str, ex
             id="rule-with-its-pointer",
         ),
         pytest.param(
-            SourceError("down", source="yahoo", symbol="WGMI", retryable=True), 1, "yahoo on WGMI: down\n", id="source"
+            SourceError("down", source="yahoo", symbol="WGMI", retryable=True), 1, "yahoo (WGMI): down\n", id="source"
         ),
         pytest.param(click.Abort(), 130, "", id="aborted"),
         pytest.param(KeyboardInterrupt(), 130, "\n", id="interrupted"),

@@ -163,11 +163,11 @@ async def test_every_check_passes_on_a_healthy_setup(healthy: Settings) -> None:
         ),
         CheckResult.OK,
     )
-    assert findings["ETF source Yahoo"].found.startswith("WGMI at 24.31, ")
-    assert findings["crypto source Coinbase"].found.startswith("BTC at 87,412.50, ")
+    assert findings["ETF source Yahoo"].found.startswith("WGMI at $24.31, ")
+    assert findings["crypto source Coinbase"].found.startswith("BTC at $87,412, ")
     assert findings["network source mempool.space"].found.startswith("hash rate 1,000 EH/s, just now; responded in ")
     assert findings["network source Blockchain.com"].found.startswith(
-        "hash rate 1,330 EH/s, 24\u00a0h old; responded in "
+        "hash rate 1,330 EH/s, 24\u00a0h ago; responded in "
     )
     assert findings["Slack token"].found == "Rehearsal, as minerpulse"
     assert findings["Slack requests"].found == "over HTTP, checked with the signing secret"
@@ -200,7 +200,7 @@ async def test_every_check_passes_on_a_healthy_setup(healthy: Settings) -> None:
         pytest.param(
             {"source_urls": {"mempool": NOWHERE}},
             "network source mempool.space",
-            "mempool.space on network",
+            "mempool.space (network)",
             "MINERPULSE_NETWORK_SOURCES",
             id="network",
         ),

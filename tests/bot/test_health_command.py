@@ -142,10 +142,10 @@ def test_each_source_has_a_row_with_its_last_success_and_its_failures_since(
     shown = minerpulse("health").out
     document = json.loads(minerpulse("health", "--json").out)
 
-    assert "Sources   OK    yahoo (WGMI): last answer just now" in shown
+    assert "Sources   OK    yahoo (WGMI): last response just now" in shown
     assert "WARN  nasdaq (WGMI): 12 failures since " in shown
-    assert "last answer 2 h old: HTTP 503 Service Unavailable" in " ".join(shown.split())
-    assert "SKIP  simulated (BTC, bitcoin network): not asked" in shown
+    assert "last response 2 h ago: HTTP 503 Service Unavailable" in " ".join(shown.split())
+    assert "SKIP  simulated (BTC, bitcoin network): not queried" in shown
     assert [("yahoo", 0), ("nasdaq", 12), ("simulated", 0)] == [
         (one["name"], one["failures"]) for one in document["sources"]
     ]

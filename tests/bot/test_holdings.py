@@ -215,8 +215,8 @@ def test_a_complete_import_replaces_fetched_holdings_and_is_never_overwritten(mi
         1,
         "",
         (
-            "The holdings of WGMI on 2026-07-07 are known in full, from wgmi.csv. The top 10 would replace them, "
-            "so they weren't saved. You don't need to do anything.\n"
+            "The holdings of WGMI on 2026-07-07 are known in full, from wgmi.csv. The top 10 would overwrite them "
+            "and weren't saved. You don't need to do anything.\n"
         ),
     )
     document = json.loads(minerpulse("holdings", "list", "--json").out)
@@ -229,7 +229,7 @@ def test_a_failed_fetch_is_an_error_with_a_next_step(minerpulse: RunCli) -> None
     assert (result.code, result.out) == (1, "")
     assert "Nasdaq (XYZ): HTTP 404 Not Found" in result.err
     assert len(result.err.splitlines()) == 1
-    assert minerpulse("holdings", "fetch", "W G").err.endswith("write it as in WGMI or BTC.\n")
+    assert minerpulse("holdings", "fetch", "W G").err.endswith("use one such as WGMI or BTC.\n")
 
 
 def test_a_dry_run_imports_nothing_and_creates_no_database(minerpulse: RunCli, clean: Path) -> None:

@@ -85,9 +85,8 @@ def test_the_terminal_shows_each_episode_and_a_summary(minerpulse: RunCli, clean
         "2026 Q1 █ 2026 Q1 alerts per quarter",
         "Median 1 session to clear, longest 1 session.",
         "5 sessions later, the gap was closed in 0 of 1 separate case.",
-        "5-session forward change: median +9.1 pp, wider in 1 of 1. Base rate: median 0.0 pp, wider in",
-        "22%.",
-        "Alerts with non-overlapping windows: 3 of 3.",
+        "5-session forward change: median +9.1 pp, wider in 1 of 1. Base rate: median 0.0 pp, wider in 22%.",
+        "Alerts with non-overlapping look-back windows: 3 of 3.",
         "",
         "20d 30pp: never fired.",
     ]

@@ -27,7 +27,7 @@ def test_run_without_tokens_is_an_error_that_says_what_to_set(
     result = minerpulse("run", *options)
 
     assert (2, "") == (result.code, result.out)
-    assert result.err.startswith("No Slack tokens are set. Create the app from `minerpulse manifest`, set SLACK_BOT_")
+    assert result.err.startswith("No Slack tokens are set. Create the app from `minerpulse manifest`. Set SLACK_BOT_")
     assert [] == list(clean.iterdir())
 
 

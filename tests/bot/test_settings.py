@@ -136,10 +136,12 @@ def test_single_and_distributed_settings_are_exclusive(monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        pytest.param("MINERPULSE_TOKEN_KEYS", "hush", "isn't a list of keys; `minerpulse keys new`", id="no key"),
-        pytest.param("SLACK_BOT_TOKEN", "xapp-hush", "does not begin with xoxb-", id="app-token-as-bot-token"),
-        pytest.param("SLACK_APP_TOKEN", "xoxb-hush", "does not begin with xapp-", id="bot-token-as-app-token"),
-        pytest.param("SLACK_SIGNING_SECRET", "xoxb-hush", "is a token", id="token-as-secret"),
+        pytest.param(
+            "MINERPULSE_TOKEN_KEYS", "hush", "isn't a list of keys; create them with `minerpulse keys new`", id="no key"
+        ),
+        pytest.param("SLACK_BOT_TOKEN", "xapp-hush", "doesn't begin with xoxb-", id="app-token-as-bot-token"),
+        pytest.param("SLACK_APP_TOKEN", "xoxb-hush", "doesn't begin with xapp-", id="bot-token-as-app-token"),
+        pytest.param("SLACK_SIGNING_SECRET", "xoxb-hush", "isn't a signing secret", id="token-as-secret"),
         pytest.param("MINERPULSE_DATABASE_URL", "me:hush@host/db", "isn't a database URL", id="database"),
         pytest.param("MINERPULSE_TICK_SECONDS", "5", "greater than or equal to 15", id="too-often"),
         pytest.param("MINERPULSE_TICK_SECONDS", "901", "less than or equal to 900", id="too-seldom"),
@@ -152,7 +154,7 @@ def test_single_and_distributed_settings_are_exclusive(monkeypatch: pytest.Monke
             "MINERPULSE_CRYPTO_SOURCES", "kraken simulated", "simulated can't be combined with", id="half-made-up"
         ),
         pytest.param("MINERPULSE_NETWORK_SOURCES", "yahoo", "'mempool' or 'blockchain'", id="network-source"),
-        pytest.param("MINERPULSE_PUE", "1.1", "write lower bound, best estimate and upper bound as in 1.01,", id="pue"),
+        pytest.param("MINERPULSE_PUE", "1.1", "write the lower, best and upper values, such as 1.01,", id="pue"),
         pytest.param("MINERPULSE_PUE", "1.2,1.1,1.0", "three ascending numbers from 1 to 3", id="pue-order"),
         pytest.param("MINERPULSE_PUE", "1,ten,2", "three ascending numbers from 1 to 3", id="pue-of-words"),
         pytest.param("MINERPULSE_PUE", "1,1,nan", "three ascending numbers from 1 to 3", id="pue-nan"),
@@ -162,7 +164,7 @@ def test_single_and_distributed_settings_are_exclusive(monkeypatch: pytest.Monke
         pytest.param("MINERPULSE_SOURCE_URLS", "http://127.0.0.1", "isn't a list of", id="address-of-whom"),
         pytest.param("SLACK_BOT_TOKEN", '"xoxb-hush"', "remove the quotation marks", id="quotation-marks"),
         pytest.param("SLACK_BOT_TOKEN", "xoxb-hush me", "contains a space", id="space-in-a-token"),
-        pytest.param("SLACK_SIGNING_SECRET", "hush…", "a character that no token has", id="a-copied-ellipsis"),
+        pytest.param("SLACK_SIGNING_SECRET", "hush…", "a character that tokens never have", id="a-copied-ellipsis"),
         pytest.param("MINERPULSE_TIINGO_KEY", "hush\nhush", "contains a space", id="newline-in-a-key"),
         pytest.param("MINERPULSE_SOURCE_URLS", "yahooo=http://127.0.0.1", "“yahooo” isn't a source", id="source"),
         pytest.param("MINERPULSE_SOURCE_URLS", "yahoo=http://127.0.0.1:99999", "isn't a web address", id="port-of-URL"),
@@ -175,10 +177,10 @@ def test_single_and_distributed_settings_are_exclusive(monkeypatch: pytest.Monke
         ),
         pytest.param("MINERPULSE_TICK_SECONDS", "6_0", "should be a whole number", id="underscore"),
         pytest.param("MINERPULSE_TICK_SECONDS", "\uff16\uff10", "should be a whole number", id="full-width-digits"),
-        pytest.param("MINERPULSE_ELECTRICITY_USD_KWH", "0.0_5", "should be a number, with a point", id="decimals"),
+        pytest.param("MINERPULSE_ELECTRICITY_USD_KWH", "0.0_5", "should be a number, such as 0.05", id="decimals"),
         pytest.param("MINERPULSE_PUE", "1,1_0,2", "three ascending numbers", id="underscore-in-pue"),
-        pytest.param("MINERPULSE_HOST", "https://x", "isn't a host name or an IP address", id="host-with-scheme"),
-        pytest.param("MINERPULSE_HOST", "10.0.0.1:80", "set the port with PORT", id="host-and-port"),
+        pytest.param("MINERPULSE_HOST", "https://x", "isn't a host name or IP address", id="host-with-scheme"),
+        pytest.param("MINERPULSE_HOST", "10.0.0.1:80", "without a port", id="host-and-port"),
         pytest.param("MINERPULSE_LOG_LEVEL", "loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'", id="level"),
         pytest.param("MINERPULSE_SLACK_MODE", "carrier", "'auto', 'http' or 'socket'", id="mode"),
     ],
@@ -244,15 +246,15 @@ def test_an_unknown_variable_points_to_the_example_file(monkeypatch: pytest.Monk
 
 def test_an_env_file_that_is_not_utf8_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     Path(".env").write_bytes(b"MINERPULSE_ETF=\xff\xfe")
-    assert settings_error(monkeypatch) == ".env isn't UTF-8 text; save it as UTF-8."
+    assert settings_error(monkeypatch) == ".env isn't UTF-8 text. Save it as UTF-8."
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         pytest.param("# mine\nhush hush\n", "Line 2 of .env can't be read. Write NAME=value, or begin", id="words"),
-        pytest.param("PORT=1\n= hush\n", "Line 2 of .env cannot be read.", id="no name"),
-        pytest.param("PORT: hush\n", "Line 1 of .env cannot be read.", id="a colon"),
+        pytest.param("PORT=1\n= hush\n", "Line 2 of .env can't be read.", id="no name"),
+        pytest.param("PORT: hush\n", "Line 1 of .env can't be read.", id="a colon"),
         pytest.param(
             'SLACK_BOT_TOKEN="xoxb-hush\nPORT=1\n',
             "Line 1 of .env can't be read. Write NAME=value, and close each quotation mark.",
@@ -361,7 +363,7 @@ def test_plain_http_to_another_machine_needs_an_explicit_setting(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, problem: str
 ) -> None:
     assert settings_error(monkeypatch, **{variable: value}) == (
-        f"{variable}: {problem} an http:// address on another machine, which is not encrypted. "
+        f"{variable}: {problem} an unencrypted http:// address on another machine. "
         "Use https://, or set MINERPULSE_ALLOW_PLAIN_HTTP=true."
     )
     set_variables(monkeypatch, **{variable: value}, MINERPULSE_ALLOW_PLAIN_HTTP="true")

@@ -94,7 +94,7 @@ def test_an_unreachable_network_is_an_error_with_the_reason(
     monkeypatch.setenv("MINERPULSE_SOURCE_URLS", nowhere)
     result = minerpulse("network")
     assert (result.code, result.out) == (1, "")
-    assert result.err.startswith("No bitcoin network data yet. mempool.space on network: ")
+    assert result.err.startswith("No bitcoin network data yet. mempool.space (network): ")
 
 
 NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)

@@ -97,8 +97,8 @@ CASES = [
         id="holdings that are known",
     ),
     pytest.param(
-        errors.TokenExchangeError("Slack refuses it (invalid_code).", refused=True),
-        "Slack refuses it (invalid_code).",
+        errors.TokenExchangeError("Slack rejected the request (invalid_code).", refused=True),
+        "Slack rejected the request (invalid_code).",
         id="access",
     ),
     pytest.param(errors.MessageLookupDeniedError("It may not be read."), "It may not be read.", id="a closed history"),

@@ -194,22 +194,22 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (
         of(Code.SOURCE_OUTVOTED, source="Yahoo", symbol="WGMI", sessions=636, witnesses=["Nasdaq"]),
         (
-            "Yahoo's WGMI closes differ on 636 sessions from Nasdaq and earlier closes that two sources "
-            "confirmed; they are ignored until a second source agrees"
+            "636 of Yahoo's WGMI closes differ from those of Nasdaq and from earlier closes that two sources "
+            "confirmed; Yahoo's are ignored until a second source agrees"
         ),
     ),
     (
         of(Code.SOURCE_OUTVOTED, source="Yahoo", symbol="WGMI", sessions=1, witnesses=[]),
         (
-            "Yahoo's WGMI closes differ on 1 session from earlier closes that two sources confirmed; they "
-            "are ignored until a second source agrees"
+            "1 of Yahoo's WGMI closes differs from earlier closes that two sources confirmed; "
+            "Yahoo's are ignored until a second source agrees"
         ),
     ),
     (
         of(Code.VENUE_OUTVOTED, source="Coinbase", symbol="BTC", hours=72, witnesses=["Bitstamp"]),
         (
-            "Coinbase's hourly BTC prices differ from Bitstamp and earlier prices that two sources confirmed "
-            "(72 hours); they are ignored until a second source agrees"
+            "72 of Coinbase's hourly BTC prices differ from those of Bitstamp and from earlier prices that two sources "
+            "confirmed; Coinbase's are ignored until a second source agrees"
         ),
     ),
     (
@@ -377,10 +377,10 @@ EXAMPLES: list[tuple[Reason, str]] = [
             "with `/minerpulse channel escalate 30m @WHO`"
         ),
     ),
-    (of(Code.SEEN), "a person acknowledged it"),
-    (of(Code.UNSEEN), "a person removed the acknowledgement"),
-    (of(Code.SNOOZED), "a person snoozed it"),
-    (of(Code.UNSNOOZED), "a person ended the snooze"),
+    (of(Code.SEEN), "someone acknowledged it"),
+    (of(Code.UNSEEN), "someone removed the acknowledgement"),
+    (of(Code.SNOOZED), "someone snoozed it"),
+    (of(Code.UNSNOOZED), "someone ended the snooze"),
     (of(Code.DRILL_STARTED), "a test was started"),
     (of(Code.DRILL_ENDED), "the test is over"),
     (of(Code.ENDED_BY_HAND, note=""), "resolved manually"),

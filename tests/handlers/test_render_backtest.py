@@ -65,7 +65,7 @@ def test_overlapping_forward_returns_show_the_non_overlapping_count() -> None:
     )
     assert "20-session forward change: median +6.2 pp (interquartile range " in text
     assert "wider in 1 of 2 (non-overlapping n = 1). Base rate: median" in text
-    assert "\nAlerts with non-overlapping windows: 2 of 2." in text
+    assert "\nAlerts with non-overlapping look-back windows: 2 of 2." in text
 
 
 def test_simulated_prices_are_marked_and_other_pairs_show_their_legs() -> None:

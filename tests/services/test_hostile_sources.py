@@ -71,13 +71,13 @@ async def status(servers: VendorServers) -> RuleStatus:
 
 def log_lines(caplog: pytest.LogCaptureFixture, server: VendorServer) -> list[str]:
     """Return the log lines about one source, without those of the startup."""
-    return [f"{one.levelname} {one.message}" for one in caplog.records if one.message.startswith(f"{server.name} on")]
+    return [f"{one.levelname} {one.message}" for one in caplog.records if one.message.startswith(f"{server.name} (")]
 
 
 FAULTS = [
-    pytest.param(cut_connection, "could not be reached", id="dies in the middle"),
-    pytest.param(hang, "didn't answer in time", id="never answers"),
-    pytest.param(drip, "didn't answer in time", id="drips"),
+    pytest.param(cut_connection, "couldn't be reached", id="dies in the middle"),
+    pytest.param(hang, "didn't respond in time", id="never answers"),
+    pytest.param(drip, "didn't respond in time", id="drips"),
     pytest.param(web_page, "sent a web page instead of prices", id="a web page with 200"),
     pytest.param(answering(429), "throttled: HTTP 429 Too Many Requests", id="429"),
     pytest.param(answering(429, Retry_After="120"), "next try at 10:07:00 AM ET", id="429 with its time"),
@@ -190,7 +190,7 @@ async def test_a_source_that_fails_every_other_call_is_retried_at_once(
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        pytest.param(answering(403), "HTTP 403 Forbidden; it refuses this machine", id="403"),
+        pytest.param(answering(403), "HTTP 403 Forbidden; it blocks this machine", id="403"),
         pytest.param(answering(404), "check", id="404"),
         pytest.param(answering(500), "HTTP 500 Internal Server Error; a fault at the source", id="500"),
         pytest.param(answering(503, Retry_After="30"), "HTTP 503 Service Unavailable", id="503 with its time"),
@@ -479,10 +479,10 @@ async def test_a_cancelled_long_fetch_resumes(caplog: pytest.LogCaptureFixture, 
         assert np.datetime64("2026-03-04T15:00") == whole.ended_at[-1]
         assert {np.timedelta64(HOUR)} == set(np.diff(whole.opened_at).tolist())
         assert [
-            "INFO Coinbase (BTC): loaded hourly bars up to 2025-09-13 of 2026-03-04 (30% of the missing ones)",
-            "INFO Coinbase (BTC): loaded hourly bars up to 2025-11-27 of 2026-03-04 (61% of the missing ones)",
-            "INFO Coinbase (BTC): loaded hourly bars up to 2026-02-10 of 2026-03-04 (78% of the missing ones)",
-            "INFO Coinbase (BTC): loaded hourly bars up to 2026-03-04 of 2026-03-04 (100% of the missing ones)",
+            "INFO Coinbase (BTC): loaded hourly bars up to 2025-09-13; target 2026-03-04 (30% of the missing ones)",
+            "INFO Coinbase (BTC): loaded hourly bars up to 2025-11-27; target 2026-03-04 (61% of the missing ones)",
+            "INFO Coinbase (BTC): loaded hourly bars up to 2026-02-10; target 2026-03-04 (78% of the missing ones)",
+            "INFO Coinbase (BTC): loaded hourly bars up to 2026-03-04; target 2026-03-04 (100% of the missing ones)",
         ] == log_lines(caplog, coinbase)
 
 

@@ -151,7 +151,7 @@ async def test_a_notice_of_held_back_events_is_logged_and_answered(web: Web, cap
         response = await send(web, body, JSON)
 
     assert (200, "") == (response.status_code, response.text)
-    assert ["Slack holds back events of workspace T1: more than 30,000 in an hour"] == caplog.messages
+    assert ["Slack is rate-limiting events of workspace T1: more than 30,000 in an hour"] == caplog.messages
 
 
 async def test_the_path_may_end_in_a_slash(web: Web) -> None:

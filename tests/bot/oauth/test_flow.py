@@ -151,8 +151,10 @@ async def test_a_state_can_be_used_once(harness: OAuthHarness) -> None:
     ("fault", "more", "status", "expected"),
     [
         pytest.param(None, {"error": "access_denied"}, 400, "the installation", id="denied"),
-        pytest.param(None, {"code": "made-up"}, 400, "Slack refuses it (invalid_code)", id="a code that is none"),
-        pytest.param(None, {}, 400, "Slack refuses it (invalid_code)", id="no code"),
+        pytest.param(
+            None, {"code": "made-up"}, 400, "Slack rejected the request (invalid_code)", id="a code that is none"
+        ),
+        pytest.param(None, {}, 400, "Slack rejected the request (invalid_code)", id="no code"),
         pytest.param(Fault(status=503, body="down"), {"code": "c"}, 502, "Start again", id="Slack is down"),
         pytest.param(Fault(body='{"ok": true}'), {"code": "c"}, 400, "lacks", id="an answer of another shape"),
         pytest.param(Fault(body='{"ok": true, "token_type": "user"}'), {"code": "c"}, 400, "lacks", id="another token"),

@@ -74,7 +74,7 @@ async def test_a_failing_renewal_is_logged_once_and_retried(
     messages = [record.message for record in caplog.records if "token of T1" in record.message]
     failure = (
         "cannot renew the token of T1; retrying every minute: "
-        "Slack refuses it (invalid_refresh_token). Reinstall the app there."
+        "Slack rejected the request (invalid_refresh_token). Reinstall the app there."
     )
     assert [failure, "renewed the token of T1"] == messages
     assert "xox" not in caplog.text
@@ -119,7 +119,7 @@ async def test_a_refusal_after_another_failure_is_logged_too(
         harness.clock.advance(timedelta(minutes=1))
 
     messages = [record.message for record in caplog.records if "token of T1" in record.message]
-    assert ["can't be read (HTTP 503)", "refuses it (invalid_refresh_token)"] == [
+    assert ["can't be read (HTTP 503)", "rejected the request (invalid_refresh_token)"] == [
         message.partition("Slack's response ")[2].rstrip(".") or message.partition("Slack ")[2].partition(".")[0]
         for message in messages
     ]

@@ -99,7 +99,7 @@ def test_settings_are_parsed_as_people_type_them(text: str, line: str) -> None:
         pytest.param("mention @nobody", "couldn't find “@nobody”. Let Slack", id="unknown person"),
         pytest.param("mention #boss", "couldn't find “#boss”. Let Slack", id="a channel as a mention"),
         pytest.param("mention off", "reminders use this mention", id="a mention that reminders need"),
-        pytest.param("remind 1m", "Use from 5m to 24h, for example `remind 15m`", id="too often"),
+        pytest.param("remind 1m", "Use a time from 5m to 24h, for example `remind 15m`", id="too often"),
         pytest.param("remind until close", "couldn't read the time “until close”", id="no duration"),
         pytest.param("escalate 30m", "couldn't find “”. Let Slack", id="nobody to escalate to"),
         pytest.param("escalate soon @oncall", "couldn't read the time “soon”", id="no time"),

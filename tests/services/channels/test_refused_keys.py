@@ -1,4 +1,4 @@
-"""A source that refuses its API key is named on the board to editors, until it accepts one."""
+"""A source that rejects its API key is named on the board to editors, until it accepts one."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -75,14 +75,14 @@ async def test_a_refusal_in_the_body_of_an_answer_counts(harness: Harness) -> No
 
     seen = await boards(harness, TwelveData(client, harness.clock, KEY))
 
-    assert "Twelve Data refuses its API key" in seen[EDITOR]
+    assert "Twelve Data rejects its API key" in seen[EDITOR]
 
 
 @pytest.mark.parametrize("status", [404, 429, 500])
 async def test_any_other_failure_is_not_about_the_key(harness: Harness, status: int) -> None:
     client = HttpClient(transport=httpx.MockTransport(Vendor(status=status).handle))
 
-    assert "refuses its API key" not in (await boards(harness, Tiingo(client, harness.clock, KEY)))[EDITOR]
+    assert "rejects its API key" not in (await boards(harness, Tiingo(client, harness.clock, KEY)))[EDITOR]
 
 
 async def test_a_board_of_coins_names_the_key_that_a_rule_on_a_fund_needs(harness: Harness) -> None:
@@ -95,5 +95,5 @@ async def test_a_board_of_coins_names_the_key_that_a_rule_on_a_fund_needs(harnes
 
     board = shown(board_message(await commands.board(CHANNEL, EDITOR), harness.clock.at))
 
-    assert "Tiingo refuses its API key" in board
+    assert "Tiingo rejects its API key" in board
     assert "`MINERPULSE_TIINGO_KEY`" in board

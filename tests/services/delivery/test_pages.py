@@ -233,7 +233,7 @@ async def test_a_page_that_the_sink_refuses_as_such_is_told_to_the_channel(
     receiver.answers = [400]
     await pages.deliver()
     (failed,) = await notices(harness)
-    assert "refuses this page" in failed.problem
+    assert "rejected this page" in failed.problem
     assert [] == await harness.store.due_pages(harness.clock.at + HOUR)
 
 

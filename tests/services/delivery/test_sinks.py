@@ -110,11 +110,11 @@ async def test_plain_http_outside_the_listed_networks_is_refused(receiver: Recei
         ("pagerduty", {"region": "mars"}, ROUTING_KEY, "Its region is “mars”. Use us or eu."),
         ("pagerduty", {"colour": "red"}, ROUTING_KEY, "“colour” isn't an option of pagerduty."),
         ("webhook", {}, WEBHOOK_SECRET, "Option “url” is missing."),
-        ("webhook", {"url": "http://example.com/x"}, WEBHOOK_SECRET, "Its url starts with https://"),
+        ("webhook", {"url": "http://example.com/x"}, WEBHOOK_SECRET, "Its url must start with https://"),
         ("webhook", {"url": "https://example.com/x"}, "hunter2", "isn't `whsec_`"),
         ("webhook", {"url": "https://example.com/x"}, "", "It has no secret"),
         ("webhook", {"url": "https://x.example", "allow_networks": "ten"}, WEBHOOK_SECRET, "isn't a network"),
-        ("email", {"host": "mail.example", "from": "a@b.c", "to": "desk"}, "", "are addresses such as"),
+        ("email", {"host": "mail.example", "from": "a@b.c", "to": "desk"}, "", "must be email addresses such as"),
     ],
 )
 def test_a_sink_that_cannot_be_used_says_why(
@@ -152,7 +152,7 @@ def test_the_file_of_sinks_takes_secrets_from_variables_and_files_only(
         ('[desk]\ntype = "pagerduty"\nsecret = "0123"\n', "Its secret is in the file itself. Use `env:VARIABLE`"),
         ('[desk]\ntype = "pagerduty"\nsecret = "env:NOT_SET_HERE"\n', "variable NOT_SET_HERE, which isn't set"),
         ("desk = 1\n", "Write it as a table"),
-        ('["Desk 1"]\n', "A name has lowercase letters"),
+        ('["Desk 1"]\n', "Use at most 40 lowercase letters"),
         ("[desk\n", "isn't valid TOML"),
     ],
 )

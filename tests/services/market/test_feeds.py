@@ -311,7 +311,7 @@ async def test_a_failing_vendor_keeps_its_known_data_and_a_problem(store: SqlSto
 
     failed = await feeds.etf(WGMI, vendors.clock.advance(MINUTE))
 
-    assert (known, "Yahoo (WGMI): throttled") == (len(failed.closes), str(failed.problem)[:24])
+    assert (known, "Yahoo (WGMI): throttled") == (len(failed.closes), str(failed.problem)[:23])
     recovered = await feeds.etf(WGMI, vendors.clock.advance(timedelta(minutes=16)))
     assert recovered.problem is None
 

@@ -64,8 +64,8 @@ def test_partial_holdings_do_not_replace_complete_ones() -> None:
     with pytest.raises(HoldingsConflictError) as error:
         reject_partial_overwrite([holdings_of(APRIL, 1.0), complete], partial)
     assert (
-        "The holdings of WGMI on 2026-05-01 are known in full, from holdings.csv. The top 10 would replace them, "
-        "so they weren't saved. You don't need to do anything." == str(error.value)
+        "The holdings of WGMI on 2026-05-01 are known in full, from holdings.csv. The top 10 would overwrite them "
+        "and weren't saved. You don't need to do anything." == str(error.value)
     )
 
 

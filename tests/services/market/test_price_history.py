@@ -141,7 +141,7 @@ async def test_a_jump_at_a_single_source_is_quarantined_until_a_witness_agrees(
     assert Code.MOVE_UNCONFIRMED is alone.history.quarantined[LAST].code
     assert 32.0 == closes(witnessed)[TODAY]
     assert Verdict.OK is witnessed.history.trust(LAST).verdict
-    assert "1 price of WGMI quarantined: sources disagree, or only one source has it" in caplog.messages
+    assert "1 price of WGMI quarantined: sources disagree, or only one has a price" in caplog.messages
 
 
 async def test_quarantine_and_release_are_logged(
@@ -385,7 +385,7 @@ async def test_a_source_that_rewrites_its_history_is_outvoted(
     assert Verdict.OK is leg.history.trust(LAST).verdict
     outvoted = reason(Code.SOURCE_OUTVOTED, source="Yahoo", symbol="WGMI", sessions=len(before), witnesses=("Nasdaq",))
     assert outvoted in leg.history.problems
-    assert sentence(outvoted).startswith(f"Yahoo's WGMI closes differ on {len(before)} sessions from Nasdaq and")
+    assert sentence(outvoted).startswith(f"{len(before)} of Yahoo's WGMI closes differ from those of Nasdaq and")
 
 
 async def test_closes_that_were_stored_before_this_release_are_witnesses_too(vendors: Vendors, store: SqlStore) -> None:

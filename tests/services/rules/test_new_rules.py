@@ -36,7 +36,7 @@ def test_other_rules_are_offered(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["1d 0.00001pp", "1d 8pp clear 0.00001pp"])
 def test_a_new_level_that_compares_as_zero_is_refused(text: str) -> None:
-    with pytest.raises(RuleError, match="levels above 0 when rounded to six decimals"):
+    with pytest.raises(RuleError, match="a larger level: this one counts as 0"):
         parse_new_rule(text)
 
     assert text == str(parse_rule(text))

@@ -290,7 +290,7 @@ def first_out_of_order(
 
     def problem(row: int) -> str:
         if times[row] == times[row - 1] and cells[row] != cells[row - 1]:
-            return f"{quote(cells[row])} is a second price for the date or time of the line above"
+            return f"{quote(cells[row])} is a second price for the date or time on the line above"
         verb = "repeats" if times[row] == times[row - 1] else "is later than" if newest_first else "is earlier than"
         return f"{quote(cells[row])} {verb} {quote(cells[row - 1])} on the line above"
 

@@ -147,7 +147,7 @@ CALLS = (
                 (status, b"{}", "doesn't know the symbol WGMI, or has no prices for it; check the spelling", False)
                 for status in (400, 404, 422)
             ),
-            (401, b"{}", "HTTP 401 Unauthorized; it refuses this machine", False),
+            (401, b"{}", "HTTP 401 Unauthorized; it blocks this machine", False),
         ),
     ),
     Call(
@@ -212,7 +212,7 @@ CALLS = (
         errors=(
             (400, b'{"message":"invalid symbol: WGMI"}', "refused the request: “invalid symbol: WGMI”", False),
             (403, b'{"message":"hush-alpaca_secret_key"}', "refused the request: “…”", False),
-            (401, b"<html>", "HTTP 401 Unauthorized; it refuses this machine", False),
+            (401, b"<html>", "HTTP 401 Unauthorized; it blocks this machine", False),
         ),
     ),
     Call(
@@ -235,7 +235,7 @@ CALLS = (
         },
         errors=(
             (404, b'{"detail":"Not found."}', "doesn't know the symbol WGMI; check the spelling, and whether", False),
-            (403, b'{"detail":"Bad token"}', "HTTP 403 Forbidden; it refuses this machine", False),
+            (403, b'{"detail":"Bad token"}', "HTTP 403 Forbidden; it blocks this machine", False),
             (200, b'{"detail":"hush-tiingo_key is bad"}', "refused the request: “… is bad”", False),
             (
                 200,
@@ -800,7 +800,7 @@ THROTTLED, UNUSABLE = "throttled: ", "sent an unusable response ("
     [
         ("yahoo", "yahoo_error_404.json", 404, "doesn't know the symbol WGMI", False),
         ("yahoo", "yahoo_error_404.json", 200, "doesn't know the symbol WGMI", False),
-        ("yahoo", "yahoo_error_401_crumb.json", 401, "HTTP 401 Unauthorized; it refuses this machine", False),
+        ("yahoo", "yahoo_error_401_crumb.json", 401, "HTTP 401 Unauthorized; it blocks this machine", False),
         ("yahoo", "yahoo_error_401_crumb.json", 200, UNUSABLE, True),
         ("yahoo", "yahoo_429.txt", 429, THROTTLED, True),
         ("yahoo", "yahoo_429_edge.txt", 429, THROTTLED, True),

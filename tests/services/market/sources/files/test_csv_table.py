@@ -84,7 +84,7 @@ def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     loop = tmp_path / "loop.csv"
     loop.symlink_to(loop)
 
-    assert "cannot be read (Too many levels of symbolic links). Check its permissions." in str(read_error(loop))
+    assert "can't be read (Too many levels of symbolic links). Check its permissions." in str(read_error(loop))
 
 
 def test_a_duplicate_column_is_reported(tmp_path: Path) -> None:

@@ -386,7 +386,7 @@ def test_the_decimal_sign_is_the_one_that_the_file_proves(
 def test_numbers_of_either_decimal_sign_are_asked_about_with_both_readings(tmp_path: Path) -> None:
     assert refusal(written(tmp_path, "Date;Close", "2026-06-01;7", "2026-06-02;20.125")) == (
         "line 3: “20.125” is 20.125 with a decimal point, or 20125 with a decimal comma, and no “close” in the file "
-        "decides. Save the file with commas between the columns and decimal points."
+        "shows which. Save the file with commas between the columns and decimal points."
     )
 
 
@@ -436,7 +436,7 @@ def test_openings_that_are_no_session_are_refused(tmp_path: Path, lines: list[st
     [
         pytest.param(
             ["06/03/2026,$1,7,1,1,1", "06/01/2026,$1,7,1,1,1", "06/02/2026,$1,7,1,1,1", "05/29/2026,$1,7,1,1,1"],
-            "line 4: “06/02/2026” comes after “06/01/2026” on the line above. Sort the rows by time",
+            "line 4: “06/02/2026” is later than “06/01/2026” on the line above. Sort the rows by time",
             id="mixed-order",
         ),
         pytest.param(
@@ -500,7 +500,7 @@ def test_a_file_of_two_formats_is_refused_with_both(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_of_no_known_format_must_be_sorted(tmp_path: Path, lines: list[str]) -> None:
-    assert "comes before" in refusal(written(tmp_path, *lines), bitcoin=True)
+    assert "is earlier than" in refusal(written(tmp_path, *lines), bitcoin=True)
 
 
 def test_returns_inside_sessions_do_not_mix_adjusted_and_traded_prices(tmp_path: Path) -> None:

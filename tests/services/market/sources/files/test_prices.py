@@ -89,8 +89,8 @@ BAD_PRICES = {
     "nan": "the close “nan” isn't a number",
     "inf": "the close “inf” isn't a number",
     "1e999": "the close “1e999” isn't a number",
-    "1e300": "the close “1e300” is not a possible price",
-    "1e-320": "the close “1e-320” is not a possible price",
+    "1e300": "the close “1e300” isn't a possible price",
+    "1e-320": "the close “1e-320” isn't a possible price",
     "x" * 5_000: f"the close “{'x' * 199}…” isn't a number",
     "$38.50": "the close “$38.50” isn't a number",
     '"1,234.5"': "the close “1,234.5” isn't a number",
@@ -124,7 +124,7 @@ COLUMNS = "Name the columns date and close in the first line"
             for cell in NOT_DATES
         ),
         (["Date,Close", "2026-01-05,1", "2026-01-05,4"], 3, f"“2026-01-05” repeats “2026-01-05” {ORDER}"),
-        (["Date,Close", "2026-01-05,1", "2026-01-02,4"], 3, f"“2026-01-02” comes before “2026-01-05” {ORDER}"),
+        (["Date,Close", "2026-01-05,1", "2026-01-02,4"], 3, f"“2026-01-02” is earlier than “2026-01-05” {ORDER}"),
         (["Date,Adj Close", "1,1"], 1, f"has no close column; its first line reads “date, adj close”. {COLUMNS}"),
         (["Day,Close", "1,1"], 1, f"has no date column; its first line reads “day, close”. {COLUMNS}"),
         (["Day;Close", "1"], 1, f"has no date column; its first line reads “day;close”. {COLUMNS}"),
@@ -221,7 +221,7 @@ def test_bars_are_read_with_utc_opening_times(tmp_path: Path, lines: list[str]) 
         (
             ["2026-01-01 14:00,1", "2026-01-01 15:00,2", "2026-01-01 14:00,3"],
             4,
-            "“2026-01-01 14:00” comes before “2026-01-01 15:00”",
+            "“2026-01-01 14:00” is earlier than “2026-01-01 15:00”",
         ),
     ],
 )
@@ -264,7 +264,7 @@ def test_the_most_common_spacing_is_the_bar_length(tmp_path: Path, hours: list[f
 def test_mixed_bar_lengths_report_the_line(tmp_path: Path, minutes: list[int], line: int) -> None:
     rows = [f"{january(1) + minute * MINUTE:%Y-%m-%d %H:%M},1" for minute in minutes]
 
-    with pytest.raises(PriceFileError, match=r"not a gap of whole bars\. Keep bars of one length in the") as caught:
+    with pytest.raises(PriceFileError, match=r"nor a whole number of bars\. Keep bars of one length in the") as caught:
         read_crypto_csv(save(tmp_path, "date,close", *rows), BTC)
 
     assert line == caught.value.line
@@ -319,7 +319,7 @@ async def test_a_file_of_closes_is_an_equity_source(tmp_path: Path) -> None:
 async def test_a_file_of_closes_serves_only_its_own_symbol(tmp_path: Path) -> None:
     source = FileEquity(read_etf_csv(save(tmp_path, "Date,Close", "2026-01-02,1"), WGMI))
 
-    with pytest.raises(SourceError, match=r"prices.csv on MARA: holds prices of WGMI only"):
+    with pytest.raises(SourceError, match=r"prices.csv \(MARA\): holds prices of WGMI only"):
         await source.prices(Symbol("MARA"), date(2026, 1, 2))
 
 

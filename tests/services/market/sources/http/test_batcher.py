@@ -99,7 +99,7 @@ async def test_an_error_is_raised_for_each_symbol_and_does_not_persist(
 ) -> None:
     fake.failure = SourceError("is away", source="Acme", symbol=A, retryable=True)
     failures = await asyncio.gather(request(batcher, A), request(batcher, B), return_exceptions=True)
-    assert ["Acme on A: is away", "Acme on B: is away"] == [str(one) for one in failures]
+    assert ["Acme (A): is away", "Acme (B): is away"] == [str(one) for one in failures]
 
     fake.failure = None
     assert "a" == await request(batcher, A)

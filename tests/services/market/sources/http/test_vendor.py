@@ -59,14 +59,14 @@ async def test_a_response_is_parsed(vendor: VendorClient, server: FakeServer) ->
 @pytest.mark.parametrize(
     ("reply", "message", "retryable"),
     [
-        pytest.param(Reply(302), "HTTP 302 Found; it refuses this machine", False, id="redirect"),
-        pytest.param(Reply(401), "HTTP 401 Unauthorized; it refuses this machine", False, id="401"),
-        pytest.param(Reply(403), "HTTP 403 Forbidden; it refuses this machine", False, id="403"),
+        pytest.param(Reply(302), "HTTP 302 Found; it blocks this machine", False, id="redirect"),
+        pytest.param(Reply(401), "HTTP 401 Unauthorized; it blocks this machine", False, id="401"),
+        pytest.param(Reply(403), "HTTP 403 Forbidden; it blocks this machine", False, id="403"),
         pytest.param(Reply(418), "HTTP 418 I'm a teapot; it rejects the request", False, id="418"),
         pytest.param(Reply(500), "HTTP 500 Internal Server Error; a fault at the source", True, id="500"),
         pytest.param(Reply(999), "HTTP 999; a fault at the source", True, id="a-status-without-a-name"),
         pytest.param(httpx.ConnectError("no"), "couldn't be reached; check its address", True, id="unreachable"),
-        pytest.param(httpx.ReadTimeout("no"), "didn't answer in time", True, id="timeout"),
+        pytest.param(httpx.ReadTimeout("no"), "didn't respond in time", True, id="timeout"),
         pytest.param(Reply(200, b"<html>consent</html>"), "sent a web page instead of prices", True, id="html"),
         pytest.param(Reply(200, b"\n <!DOCTYPE html>"), "sent a web page instead of prices", True, id="doctype"),
         pytest.param(Reply(200, b"Too Many Requests"), "sent something that isn't JSON", True, id="text"),

@@ -183,7 +183,7 @@ async def test_a_rejected_share_fails_alone(alpaca: Alpaca, server: FakeServer) 
 
     answers = await fetch_together(alpaca, one, refused, three)
 
-    problem = "Alpaca on M01: refused the request: “invalid symbol: M01”"
+    problem = "Alpaca (M01): refused the request: “invalid symbol: M01”"
     assert [(one, 29.0, 50.0), problem, (three, 29.02, 52.0)] == summarize(*answers)
     assert [(BARS, "M00,M01,M02"), (BARS, "M00,M02"), (TRADES, "M00,M02"), (BARS, "M01")] == calls_of(server)
 
@@ -200,7 +200,7 @@ async def test_a_share_with_malformed_rows_fails_alone(alpaca: Alpaca, server: F
     first, second, third = summarize(*await fetch_together(alpaca, one, overrides, three))
 
     assert [(one, 29.0, 50.0), (three, 29.02, 52.0)] == [first, third]
-    assert str(second).startswith("Alpaca on M01: sent an unusable response (bars.M01.0.c: ")
+    assert str(second).startswith("Alpaca (M01): sent an unusable response (bars.M01.0.c: ")
 
 
 async def test_rejected_shares_each_fail_with_their_own_reason(alpaca: Alpaca, server: FakeServer) -> None:
@@ -210,7 +210,7 @@ async def test_rejected_shares_each_fail_with_their_own_reason(alpaca: Alpaca, s
 
     answers = summarize(*await fetch_together(alpaca, *MINERS[:2]))
 
-    assert [f"Alpaca on {one}: refused the request: “invalid symbol: {one}”" for one in MINERS[:2]] == answers
+    assert [f"Alpaca ({one}): refused the request: “invalid symbol: {one}”" for one in MINERS[:2]] == answers
 
 
 @pytest.mark.parametrize(
@@ -241,10 +241,10 @@ async def test_a_failed_call_raises_an_error_for_each_symbol(
 
     answers = await fetch_together(alpaca, *MINERS)
 
-    assert [f"Alpaca on {miner}: {problem}" for miner in MINERS] == summarize(*answers)
+    assert [f"Alpaca ({miner}): {problem}" for miner in MINERS] == summarize(*answers)
     assert {retryable} == {answer.retryable for answer in answers if isinstance(answer, SourceError)}
     assert {",".join(MINERS)} == {symbols for _, symbols in calls_of(server)}
-    assert [f"Alpaca on M00: {problem}"] == caplog.messages
+    assert [f"Alpaca (M00): {problem}"] == caplog.messages
 
 
 async def test_a_later_request_makes_a_new_call(alpaca: Alpaca, server: FakeServer) -> None:
