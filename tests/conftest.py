@@ -1,6 +1,11 @@
 """Settings and fixtures of all tests."""
 
+import gc
+import os
+import shutil
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import stamina
@@ -9,10 +14,31 @@ from hypothesis import settings
 from bot.settings import PROXY_VARIABLES
 from tests.fakes.slack import FakeSlack, slack_server
 
+MEMORY = Path("/dev/shm")  # noqa: S108 -- pytest creates a private folder in it
+MEMORY_NEEDED = 1 << 30
+
 # examples have no deadline, because the machine may be busy
 settings.register_profile("no-deadline", settings.get_profile(settings.get_current_profile_name()), deadline=None)
 settings.load_profile("no-deadline")
 stamina.set_testing(testing=True, attempts=10, cap=True)  # no wait before a retry, as many of them as in production
+gc.set_threshold(50_000, 20, 20)
+# each worker would compile the tests again, and each process that they start the app
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# a commit to a file waits for the disk, 50 times as long as for memory
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collected tests, most of the heap, out of garbage collection for good.
+
+    The app freezes and unfreezes the heap of its process, which here would add a full collection to each test of it.
+    """
+    gc.collect()
+    gc.freeze()
+    for name in ("freeze", "unfreeze"):
+        pytest.MonkeyPatch().setattr(gc, name, lambda: None)
 
 
 @pytest.fixture(autouse=True)

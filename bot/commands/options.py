@@ -49,6 +49,7 @@ class DayOption(click.ParamType[date]):
 
 
 STDIN = STDOUT = Path("-")
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- a folder of ordinary files, unlike the rest of /dev
 STDIN_READER = f"{__name__}.stdin"  # key in the context's notes
 
 
@@ -232,7 +233,9 @@ def write_output(path: Path, content: bytes) -> None:
 
 def _is_special(path: Path) -> bool:
     """Return whether a path is a device, a pipe or a socket, or leads to an open file, as /dev/stdout does."""
-    return (path.exists() and not path.is_file()) or path.absolute().parts[1:2] in {("dev",), ("proc",)}
+    absolute = path.absolute()
+    in_devices = absolute.is_relative_to("/dev") and not absolute.is_relative_to(SHARED_MEMORY)
+    return (path.exists() and not path.is_file()) or in_devices or absolute.is_relative_to("/proc")
 
 
 def _write_atomically(path: Path, content: bytes) -> None:

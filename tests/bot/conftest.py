@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+import cachetools
 import platformdirs
 import pytest
 import stamina
 from sqlalchemy import Connection
 
 from bot.cli import run_cli
+from services.market.sources.simulated.market import SimulatedMarket
 from services.storage import schema
 from tests.fakes.store_snapshots import schema_statements
 
@@ -27,6 +29,10 @@ class CliResult(NamedTuple):
 
 
 RunCli: TypeAlias = Callable[..., CliResult]
+_shared_minutes = cachetools.cached(
+    cachetools.LRUCache(4096),
+    key=lambda market, symbol, day: (market._seed, symbol, day),  # noqa: SLF001 -- no method tells it
+)(SimulatedMarket._crypto_minutes)  # noqa: SLF001 -- as above
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +54,12 @@ def _quick_schema(monkeypatch: pytest.MonkeyPatch) -> None:
         return check(connection)
 
     monkeypatch.setattr(schema, "check", create_and_check)
+
+
+@pytest.fixture(autouse=True)
+def _shared_simulated_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute each day of the simulated market once: that it depends on the seed alone is tested beside its source."""
+    monkeypatch.setattr(SimulatedMarket, "_crypto_minutes", _shared_minutes)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The command line: help, input errors, exit codes and interruption."""
 
+import io
 import json
 import os
 import subprocess
@@ -162,15 +163,33 @@ SIMULATED = {"MINERPULSE_ETF_SOURCES": "simulated", "MINERPULSE_CRYPTO_SOURCES":
     ],
 )
 def test_a_command_without_network_calls_runs_in_any_environment(
-    clean: Path, command: list[str], variables: dict[str, str]
+    clean: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    variables: dict[str, str],
 ) -> None:
     etf_file(clean, [20.0, 22.0]), btc_file(clean, [50_000.0, 50_000.0])
+    for name, value in (HOSTILE | variables).items():
+        monkeypatch.setenv(name, value)
 
-    result = run_program(clean, *command, **HOSTILE, **variables)
+    with pytest.raises(SystemExit, match=r"^0$"):
+        cli.main(command)
 
-    assert (0, True) == (result.returncode, bool(result.stdout))
-    assert [b"SSLKEYLOGFILE is ignored: /missing/keys.log can't be written"] == [
-        line.partition(b" (")[0] for line in result.stderr.splitlines()
+    check_output_in_a_hostile_environment(*capsys.readouterr())
+
+
+def test_a_process_without_network_calls_runs_in_any_environment(clean: Path) -> None:
+    result = run_program(clean, "pulse", **HOSTILE, **SIMULATED)
+
+    assert 0 == result.returncode
+    check_output_in_a_hostile_environment(result.stdout.decode(), result.stderr.decode())
+
+
+def check_output_in_a_hostile_environment(out: str, err: str) -> None:
+    assert out
+    assert ["SSLKEYLOGFILE is ignored: /missing/keys.log can't be written"] == [
+        line.partition(" (")[0] for line in err.splitlines()
     ]
 
 
@@ -193,11 +212,15 @@ def test_a_command_with_network_calls_names_the_variable_that_keeps_it_from_them
     assert result.err.startswith(expected)
 
 
-def test_a_document_is_the_same_in_any_encoding(clean: Path) -> None:
-    documents = [
-        json.loads(run_program(clean, "explain", "--json", PYTHONIOENCODING=encoding, **SIMULATED).stdout)
-        for encoding in ("ascii", "utf-8")
-    ]
+@pytest.mark.usefixtures("simulated")
+def test_a_document_is_the_same_in_any_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = []
+    for encoding in ("ascii", "utf-8"):
+        written = io.BytesIO()
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding))
+        with pytest.raises(SystemExit, match=r"^0$"):
+            cli.main(["explain", "--json"])
+        documents.append(json.loads(written.getvalue()))
 
     assert documents[0].keys() == documents[1].keys()
 

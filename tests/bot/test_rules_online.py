@@ -14,7 +14,7 @@ from cryptography.fernet import Fernet
 
 from services.core.installation import Installation
 from services.storage import SqlStore
-from tests.bot.conftest import MINERPULSE, CliResult
+from tests.bot.conftest import MINERPULSE, CliResult, RunCli
 from tests.fakes.clock import SetClock
 from tests.fakes.slack import AUTH, BOT_USER, INFO, MEMBERSHIPS, TOKEN, FakeSlack, Fault, error_response, slack_server
 from tests.fakes.vendor_servers import VendorServer
@@ -48,20 +48,29 @@ class Desk:
     vendors: Vendors
     folder: Path
     environment: dict[str, str]
+    minerpulse: RunCli
 
     async def check(
         self, text: str = RULES, *options: str, changed: Mapping[str, str | None] | None = None
     ) -> CliResult:
-        """Run the real process on a file; a setting that is None is left out."""
+        """Run the command on a file, in a thread while the servers answer; a setting that is None is left out."""
         (self.folder / "rules.yaml").write_text(text, encoding="utf-8")
         given = {**self.environment, **(changed or {})}
+        with pytest.MonkeyPatch.context() as patch:
+            for name in self.environment.keys() | given.keys():
+                patch.delenv(name, raising=False)
+            for name, value in given.items():
+                if value is not None:
+                    patch.setenv(name, value)
+            return await asyncio.to_thread(self.minerpulse, "rules", "check", "rules.yaml", *(options or ("--online",)))
+
+    async def check_in_a_process(self) -> CliResult:
+        """Run the real process on the file of rules."""
+        (self.folder / "rules.yaml").write_text(RULES, encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
             MINERPULSE,
-            "rules",
-            "check",
-            "rules.yaml",
-            *(options or ("--online",)),
-            env={name: value for name, value in given.items() if value is not None},
+            *("rules", "check", "rules.yaml", "--online"),
+            env={"PATH": os.environ["PATH"], "XDG_DATA_HOME": str(self.folder), **self.environment},
             cwd=self.folder,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -71,7 +80,7 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(clean: Path) -> AsyncIterator[Desk]:
+async def desk(clean: Path, minerpulse: RunCli) -> AsyncIterator[Desk]:
     vendors = Vendors(SetClock(datetime.now(UTC)))
     yahoo = VendorServer(YAHOO, vendors)
     await yahoo.open()
@@ -85,7 +94,7 @@ async def desk(clean: Path) -> AsyncIterator[Desk]:
             "MINERPULSE_CRYPTO_SOURCES": "simulated",
             "MINERPULSE_SOURCE_URLS": f"yahoo={yahoo.url}",
         }
-        yield Desk(slack, vendors, clean, {"PATH": os.environ["PATH"], "XDG_DATA_HOME": str(clean), **settings})
+        yield Desk(slack, vendors, clean, settings, minerpulse)
 
 
 async def test_a_file_whose_channels_and_symbols_can_be_reached_passes_without_a_database(desk: Desk) -> None:
@@ -94,6 +103,10 @@ async def test_a_file_whose_channels_and_symbols_can_be_reached_passes_without_a
     assert (0, FINE, "") == result
     assert [AUTH, MEMBERSHIPS] == [call.method for call in desk.slack.calls]
     assert [desk.folder / "rules.yaml"] == list(desk.folder.iterdir())
+
+
+async def test_the_process_asks_with_the_settings_of_its_environment(desk: Desk) -> None:
+    assert (0, FINE, "") == await desk.check_in_a_process()
 
 
 async def test_nobody_is_asked_without_the_option(desk: Desk) -> None:

@@ -1,6 +1,6 @@
 """Short runs of the delivery tests; `make chaos` runs long ones."""
 
-from collections.abc import Callable
+import asyncio
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.chaos.delivery_counts import DeliveryCounts
 from tests.chaos.runner import freezing, killing, restarting, run_scenario
 from tests.chaos.scenario import Scenario
 from tests.fakes import postgresql
-from tests.services.storage.conftest import DURABLE
+from tests.services.storage.conftest import migrated_postgresql, migrated_sqlite_file
 
 build = partial(Scenario.start, speed=15, channels=8, cycles=1)
 slower = partial(build, speed=6)  # so that a busy machine doesn't outlast the margin of a lease
@@ -23,21 +23,23 @@ def as_tuple(counts: DeliveryCounts) -> tuple[int, int, int, int, int]:
     return counts.alerts, counts.lost, counts.repeated, counts.stale, counts.unknown
 
 
-@pytest.mark.parametrize("database", DURABLE)
-async def test_a_process_killed_at_random_times_loses_and_repeats_nothing(
-    tmp_path: Path, database: Callable[[Path], str]
-) -> None:
-    counts = await run_scenario(build, database(tmp_path), tmp_path, disturb=killing(3, 1.0, print))
+async def test_processes_that_are_killed_or_frozen_at_random_times_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    """These runs mostly wait, so they share their time."""
+    runs = {
+        "killed, on SQLite": (build, migrated_sqlite_file, 1, killing(3, 1.0, print)),
+        "killed, on PostgreSQL": (build, migrated_postgresql, 1, killing(3, 1.0, print)),
+        "frozen until another takes its lease": (slower, migrated_postgresql, 2, freezing(1, 12, print)),
+    }
 
-    assert (8, 0, 0, 0, 0) == as_tuple(counts)
+    async def run(name: str) -> DeliveryCounts:
+        scenario, database, workers, disturb = runs[name]
+        folder = tmp_path / name
+        folder.mkdir()
+        return await run_scenario(scenario, database(folder), folder, workers=workers, disturb=disturb)
 
+    counts = dict(zip(runs, await asyncio.gather(*map(run, runs)), strict=True))
 
-async def test_a_worker_that_is_frozen_and_unfrozen_loses_and_repeats_nothing(tmp_path: Path) -> None:
-    url = postgresql.empty_database()
-
-    counts = await run_scenario(slower, url, tmp_path, workers=2, disturb=freezing(1, 12, print))
-
-    assert (8, 0, 0, 0, 0) == as_tuple(counts)
+    assert dict.fromkeys(runs, (8, 0, 0, 0, 0)) == {name: as_tuple(one) for name, one in counts.items()}
 
 
 async def test_workers_on_one_database_run_each_tick_once_and_survive_its_restart(tmp_path: Path) -> None:

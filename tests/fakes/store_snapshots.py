@@ -2,7 +2,8 @@
 
 import sqlite3
 from collections.abc import Collection, Hashable
-from functools import cache
+from contextlib import closing
+from functools import cache, lru_cache
 
 from sqlalchemy import create_engine
 
@@ -44,8 +45,15 @@ def load_snapshot(key: Hashable, store: SqlStore) -> None:
 def stored_rows(store: SqlStore, *, apart_from: Collection[str]) -> dict[str, list[object]]:
     """Return the rows of each other table, read behind the store's back: thousands of prices take SQLAlchemy 0.1 s."""
     memory = _memory(store._database)  # noqa: SLF001 -- as above
-    names = sorted(tables.metadata.tables.keys() - set(apart_from))
-    return {name: memory.execute(f"SELECT * FROM {name}").fetchall() for name in names}  # noqa: S608 -- ours
+    return _rows(memory.serialize(), frozenset(tables.metadata.tables.keys() - set(apart_from)))
+
+
+@lru_cache(maxsize=1)
+def _rows(image: bytes, names: frozenset[str]) -> dict[str, list[object]]:
+    """Return the rows of tables in an image; most tests compare an image with one that nothing has changed."""
+    with closing(sqlite3.connect(":memory:")) as memory:
+        memory.deserialize(image)
+        return {name: memory.execute(f"SELECT * FROM {name}").fetchall() for name in sorted(names)}  # noqa: S608 -- ours
 
 
 def _memory(database: Database) -> sqlite3.Connection:

@@ -119,24 +119,28 @@ def harder_plan(seed: int) -> Plan:
 
 
 @pytest.mark.parametrize(
-    ("sabotage", "violation"),
+    ("sabotage", "violation", "first_seed"),
     [
-        pytest.param(skip_lookup, "one post per key", id="a lost response is not looked up"),
-        pytest.param(forget_attempts, "one post per key", id="an interrupted attempt is forgotten"),
-        pytest.param(forget_new_versions, "Slack shows what the store has", id="a new version is forgotten"),
-        pytest.param(accept_spikes, "no transition on a wrong price", id="a single-source spike is accepted"),
-        pytest.param(post_in_silence, "no new message is posted in a quiet period", id="a mute is ignored"),
+        pytest.param(skip_lookup, "one post per key", 0, id="a lost response is not looked up"),
+        pytest.param(forget_attempts, "one post per key", 0, id="an interrupted attempt is forgotten"),
+        pytest.param(forget_new_versions, "Slack shows what the store has", 0, id="a new version is forgotten"),
+        pytest.param(accept_spikes, "no transition on a wrong price", 0, id="a single-source spike is accepted"),
+        pytest.param(post_in_silence, "no new message is posted in a quiet period", 0, id="a mute is ignored"),
         pytest.param(
-            drop_an_alert_from_digests, "a digest names every alert of its quiet period", id="a digest forgets an alert"
+            drop_an_alert_from_digests,
+            "a digest names every alert of its quiet period",
+            4,
+            id="a digest forgets an alert",
         ),
-        pytest.param(miss_rules, "live equals replay", id="the prefilter misses rules"),
+        pytest.param(miss_rules, "live equals replay", 0, id="the prefilter misses rules"),
     ],
 )
 def test_a_sabotage_is_detected(
-    monkeypatch: pytest.MonkeyPatch, sabotage: Callable[[pytest.MonkeyPatch], None], violation: str
+    monkeypatch: pytest.MonkeyPatch, sabotage: Callable[[pytest.MonkeyPatch], None], violation: str, first_seed: int
 ) -> None:
     sabotage(monkeypatch)
 
-    violations = (one for seed in range(MAX_SEEDS) for one in run(seed, harder_plan(seed)).violations)
+    seeds = (*range(first_seed, MAX_SEEDS), *range(first_seed))  # the first is likely to be enough
+    violations = (one for seed in seeds for one in run(seed, harder_plan(seed)).violations)
 
     assert any(one.startswith(violation) for one in violations)

@@ -2,14 +2,12 @@
 
 import json
 import os
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
-from jsonschema.exceptions import ValidationError
 from typing_extensions import TypedDict
 
 from bot.documents.fields import VERSIONS, DocumentName, Versioned
@@ -103,15 +101,17 @@ def objects(value: object) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_missing_key_and_an_extra_key_are_invalid_in_every_object(name: DocumentName) -> None:
-    good = golden(name)
-    for place in range(len(objects(good))):
-        missing, extra = deepcopy(good), deepcopy(good)
-        objects(extra)[place]["surplus"] = 1
-        removed = objects(missing)[place]
-        del removed[next(key for key in removed if key != "value")]  # a `value` distinguishes two kinds of transition
-        for bad in (missing, extra):
-            with pytest.raises(ValidationError):
-                validator(name).validate(bad)
+    document, is_valid = golden(name), validator(name).is_valid
+    for place in objects(document):
+        place["surplus"] = 1
+        assert not is_valid(document)
+        del place["surplus"]
+
+        key = next(key for key in place if key != "value")  # a `value` distinguishes two kinds of transition
+        value = place.pop(key)
+        assert not is_valid(document)
+        place[key] = value
+    assert is_valid(document)
 
 
 @pytest.mark.parametrize("name", NAMES)
