@@ -82,8 +82,8 @@ class Settings(BaseSettings):
     slack_bot_token: BotToken | None = Field(
         default=None,
         validation_alias="SLACK_BOT_TOKEN",
-        description="Bot User OAuth Token (xoxb-…), from OAuth & Permissions. Without it, MinerPulse doesn't "
-        "connect to Slack.",
+        description="Bot User OAuth Token (xoxb-…), from OAuth & Permissions. Without it or SLACK_CLIENT_ID, "
+        "MinerPulse doesn't connect to Slack.",
     )
     slack_signing_secret: SigningSecret | None = Field(
         default=None,
@@ -189,7 +189,8 @@ class Settings(BaseSettings):
     editors: MemberIds = Field(
         default=(),
         description="Editors of every channel, as Slack member IDs (U012AB3CD,U045EF6GH); they also see undelivered "
-        "messages in all channels. If empty, everyone is an editor, except in channels that name their own.",
+        "messages in all channels. If empty, everyone in the workspace is an editor, except in "
+        "channels that name their own.",
     )
     max_rules_per_channel: WholeNumber = Field(default=50, ge=1, description="Maximum number of rules in a channel.")
     max_rules_per_workspace: WholeNumber = Field(

@@ -120,7 +120,7 @@ def scopes_table() -> str:
 def permissions_table() -> str:
     """Return who may do what in a channel."""
     rows = [(act.value, permission.value) for act, permission in PERMISSIONS.items()]
-    return markdown_table(("To", "you need to be one of"), rows)
+    return markdown_table(("Action", "Who can do it"), rows)
 
 
 def metric_families_table() -> str:

@@ -142,7 +142,7 @@ def _error_for_code(code: str) -> DeliveryError:
     if code == EDIT_WINDOW_CLOSED:
         return MessageNotEditableError(f"The workspace no longer allows changes to this message ({code}).")
     if code in MESSAGE_GONE:
-        return MessageGoneError(f"Slack can't change the message ({code}).")
+        return MessageGoneError(f"The message can't be changed or replied to ({code}).")
     if code in REMEDIES:
         text = f"{REMEDIES[code]} ({code})"
         error = DeliveryError(text, permanent=True, surely_not_posted=True)

@@ -161,6 +161,7 @@ class Rotation:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     refused: set[str] = field(default_factory=set)
     _logged: set[tuple[str, bool]] = field(default_factory=set)
+    _database_failed: bool = False
     _stopping: bool = False
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -187,9 +188,9 @@ class Rotation:
             await self._recover()
             homes = await self.store.find_expiring(self.clock.now() + RENEW_BEFORE_EXPIRY)
         except MinerPulseError as error:
-            self._log_failure("the database", error)
+            self._log_database_failure(error)
             return
-        self._logged -= {("the database", False)}
+        self._database_failed = False
         self.refused &= {*homes}
         for home in homes:
             if self._stopping:
@@ -244,6 +245,11 @@ class Rotation:
                     "the new token of %s is in %s, encrypted, and will be saved at the next start", renewed.home, path
                 )
             raise
+
+    def _log_database_failure(self, error: MinerPulseError) -> None:
+        if not self._database_failed:
+            log.error("cannot look up expiring tokens; retrying every minute: %s", error)
+        self._database_failed = True
 
     def _log_failure(self, home: str, error: MinerPulseError) -> None:
         """Log the first failure, and the first refusal even after other failures."""

@@ -141,13 +141,12 @@ def alert_line(alert: Alert, now: datetime) -> str:
     """Return an open alert in one line: its number, state, since when, and who has acknowledged it."""
     state = alert_state(alert, now)
     number = fmt.alert_link(alert.id, alert.permalink)
-    acknowledged = "not acknowledged"
-    if alert.acknowledged is not None:
-        by = f"by {user_mention(alert.acknowledged.by)}"
-        acknowledged = by if state is AlertState.ACKNOWLEDGED else f"acknowledged {by}"
+    by = "" if alert.acknowledged is None else f" by {user_mention(alert.acknowledged.by)}"
     since = f"since {fmt.instant(alert.opened_at)}"
-    what = f"{mark_alert(short_heading(alert.lead), alert)}"
-    return f"{STATE_EMOJI[state]} {number} {state.value}: {what}, {since}, {acknowledged}"
+    what = f"{mark_alert(short_heading(alert.lead), alert)}, {since}"
+    if state is AlertState.ACKNOWLEDGED:
+        return f"{STATE_EMOJI[state]} {number} {state.value}{by}: {what}"
+    return f"{STATE_EMOJI[state]} {number} {state.value}: {what}, {f'acknowledged{by}' if by else 'not acknowledged'}"
 
 
 def _rules_line(rules: Sequence[ChannelRule], now: datetime) -> str:

@@ -92,7 +92,7 @@ def help_message(commands: Sequence[Command]) -> Message:
     plain = [one.example.removeprefix(SLASH).strip() or f"{SLASH} ({one.short})" for one in commands if one.short]
     topics = [*MENU, ALL]
     examples = "`1d 8pp`, `20d residual 10pp below`, `1d z3.5`, `gap 5%`"
-    grammar = f"*Rule syntax:* `WINDOW [METRIC] THRESHOLD`, for example {examples}."
+    grammar = f"*Rule syntax:* `[WINDOW] [METRIC] THRESHOLD [above|below]`, for example {examples}."
     menu = select_menu(HELP_TOPIC, "More Help", MENU | {ALL: f"All {len(commands)} commands"})
     text = f"{TITLE}: {', '.join(plain)}. More: {SLASH} help {', '.join(topics[:-1])} or {topics[-1]}."
     return compose(
@@ -193,7 +193,7 @@ def stop_message() -> Message:
     """Return the ways to get fewer alerts; none of them is done yet."""
     line = "Alerts are still on: nothing was changed. Mute this channel for a while, or pause rules one by one."
     buttons = run_buttons(Suggestion("mute 8h", "Mute 8 h"), Suggestion("rules", "Pause Rules…"))
-    more = f"To snooze one alert, type `{SLASH} snooze 2h`."
+    more = f"To snooze one alert, type `{SLASH} snooze ID 2h`."
     return compose([section(line), buttons, context(more)], [line, more])
 
 

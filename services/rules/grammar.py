@@ -1,6 +1,6 @@
 """The rule grammar: one parser for Slack, the terminal, settings and replay files.
 
-    WINDOW [METRIC] THRESHOLD [above|below|either] [clear VALUE] [for DURATION] [keep DURATION] [repeat DURATION]
+    [WINDOW] [METRIC] THRESHOLD [above|below|either] [clear VALUE] [for DURATION] [keep DURATION] [repeat DURATION]
         [at close] [on ETF/CRYPTO]
 
 `1d 8pp` · `5d 15pp above clear 10pp` · `1d z3.5` · `20d residual 10pp for 10m keep 10m` · `gap 5%` · `drawdown 60%`

@@ -337,7 +337,7 @@ async def test_a_missing_scope_fails_with_its_name(healthy: Settings) -> None:
         pytest.param(
             "commands,chat:write,channels:history,app_mentions:read",
             "commands, chat:write, channels:history, app_mentions:read; "
-            "without groups:history an alert may appear twice if Slack's response is lost",
+            "without groups:history, an alert may appear twice if Slack's response is lost",
             id="not in private channels",
         ),
     ],
@@ -355,7 +355,7 @@ async def test_without_the_scope_for_mentions_the_check_says_what_to_add(healthy
         finding = (await findings_by_check(healthy, slack_api_url=workspace.url))["Slack scopes"]
     assert (CheckResult.OK, True) == (
         finding.result,
-        finding.found.endswith("; without app_mentions:read mentions of @MinerPulse aren't answered"),
+        finding.found.endswith("; without app_mentions:read, mentions of @MinerPulse aren't answered"),
     )
     assert "minerpulse manifest" in finding.next_step
     assert "reinstall the app" in finding.next_step

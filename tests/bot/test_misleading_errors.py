@@ -21,9 +21,8 @@ def test_swapped_files_of_both_legs_are_named(minerpulse: RunCli, clean: Path, c
     result = minerpulse(command, "--etf", btc, "--btc", etf)
 
     assert (1, "") == (result.code, result.out)
-    assert (
-        f"{btc}: has bitcoin's bars, and etf.csv has closes of New York sessions. Swap the --etf and --btc files."
-        in (" ".join(result.err.split()))
+    assert f"{btc}: has bitcoin bars, and etf.csv has New York session closes. Swap the --etf and --btc files." in (
+        " ".join(result.err.split())
     )
 
 

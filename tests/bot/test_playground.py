@@ -106,7 +106,7 @@ async def test_the_emulator_is_fetched_once_and_cached(tmp_path: Path, npm: Call
     assert first == second
     assert first.exists()
     assert log.read_text() == "npm was asked\n"
-    assert [line.partition(f"@{VERSION}")[2] for line in messages] == [" through npm, once (about 95 MB) …"]
+    assert [line.partition(f"@{VERSION}")[2] for line in messages] == [" through npm, once (about 95 MB)…"]
 
 
 async def test_an_npm_error_is_reported_and_leaves_no_partial_install(tmp_path: Path, npm: Callable[..., Path]) -> None:

@@ -164,7 +164,7 @@ async def test_the_token_of_another_workspace_is_named(desk: Desk) -> None:
             "Slack is rate-limiting MinerPulse.",
             id="rate-limit",
         ),
-        pytest.param(INFO, Fault(status=503, body="down"), "Slack isn't responding, so the channels", id="down"),
+        pytest.param(INFO, Fault(status=503, body="down"), "Slack didn't respond, so the channels", id="down"),
     ],
 )
 async def test_a_slack_that_does_not_answer_is_a_failure(desk: Desk, method: str, fault: Fault, expected: str) -> None:

@@ -446,12 +446,12 @@ async def test_a_second_process_on_one_sqlite_file_logs_a_warning(
     with database_lock(first.database_url) as lock:
         async with running(settings_for(slack, tmp_path), ready_path="/healthz"):
             pass
-    warned = caplog.text.count(f"Another MinerPulse process uses {tmp_path}/app.db")
+    warned = caplog.text.count(f"Another MinerPulse process is using {tmp_path}/app.db")
     async with running(settings_for(slack, tmp_path), ready_path="/healthz"):
         pass
 
     assert (True, 1) == (lock.is_ours, warned)
-    assert 1 == caplog.text.count("Another MinerPulse process uses")
+    assert 1 == caplog.text.count("Another MinerPulse process is using")
     assert not (tmp_path / "app.db-lock").exists()
 
 

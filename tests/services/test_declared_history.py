@@ -162,7 +162,7 @@ async def test_an_impossible_dividend_is_excluded_logged_once_and_reported(
 
     views = [await read_view(history, vendors, NOON, 20.0), await read_view(history, vendors, EVENING)]
 
-    problem = "WGMI's dividend on Mar 3, 2026 is $9 from Yahoo, which can't be right; it's ignored"
+    problem = "Yahoo reports a $9.00 dividend for WGMI on Mar 3, 2026, which can't be right; it's ignored"
     assert [[problem]] * 2 == [sentences(view.problems) for view in views]
     assert 1 == sum("action_invalid" in message for message in caplog.messages)
     assert logging.WARNING == max(record.levelno for record in caplog.records)

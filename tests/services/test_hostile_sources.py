@@ -385,7 +385,7 @@ async def test_at_startup_a_late_source_leaves_the_close_to_the_other() -> None:
             leg.history.trust(np.datetime64(YESTERDAY)).verdict,
             sentences(leg.history.trust(np.datetime64(YESTERDAY)).reasons),
         )
-        assert "is late" in sentence(leg.problems[0])
+        assert "late; " in sentence(leg.problems[0])
 
 
 async def test_prices_of_another_symbol_are_dropped_and_the_history_is_kept(

@@ -50,7 +50,7 @@ def test_a_not_allowed_error_says_who_may() -> None:
     refused = NotAllowedError("change rules", ["U1", "U2"])
 
     assert ("U1", "U2") == refused.editors
-    assert "Nothing was changed. Only U1, U2 can change rules here." == str(refused)
+    assert "Nothing was changed. Only U1 or U2 can change rules here." == str(refused)
 
 
 def test_a_person_of_another_organization_sees_whom_to_ask() -> None:

@@ -125,7 +125,7 @@ async def test_an_alert_that_changed_since_it_was_read_is_not_overwritten(store:
 async def test_a_second_open_alert_of_the_same_pair_and_side_is_a_conflict(store: SqlStore) -> None:
     first = await open_alert(store)
 
-    with pytest.raises(ConflictError, match="open already"):
+    with pytest.raises(ConflictError, match="already open"):
         await open_alert(store)
     await close(store, first)
     second = await open_alert(store)

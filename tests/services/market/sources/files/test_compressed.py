@@ -79,7 +79,7 @@ def test_a_small_file_that_unpacks_to_much_is_refused_without_reading_its_end(
     for packed in (gzip.compress(ENDLESS)[:-8] + b"damaged!", _damaged_bomb()):
         path.write_bytes(packed)
 
-        with pytest.raises(PriceFileError, match="is longer than 1 MB"):
+        with pytest.raises(PriceFileError, match="is larger than 1 MB"):
             read_text(path)
 
 
