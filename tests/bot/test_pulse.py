@@ -155,7 +155,7 @@ def test_files_without_a_common_session_are_rejected(minerpulse: RunCli, clean: 
 
 @pytest.mark.usefixtures("simulated")
 def test_a_simulated_market_is_labelled_and_not_stored(minerpulse: RunCli, clean: Path) -> None:
-    assert minerpulse("pulse").out.startswith("SIMULATED · WGMI ")
+    assert minerpulse("pulse").out.startswith("SIMULATED · ")
     document = json.loads(minerpulse("pulse", "--json").out)
     assert document["simulated"] is True
     assert document["prices"]["btc"]["source"] == "SIMULATED"
