@@ -4,8 +4,10 @@ import gc
 import os
 import shutil
 import sys
+from asyncio import base_futures
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import stamina
@@ -25,6 +27,8 @@ gc.set_threshold(50_000, 20, 20)
 # each worker would compile the tests again, and each process that they start the app
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# asyncio's runner describes each task, with the whole result, to `signal.signal`, which needs none of it
+pytest.MonkeyPatch().setattr(base_futures, "reprlib", SimpleNamespace(repr=object.__repr__))
 # a commit to a file waits for the disk, 50 times as long as for memory
 if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
