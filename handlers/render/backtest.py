@@ -145,7 +145,7 @@ def _table_rows(episodes: Sequence[PastEpisode], backtest: Backtest) -> list[lis
     """Return a table that fits a phone: when the rule fired, its peak and length, and what followed."""
     rule = backtest.replay.rule
     unit = "pp" if rule.metric.is_divergence else "%"
-    rows = [["Fired", f"Peak {rule.unit.name}", "Sessions", f"{HORIZONS[0]}-sess. fwd {unit}"]]
+    rows = [["Fired", f"Peak {rule.unit.name}", "Sessions", f"{HORIZONS[0]}d fwd {unit}"]]
     for episode in episodes:
         forward = _forward_change(episode, backtest)
         rows.append(
@@ -161,7 +161,7 @@ def _table_rows(episodes: Sequence[PastEpisode], backtest: Backtest) -> list[lis
 
 def episode_header() -> list[str]:
     """Return the column names of a table of episodes."""
-    return ["Fired", "Side", "At", "Peak", "Sessions", "Closed", f"{HORIZONS[0]}-sess. fwd"]
+    return ["Fired", "Side", "At", "Peak", "Sessions", "Closed", f"{HORIZONS[0]}d fwd"]
 
 
 def episode_row(episode: PastEpisode, backtest: Backtest) -> list[str]:
