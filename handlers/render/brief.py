@@ -124,12 +124,13 @@ def _alert_line(alert: Alert, brief: Brief) -> str:
     """Return an alert in one line: its number, state, size, how long it was open, and who has acknowledged it."""
     state = alert_state(alert, brief.at)
     what = short_heading(alert.lead) if alert.closed_at is None else alert_subject(alert)
-    acknowledged = f", acknowledged by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else ""
-    missing = ", not acknowledged" if state is AlertState.FIRING else ""
+    by = f" by {user_mention(alert.acknowledged.by)}" if alert.acknowledged else ""
     number = fmt.alert_link(alert.id, alert.permalink)
-    marked = mark_alert(what, alert)
-    handled = f"{time_open(alert, brief.at)}{acknowledged}{missing}"
-    return f"{STATE_EMOJI[state]} {number} {state.value}: {marked}, peak {alert_peak(alert)}, {handled}"
+    length = f"{mark_alert(what, alert)}, peak {alert_peak(alert)}, {time_open(alert, brief.at)}"
+    if state is AlertState.ACKNOWLEDGED:
+        return f"{STATE_EMOJI[state]} {number} {state.value}{by}: {length}"
+    missing = ", not acknowledged" if state is AlertState.FIRING else ""
+    return f"{STATE_EMOJI[state]} {number} {state.value}: {length}{f', acknowledged{by}' if by else missing}"
 
 
 def _alerts_summary(brief: Brief) -> str:
