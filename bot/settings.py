@@ -203,7 +203,7 @@ class Settings(BaseSettings):
         default=None,
         ge=730,
         description="Days after which closed alerts with their threads and votes, closed notices, delivery "
-        "attempts and records of changes are deleted; at least 730. If empty, nothing is deleted.",
+        "attempts and records of changes are deleted; at least 730. If empty, they are kept.",
     )
     host: Host = Field(
         default="127.0.0.1", description="Address to listen on. 0.0.0.0 is every IPv4 address; :: includes IPv6."

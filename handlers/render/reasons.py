@@ -54,7 +54,6 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.EX_DIVIDEND: (
         "{symbol} went ex-dividend on {session:date} ({amount_usd:cash} a share, included in its returns)"
     ),
-    Code.ACTION_AMOUNT_UNKNOWN: "the amount of {symbol}'s {kind} on {session:date} is unknown",
     Code.TRADE_OF_OUTVOTED_SOURCE: (
         "{symbol}'s last trade is from {source} only, and its closes differ from those of the other sources"
     ),
@@ -327,10 +326,20 @@ def _action_unconfirmed(*, symbol: str, session: str, kind: str, declared: tuple
 
 @_renders(Code.ACTION_UNUSABLE)
 def _action_unusable(*, symbol: str, session: str, kind: str, source: str) -> str:
+    what = _measure(kind)
     return (
-        f"{source} reports a {kind} for {symbol} on {_date(session)} without a usable amount; returns across it are "
-        "suspect until a second source or a later response has the amount"
+        f"{source} reports a {kind} for {symbol} on {_date(session)} without a usable {what}; returns across it are "
+        f"suspect until a second source or a later response has the {what}"
     )
+
+
+@_renders(Code.ACTION_AMOUNT_UNKNOWN)
+def _action_amount_unknown(*, symbol: str, session: str, kind: str) -> str:
+    return f"the {_measure(kind)} of {symbol}'s {kind} on {_date(session)} is unknown"
+
+
+def _measure(kind: str) -> str:
+    return "amount" if kind == ActionKind.DIVIDEND.value else "ratio"
 
 
 @_renders(Code.SOURCE_OUTVOTED)

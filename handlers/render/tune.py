@@ -53,10 +53,11 @@ def tune_message(result: TuneResult, offer: TuneOffer | None = None) -> Message:
         f"{tuned.rule}: {fmt.decimal(tuned.per_year)} alerts a year, target {tuned.target.per_year:g}",
         when=result.provenance.simulated,
     )
-    rate = rate_line(tuned)
+    count = f"{counted(tuned.episodes, 'alert')} in {fmt.decimal(tuned.years)} years"
+    spoken = f"Based on {count}; {_expected(tuned)}"
     lines = [
         _threshold_line(tuned),
-        rate,
+        rate_line(tuned),
         *_out_of_sample_lines(tuned),
         *_scaled_lines(tuned),
         *(line for diff in result.diffs for line in _comparison_lines(diff)),
@@ -71,7 +72,7 @@ def tune_message(result: TuneResult, offer: TuneOffer | None = None) -> Message:
             _use_button(tuned.rule, offer),
             context(*small, *left_out, *([f"Method: {code('/minerpulse help tune')}"] if offer else [])),
         ],
-        notification(f"{title}.", plain(rate), f"{plain(data_quality(result.provenance.trust))}."),
+        notification(f"{title}.", spoken, f"{plain(data_quality(result.provenance.trust))}."),
     )
 
 
@@ -128,6 +129,11 @@ def rate_line(tuned: TunedRule) -> str:
     average = (
         f"*{fmt.decimal(tuned.per_year)} a year on average* ({tuned.episodes} in {fmt.decimal(tuned.years)} years)"
     )
+    return f"{average}; {_expected(tuned)}"
+
+
+def _expected(tuned: TunedRule) -> str:
+    """Return the range of the next 12 months, and the calendar years with the fewest and the most."""
     expected = (
         "no range: it needs 4 half-years of history"
         if tuned.next_year is None
@@ -135,7 +141,7 @@ def rate_line(tuned: TunedRule) -> str:
     )
     years = sorted(tuned.calendar_years, key=lambda one: one.episodes)
     extremes = f" By calendar year, {_year_count(years[0])} to {_year_count(years[-1])}." if len(years) > 1 else ""
-    return f"{average}; {expected}.{extremes}"
+    return f"{expected}.{extremes}"
 
 
 def _year_count(count: YearCount) -> str:

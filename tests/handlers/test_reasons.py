@@ -179,8 +179,8 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (
         of(Code.ACTION_UNUSABLE, symbol="WGMI", session="2026-03-02", kind="split", source="Yahoo"),
         (
-            "Yahoo reports a split for WGMI on Mar 2, 2026 without a usable amount; returns across it are "
-            "suspect until a second source or a later response has the amount"
+            "Yahoo reports a split for WGMI on Mar 2, 2026 without a usable ratio; returns across it are "
+            "suspect until a second source or a later response has the ratio"
         ),
     ),
     (

@@ -125,8 +125,8 @@ SOURCES = (
         about="Session closes and the last trade of any US-listed ETF or stock, in one call",
         delay="Unspecified; each quote has its own timestamp",
         limits="Not published. After a 429, MinerPulse pauses for 15 minutes, or as long as Yahoo asks",
-        terms="Unofficial and undocumented. Yahoo's terms are understood to allow personal use only: read and accept "
-        "them before a desk relies on it",
+        terms="Unofficial and undocumented. Yahoo's terms appear to allow personal use only: read "
+        "them, and get permission or use another source before a desk relies on it",
         base_url=Yahoo.base_url,
         terms_url="https://legal.yahoo.com/us/en/yahoo/terms/otos/index.html",
         equity=_vendor(Yahoo),
