@@ -1,6 +1,7 @@
 """Short runs of the delivery tests; `make chaos` runs long ones."""
 
 import asyncio
+import gc
 from functools import partial
 from pathlib import Path
 
@@ -42,11 +43,13 @@ async def test_processes_that_are_killed_or_frozen_at_random_times_lose_and_repe
     assert dict.fromkeys(runs, (8, 0, 0, 0, 0)) == {name: as_tuple(one) for name, one in counts.items()}
 
 
+@pytest.mark.filterwarnings("ignore:.*AsyncServerCursor:ResourceWarning")  # of this test's own polls, cut off at random
 async def test_workers_on_one_database_run_each_tick_once_and_survive_its_restart(tmp_path: Path) -> None:
     url = postgresql.empty_database()
 
     restart = restarting(1, 5, postgresql.stop, postgresql.start, print)
     counts = await run_scenario(build, url, tmp_path, workers=2, disturb=restart)
+    gc.collect()
 
     assert (8, 0, 0, 0, 0) == as_tuple(counts)
 
