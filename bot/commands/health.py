@@ -202,5 +202,5 @@ def _size(size: int | None) -> str:
 
 def _queue(backlog: Backlog) -> str:
     oldest = f", the oldest for {fmt.duration(backlog.oldest_age or timedelta(0))}" if backlog.waiting else ""
-    held = f"; {backlog.withheld:,} held by quiet hours" if backlog.withheld else ""
+    held = f"; {backlog.withheld:,} held by mutes or quiet hours" if backlog.withheld else ""
     return f"{backlog.waiting:,} waiting{oldest}; {backlog.dead_lettered:,} dead-lettered{held}"

@@ -75,7 +75,7 @@ class QueueFields(TypedDict):
     waiting: Count
     oldest_s: Annotated[Seconds | None, About("age of the oldest waiting message in seconds")]
     dead_lettered: Count
-    withheld: Annotated[Count, About("held by quiet hours")]
+    withheld: Annotated[Count, About("held by mutes or quiet hours")]
 
 
 class HealthDocument(Versioned):

@@ -39,8 +39,8 @@ DIRECTION_LABELS = complete(
     [direction.value for direction in Direction],
     {
         Direction.EITHER.value: "Either",
-        Direction.ABOVE.value: "ETF outperforms, or a rise (above)",
-        Direction.BELOW.value: "ETF underperforms, or a fall (below)",
+        Direction.ABOVE.value: "Above: ETF outperforms, or value is higher",
+        Direction.BELOW.value: "Below: ETF underperforms, or value is lower",
     },
 )
 EVALUATE_LABELS = {LIVE: "Live, after a hold", AT_CLOSE: "Once, at the session close"}
