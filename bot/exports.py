@@ -70,7 +70,7 @@ ALERTS: Sequence[Column[ExportedAlert]] = (
     Column("acknowledged_at", "UTC", lambda row: row.alert.acknowledged and row.alert.acknowledged.at),
     Column("useful_votes", "people who marked it useful", lambda row: row.votes.useful),
     Column("noise_votes", "people who marked it as noise", lambda row: row.votes.noise),
-    Column("verdict", "data quality when it last changed", lambda row: row.alert.trust.verdict),
+    Column("verdict", "data quality at the alert's last price update", lambda row: row.alert.trust.verdict),
     Column("simulated", "whether its prices are simulated", lambda row: row.alert.simulated),
     Column(
         "sinks",

@@ -46,7 +46,7 @@ REMEDIES = {
     "not_authed": INSTALL,
     "token_expired": INSTALL,
     "token_revoked": INSTALL,
-    "missing_scope": "The app lacks a permission: reinstall it with the scopes commands and chat:write.",
+    "missing_scope": "The app lacks a permission: reinstall it with the `commands` and `chat:write` scopes.",
     "ekm_access_denied": FORBIDDEN,
     "enterprise_is_restricted": FORBIDDEN,
     "no_permission": FORBIDDEN,

@@ -226,7 +226,7 @@ async def check_network(app: App) -> list[Finding]:
     try:
         checked = await app.network.network(app.clock.now())
     except NoHistoryError:
-        return [*sources, _skip("bitcoin network", "not checked: no source responded")]
+        return [*sources, _skip("bitcoin network", "not checked: no source has usable data")]
     return [*sources, check_network_data(checked)]
 
 

@@ -39,11 +39,11 @@ DOCUMENTS: Mapping[DocumentName, type] = {
     "error": ErrorDocument,
 }
 TITLES: Mapping[DocumentName, str] = {
-    "holdings": "holdings list --json",
-    "sinks": "sinks list --json",
-    "rules": "rules diff --json and rules apply --json",
+    "holdings": "`holdings list --json`",
+    "sinks": "`sinks list --json`",
+    "rules": "`rules diff --json` and `rules apply --json`",
     "webhook": "webhook data",
-    "error": "error from any command with --json",
+    "error": "error from any command with `--json`",
 }
 
 _ATTRIBUTES = re.compile(r"^ {4}(\w+(?:, \w+)*): (.*(?:\n {5,}.*)*)", re.MULTILINE)
@@ -62,12 +62,13 @@ def document_schema(name: DocumentName) -> dict[str, Any]:
         "$schema": GenerateJsonSchema.schema_dialect,
         "$id": f"urn:minerpulse:{name}:{version}",
         **schema,
-        "title": f"minerpulse {_title(name)}",
+        "title": f"minerpulse {_title(name)}".replace("`", ""),
     }
 
 
 def _title(name: DocumentName) -> str:
-    return TITLES.get(name, f"{name} --json")
+    """Return what a document is, in Markdown."""
+    return TITLES.get(name, f"`{name} --json`")
 
 
 def schema_file(name: DocumentName) -> str:
@@ -117,9 +118,8 @@ def keys_table() -> str:
         for title, part in schema["$defs"].items():
             if parts.setdefault(title, part) != part:
                 raise ValueError(f"two objects of the documents are named {title}; rename one")
-    documents = [
-        _table(f"`{_title(name)}`, version {VERSIONS[name]}", schema, parts) for name, schema in schemas.items()
-    ]
+    titles = {name: f"{_title(name)[:1].upper()}{_title(name)[1:]}, version {VERSIONS[name]}" for name in schemas}
+    documents = [_table(titles[name], schema, parts) for name, schema in schemas.items()]
     objects = [_table(title, part, parts) for title, part in sorted(parts.items()) if "properties" in part]
     return "\n\n".join([*documents, *objects])
 

@@ -43,7 +43,7 @@ JoulesPerTerahash = Annotated[float, About("J/TH")]
 
 
 class DrawdownFields(TypedDict):
-    """The drawdown of one leg: at session closes for an ETF or stock, at daily UTC closes, if known, for a coin."""
+    """The drawdown of one leg: of an ETF or stock at session closes, of a coin at daily UTC closes if there are any."""
 
     symbol: str
     depth: Annotated[Fraction, About("fraction below the high, from 0 to 1")]

@@ -82,7 +82,7 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     ),
     Code.VALUES_DROPPED: "{source} ({symbol}): unusable values ignored ({values:commas})",
     # Trust in the bitcoin network
-    Code.DIFFICULTY_UNKNOWN: "{source} has no difficulty",
+    Code.DIFFICULTY_UNKNOWN: "{source} has no difficulty data",
     Code.NO_PAST_DIFFICULTIES: "no source has past difficulty data",
     Code.DIFFICULTY_START_UNKNOWN: "{source} has no date for the last difficulty change",
     Code.DIFFICULTY_FROM_ONE_SOURCE: "difficulty from {source} only, updated {at:instant}",
@@ -106,8 +106,8 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.ALERT_SNOOZED_LONG: "snoozed alert #{number} until {until:instant}",
     Code.ALERT_RESOLVED_EARLY: "resolved alert #{number}, which hadn't cleared",
     Code.ESCALATION_ENDED: (
-        "escalation to <#{channel}> was turned off, as that channel no longer accepts escalations; choose "
-        "another one with `/minerpulse channel escalate 30m @WHO`"
+        "escalation to <#{channel}> was turned off, as that channel no longer accepts escalations; to escalate "
+        "elsewhere, type `/minerpulse channel escalate 30m @WHO` (or `#CHANNEL`)"
     ),
     Code.SEEN: "someone acknowledged it",
     Code.UNSEEN: "someone removed the acknowledgement",
@@ -138,7 +138,6 @@ SENTENCES: dict[Code, str | Callable[..., str]] = {
     Code.GAP_HAS_NO_PAST: "a {metric} exists only while the market is closed, so it can't be backtested",
     Code.PRICES_NOT_FETCHED: "prices for {pair} are fetched after the rule is added",
     # Errors that are caused by reasons
-    Code.NO_PAIR_PRICES: "No prices for {pair}. {problems:semicolons}",
     Code.NO_COMPLETE_SESSION: "No session from {first:date} to {last:date} has both prices: {reason}.",
     Code.CANNOT_EXPLAIN: "The {window:window} return can't be explained: {reason}.",
     Code.CANNOT_ATTRIBUTE: "The {window:window} return can't be attributed: {reason}.",
@@ -380,7 +379,7 @@ def _prices_disputed(*, prices: tuple[tuple[str, float], ...]) -> str:
 
 @_renders(Code.FIGURES_UNKNOWN)
 def _figures_unknown(*, source: str, figures: tuple[str, ...]) -> str:
-    return f"{source} has no {' and no '.join(FIGURES[figure] for figure in figures)}"
+    return f"{source} reports no {' and no '.join(FIGURES[figure] for figure in figures)}"
 
 
 @_renders(Code.HASHRATES_IMPOSSIBLE)
@@ -452,6 +451,11 @@ def _silent(*, causes: tuple[str, ...]) -> str:
 @_renders(Code.NO_PRICES_YET)
 def _no_prices_yet(*, symbol: str, problems: tuple[Text, ...]) -> str:
     return f"No {symbol} prices yet. {_problems(problems) or 'The sources have none'}."
+
+
+@_renders(Code.NO_PAIR_PRICES)
+def _no_pair_prices(*, pair: str, problems: tuple[Text, ...]) -> str:
+    return f"No prices for {pair}. {_problems(problems) or 'The sources have none'}."
 
 
 @_renders(Code.NO_PROXY_CLOSES)
@@ -573,7 +577,6 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "instant": _instant,
     "last_bar": _last_bar,
     "percent": fmt.percent,
-    "semicolons": _problems,
     "window": _window,
 }
 complete("SENTENCES", Code, SENTENCES)

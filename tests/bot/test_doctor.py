@@ -254,7 +254,7 @@ async def test_the_network_check_is_skipped_if_no_source_answers(healthy: Settin
     findings = await findings_by_check(
         healthy, source_urls=healthy.source_urls | {"mempool": NOWHERE, "blockchain": NOWHERE}
     )
-    assert (CheckResult.SKIP, "not checked: no source responded") == (
+    assert (CheckResult.SKIP, "not checked: no source has usable data") == (
         findings["bitcoin network"].result,
         findings["bitcoin network"].found,
     )

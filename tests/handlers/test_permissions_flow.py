@@ -21,8 +21,8 @@ from tests.handlers.conftest import reply_to
 LATER = OPEN + timedelta(minutes=30)
 POST = "chat.postMessage"
 ESCALATION_ENDED = (
-    "Escalation to <#C2> was turned off, as that channel no longer accepts escalations; choose another one with "
-    "/minerpulse channel escalate 30m @WHO. Changed by <@U1>."
+    "Escalation to <#C2> was turned off, as that channel no longer accepts escalations; to escalate elsewhere, "
+    "type /minerpulse channel escalate 30m @WHO (or #CHANNEL). Changed by <@U1>."
 )
 ONLY_EDITORS = "Nothing was changed. Only <@U1> can "
 NOT_OUTSIDERS = "Nothing was changed. People from another organization can't "

@@ -276,7 +276,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
         of(Code.CLOSES_UNRELATED),
         "sent closes that look like another symbol's, and no split explains them; they are ignored",
     ),
-    (of(Code.DIFFICULTY_UNKNOWN, source="mempool.space"), "mempool.space has no difficulty"),
+    (of(Code.DIFFICULTY_UNKNOWN, source="mempool.space"), "mempool.space has no difficulty data"),
     (of(Code.NO_PAST_DIFFICULTIES), "no source has past difficulty data"),
     (
         of(Code.DIFFICULTY_START_UNKNOWN, source="mempool.space"),
@@ -300,7 +300,7 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.FIGURES_UNKNOWN, source="mempool.space", figures=["difficulty", "hashrate"]),
-        "mempool.space has no difficulty and no hash rate",
+        "mempool.space reports no difficulty and no hash rate",
     ),
     (of(Code.NO_WITNESS, source="mempool.space"), "no second source confirms mempool.space"),
     (
@@ -373,8 +373,8 @@ EXAMPLES: list[tuple[Reason, str]] = [
     (
         of(Code.ESCALATION_ENDED, channel="C9"),
         (
-            "escalation to <#C9> was turned off, as that channel no longer accepts escalations; choose another one "
-            "with `/minerpulse channel escalate 30m @WHO`"
+            "escalation to <#C9> was turned off, as that channel no longer accepts escalations; to escalate "
+            "elsewhere, type `/minerpulse channel escalate 30m @WHO` (or `#CHANNEL`)"
         ),
     ),
     (of(Code.SEEN), "someone acknowledged it"),
@@ -430,8 +430,9 @@ EXAMPLES: list[tuple[Reason, str]] = [
     ),
     (
         of(Code.NO_PAIR_PRICES, pair="MARA/BTC", problems=["Yahoo (MARA): away", NO_QUOTE]),
-        "No prices for MARA/BTC. Yahoo (MARA): away; no BTC quote",
+        "No prices for MARA/BTC. Yahoo (MARA): away; no BTC quote.",
     ),
+    (of(Code.NO_PAIR_PRICES, pair="MARA/BTC", problems=[]), "No prices for MARA/BTC. The sources have none."),
     (
         of(Code.NO_PROXY_CLOSES, symbol="SMH", problems=[]),
         "No closes of SMH, the AI proxy. The sources don't know this symbol.",

@@ -144,7 +144,7 @@ async def test_a_refused_connection_means_not_posted(
         pytest.param("account_inactive", "reinstall MinerPulse", id="account_inactive"),
         pytest.param("token_revoked", "reinstall MinerPulse", id="token_revoked"),
         pytest.param("invalid_auth", "reinstall MinerPulse", id="invalid_auth"),
-        pytest.param("missing_scope", "commands and chat:write", id="missing_scope"),
+        pytest.param("missing_scope", "`commands` and `chat:write`", id="missing_scope"),
         pytest.param("restricted_action", "ask a workspace admin", id="restricted_action"),
     ],
 )
