@@ -68,7 +68,7 @@ COMMANDS = {
     "replay": Row(Task.RULES, "Replay rules over price files."),
     "backtest": Row(Task.RULES, "Show how often a rule fired, and what followed."),
     "tune": Row(Task.RULES, "Find the threshold for a target rate of alerts."),
-    "rules": Row(Task.RULES, "Manage channels' rules and settings in a file."),
+    "rules": Row(Task.RULES, "Manage channel rules and settings in a file."),
     "run": Row(Task.SLACK, "Connect to Slack and evaluate the rules."),
     "manifest": Row(Task.SLACK, "Print the manifest that creates the Slack app.", "setup"),
     "doctor": Row(Task.SLACK, "Check settings, database, sources, Slack and clock."),

@@ -77,7 +77,7 @@ ALERTS: Sequence[Column[ExportedAlert]] = (
         "where it was delivered, separated by `; `",
         lambda row: "; ".join(row.sinks),
     ),
-    Column("permalink", "address of its message in Slack", lambda row: row.alert.permalink or None),
+    Column("permalink", "link to its Slack message", lambda row: row.alert.permalink or None),
 )
 DELIVERIES: Sequence[Column[ExportedDelivery]] = (
     Column("sink", "slack, or the name of the sink", lambda row: row.sink),

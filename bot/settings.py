@@ -160,8 +160,8 @@ class Settings(BaseSettings):
     )
     pue: PueBounds = Field(
         default=CAMBRIDGE_PUE,
-        description="A mining facility's power divided by its machines' (PUE): lower bound, best estimate, upper "
-        "bound.",
+        description="PUE: a mining facility's total power divided by the power that its machines draw. Lower bound, "
+        "best estimate, upper bound.",
     )
     machines: Path | None = Field(
         default=None,
@@ -173,7 +173,7 @@ class Settings(BaseSettings):
     tiingo_key: Secret | None = Field(default=None, description="Tiingo's API token, if tiingo is a source.")
     twelvedata_key: Secret | None = Field(default=None, description="Twelve Data's key, if twelvedata is a source.")
     seed: WholeNumber = Field(
-        default=1, ge=0, description="Seed of the simulated market. The same seed gives the same prices."
+        default=1, ge=0, description="Random seed for the simulated market. The same seed gives the same prices."
     )
     source_urls: SourceUrls = Field(
         default_factory=dict,
@@ -188,7 +188,7 @@ class Settings(BaseSettings):
     )
     editors: MemberIds = Field(
         default=(),
-        description="Editors of every channel, as Slack member IDs (U012AB3CD,U045EF6GH); they also see undelivered "
+        description="Editors for all channels, as Slack member IDs (U012AB3CD,U045EF6GH); they also see undelivered "
         "messages in all channels. If empty, everyone in the workspace is an editor, except in "
         "channels that name their own.",
     )
@@ -197,7 +197,9 @@ class Settings(BaseSettings):
         default=10_000, ge=1, description="Maximum number of rules in a workspace."
     )
     commands_per_minute: WholeNumber = Field(
-        default=30, ge=1, description="Maximum number of commands and button presses per person, channel and minute."
+        default=30,
+        ge=1,
+        description="Maximum number of commands and button presses per minute for each person in each channel.",
     )
     keep_days: WholeNumber | None = Field(
         default=None,
@@ -223,7 +225,8 @@ class Settings(BaseSettings):
     )
     metrics_host: Host = Field(
         default="127.0.0.1",
-        description="Address to serve metrics on. Metrics have no password, so use an address on a private network.",
+        description="Address to serve metrics on. The metrics have no authentication, so use an address on a private "
+        "network.",
     )
     allow_plain_http: bool = Field(
         default=False,

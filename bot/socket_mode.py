@@ -27,7 +27,7 @@ UNUSABLE_AFTER_S = 30.0
 ENVELOPE_ID = "x-slack-envelope-id"  # how the Bolt request carries the ID by which a repeat is recognized
 REFRESH_REASONS = frozenset({"warning", "refresh_requested"})  # Slack asks for a new socket every few hours
 REMEDIES = {
-    "link_disabled": "Socket Mode is turned off. Turn it on in the app's settings at Slack.",
+    "link_disabled": "Socket Mode is turned off. Turn it on in the app's settings on api.slack.com.",
     "too_many_websockets": "Slack allows ten sockets per app. Stop other processes that use this app token.",
 }
 log = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ from services.core.errors import (
 INVITE = "MinerPulse can't post in this channel: type /invite @MinerPulse there, then try again."
 INSTALL = "Slack doesn't accept the app's token: reinstall MinerPulse and set the new token."
 FORBIDDEN = "The workspace doesn't let MinerPulse post in this channel: ask a workspace admin."
-LAYOUT = "Slack rejected this message, even in its plain form. Report this message as a bug."
+LAYOUT = "Slack rejected the layout that MinerPulse sent. Report this as a bug."
 ARCHIVED = "The channel is archived: unarchive it, or start alerts in another one."
 TRIGGER_EXPIRED = "Slack lets an app open a form only within three seconds, and this took longer. Try again."
 NO_FORMS = "A rehearsal in the terminal can't open forms. Use `minerpulse rehearse --web`."

@@ -54,7 +54,11 @@ def restore_command(*, backup: Path) -> None:
 
 @command("minerpulse move --to postgresql://minerpulse:PASSWORD@localhost/minerpulse")
 @click.option(
-    "--to", "target", metavar="URL", required=True, help="Empty database, such as postgresql://USER:PASSWORD@HOST/NAME."
+    "--to",
+    "target",
+    metavar="URL",
+    required=True,
+    help="URL of an empty database, such as postgresql://USER:PASSWORD@HOST/NAME.",
 )
 def move_command(*, target: str) -> None:
     """Copy all data to another, empty database. Stop all processes first.

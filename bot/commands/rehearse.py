@@ -52,7 +52,7 @@ LISTEN_WARNING = "Other machines on your network can open the page too. If you d
     is_flag=True,
     help="Play to the end without commands; in a terminal, as fast as possible without --speed.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of the simulated market.")
+@click.option("--seed", type=click.IntRange(min=0), help="Random seed for the simulated market.")
 @click.option("--web/--no-web", help="Play in a browser, with a Slack emulator that npm downloads once (95 MB).")
 @click.option("--try-web", is_flag=True, help="Play in a browser if npm and a terminal are available.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the page.  [default: any free port]")

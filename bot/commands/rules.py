@@ -59,7 +59,7 @@ ALERT_FATES = {
     False: "its open alert resolves unless another rule keeps it open",
     None: "",
 }
-OFFLINE = click.option("--offline", is_flag=True, help="Don't fetch prices; don't backtest or check new symbols.")
+OFFLINE = click.option("--offline", is_flag=True, help="Don't fetch prices: no backtests and no check of new symbols.")
 UNPAUSE = click.option("--unpause", is_flag=True, help="Resume rules that were paused in Slack.")
 TAKE_OVER = click.option("--take-over", is_flag=True, help="Take over rules that another file manages.")
 Previews = Mapping[Rule, RulePreview]
@@ -68,7 +68,7 @@ Result = TypeVar("Result")
 
 @group("minerpulse rules export -o rules.yaml", "minerpulse rules diff rules.yaml")
 def rules_command() -> None:
-    """Manage the rules and settings of channels in a file.
+    """Manage channel rules and settings in a file.
 
     Rules that a file manages can't be edited or removed in Slack. The file is YAML or JSON; see docs/schemas.
     """

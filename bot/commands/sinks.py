@@ -73,7 +73,7 @@ def check_sinks() -> None:
 @TEAM
 @click.option("--type", "sink_type", required=True, type=click.Choice(list(SINK_TYPES)), help="Type of the sink.")
 @click.option(
-    "--option", "options", multiple=True, metavar="NAME=VALUE", help="Option of the sink type; can be repeated."
+    "--option", "options", multiple=True, metavar="NAME=VALUE", help="Option for this sink type; can be repeated."
 )
 @click.option(
     "--secret", default="", metavar="env:NAME|file:PATH", help="Where the secret is stored; not the secret itself."
@@ -81,7 +81,7 @@ def check_sinks() -> None:
 def add_sink(*, name: str, team: str, sink_type: str, options: tuple[str, ...], secret: str) -> None:
     """Define or change a sink for one workspace.
 
-    Pages that were opened with the old definition are still resolved with it.
+    Pages that were sent with the old definition are still resolved with it.
     """
     if not is_sink_name(name):
         raise click.BadParameter(

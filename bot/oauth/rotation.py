@@ -92,7 +92,7 @@ def _complete_fields(body: str) -> dict[str, Any]:
     fields = {name: json.loads(value) for name, value in COMPLETE_FIELD.findall(body)}
     if not (fields.get("ok") and {"access_token", "refresh_token"} <= fields.keys()):
         return {}
-    log.warning("Slack's response with a new token was truncated, but contains the tokens")
+    log.warning("Slack's response to a token refresh was truncated, but both tokens are in it")
     return {"token_type": "bot", "expires_in": TOKEN_LIFETIME_S, **fields}
 
 

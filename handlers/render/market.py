@@ -289,7 +289,7 @@ def drawdown_basis(view: MarketView) -> list[str]:
     """Return since when the highs of the drawdowns count, as parts of a context line."""
     snapshot = view.current
     since = sorted({drawdown.since for drawdown in (snapshot.etf_drawdown, snapshot.crypto_drawdown) if drawdown})
-    return [f"drawdown highs since {' and '.join(f'{day:%b %Y}' for day in since)}"] if since else []
+    return [f"drawdowns from highs since {' and '.join(f'{day:%b %Y}' for day in since)}"] if since else []
 
 
 def problem_lines(view: MarketView, limit: int) -> list[str]:

@@ -158,7 +158,7 @@ def _outage_message(outage: Outage) -> Message:
     elsewhere = "" if outage.network else f"Check {_missing_leg(outage)} on your terminal. "
     lines = [
         f"*Cause:* {_sentence(reason(outage.reason))}",
-        f"*Effect:* The {rules} are on hold. Nothing fires or resolves; open alerts keep their state.",
+        f"*Effect:* The {rules} are on hold: they neither fire nor resolve, and open alerts keep their state.",
         f"*What to do:* {elsewhere or 'Nothing for now. '}MinerPulse posts here when {back}.",
     ]
     doctor = "for operators: `minerpulse doctor`"

@@ -426,7 +426,7 @@ _ROWS = (
         syntax="Europe/London",
         parse=_parse_zone,
         format=_format_zone,
-        meaning="time zone of the quiet hours",
+        meaning="time zone for quiet hours",
     ),
     Setting(
         word="thread",

@@ -461,7 +461,7 @@ HASHPRICE = Metric(
     examples=("20d hashprice 15% below",),
     note=(
         "`hashprice` and `difficulty` are changes over the window, in percent: `above` means a rise, `below` a fall. "
-        "Hashprice excludes fees, because past fees aren't known. These rules also run overnight and on weekends; "
+        "Hashprice excludes fees, because no fee history is available. These rules also run overnight and on weekends; "
         "time after a close belongs to the next session."
     ),
 )

@@ -107,7 +107,7 @@ def _watchable(rule: Rule, text: str) -> Rule:
     retired = metric.retired.windows if metric.retired else ()
     windows = [window for window in metric.windows if window not in retired]
     if metric.windowed and rule.window not in windows:
-        problem = f"“{rule.window.value if rule.window else ''}” isn't a window of {metric.name}."
+        problem = f"“{rule.window.value if rule.window else ''}” isn't a valid window for {metric.name}."
         raise _incomplete(text, any_of([window.value for window in windows]), "window", problem)
     rule = rule if metric.windowed else replace(rule, window=None)
     return replace(rule, at_close=True, hold=timedelta(0)) if metric.closes_only else rule

@@ -294,7 +294,7 @@ class _Parser:
             raise self.error(
                 any_of(names),
                 "window",
-                problem=f"“{window.value}” isn't a window of {metric.name}.",
+                problem=f"“{window.value}” isn't a valid window for {metric.name}.",
                 replacements=names if len(names) == 1 else (),
             )
         return metric, side

@@ -94,7 +94,7 @@ def test_price_files_count_their_own_span_and_wait_for_no_older_prices(minerpuls
     result = minerpulse("pulse", "--etf", etf_file(clean, ETF), "--btc", btc)
 
     assert 0 == result.code
-    assert "drawdown highs since Jan 2022 and Mar 2026" in " ".join(result.out.split())
+    assert "drawdowns from highs since Jan 2022 and Mar 2026" in " ".join(result.out.split())
     assert "lder history is loading" not in result.out
 
 

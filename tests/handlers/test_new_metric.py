@@ -90,7 +90,7 @@ def test_an_invalid_rule_of_it_is_explained(text: str, expected: str) -> None:
 
 
 def test_a_rate_of_it_has_one_of_its_windows() -> None:
-    with pytest.raises(RuleError, match=r"isn.t a window of gain. Use 1d, 5d or 20d"):
+    with pytest.raises(RuleError, match=r"isn.t a valid window for gain. Use 1d, 5d or 20d"):
         parse_target("60d gain 1/month", parse_rule("1d 8pp"))
 
 

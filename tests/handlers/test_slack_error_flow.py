@@ -87,7 +87,7 @@ async def test_a_failed_share_is_reported(person: Person, slack: FakeSlack) -> N
         pytest.param(LIMITED, "Slack is rate-limiting MinerPulse. Try again in a minute.", id="429"),
         pytest.param(BROKEN, "HTTP 503. Try again in a minute.", id="503"),
         pytest.param(REVOKED, "reinstall MinerPulse", id="a revoked token"),
-        pytest.param(error_response("invalid_arguments"), "Slack rejected this message", id="its layout"),
+        pytest.param(error_response("invalid_arguments"), "Slack rejected the layout", id="its layout"),
     ],
 )
 async def test_a_form_that_does_not_open_shows_the_command_to_type(

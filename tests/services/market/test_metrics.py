@@ -118,9 +118,9 @@ def daily_metric() -> Iterator[Metric]:
 
 def test_a_window_that_a_metric_does_not_have_is_refused(daily_metric: Metric) -> None:
     assert daily_metric is parse_rule("1d daily 8pp").metric
-    with pytest.raises(RuleError, match=r"isn.t a window of daily. Use 1d"):
+    with pytest.raises(RuleError, match=r"isn.t a valid window for daily. Use 1d"):
         parse_rule("5d daily 8pp")
-    with pytest.raises(RuleError, match=r"isn.t a window of daily. Use 1d"):
+    with pytest.raises(RuleError, match=r"isn.t a valid window for daily. Use 1d"):
         parse_target("5d daily 2/month", parse_rule("1d 8pp"))
 
 
