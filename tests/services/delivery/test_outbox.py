@@ -419,7 +419,7 @@ async def test_a_message_that_is_always_refused_is_dead_lettered_and_logged_once
     assert MAX_ATTEMPTS == len(harness.slack.calls)
     assert 1 == len(errors)
     assert "alert 1 is dead-lettered after 20 attempts; it is retried when the alert changes" in errors[0]
-    assert "Report this message as a bug. (msg_too_long)" in errors[0]
+    assert "Report this as a bug. (msg_too_long)" in errors[0]
 
 
 async def test_a_dead_lettered_alert_is_posted_with_its_thread_when_it_changes(harness: OutboxHarness) -> None:
