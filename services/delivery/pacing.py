@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
 
 MINUTE = timedelta(minutes=1)
 MIN_RATE = 1.0  # messages per second in a workspace that Slack has slowed down
@@ -79,9 +80,12 @@ class WorkspacePacer:
         return [team for team in [*self._rates] if (rate := self._rate(team, now)) is not None and rate.tokens < 1]
 
     def next_at(self, now: datetime) -> datetime | None:
-        """Return when something may be sent to a held workspace; None if none is held."""
+        """Return when something may be sent to a held workspace; None if none is held.
+
+        It is rounded up: a time at which the reserve is still a hair short would be `now`, again and again.
+        """
         waits = [
-            rate.at + timedelta(seconds=(1 - rate.tokens) / rate.current)
+            rate.at + timedelta(milliseconds=ceil(1000 * (1 - rate.tokens) / rate.current))
             for team in self.held_teams(now)
             if (rate := self._rates.get(team))
         ]

@@ -90,3 +90,16 @@ def test_after_a_refused_look_up_there_is_one_per_wait(pacer: WorkspacePacer) ->
 
     assert (AT + MINUTE, AT + 2 * MINUTE) == (first, second)
     assert AT + 2 * timedelta(hours=1) == pacer.lookup_at("T1", "three", AT + 2 * timedelta(hours=1))
+
+
+@pytest.mark.parametrize("sent", range(61, 400, 13))
+def test_a_message_may_be_sent_when_it_is_due(pacer: WorkspacePacer, sent: int) -> None:
+    """Otherwise the delivery loop would ask again and again without waiting."""
+    at = slowed(pacer, sent)
+    for _ in range(20):
+        taken(pacer, "T1", at)
+        due = pacer.next_at(at)
+        assert due is not None
+        assert due > at
+        assert pacer.take("T1", due)
+        at = due
