@@ -11,7 +11,7 @@ REDIRECT_PATH = "/slack/oauth_redirect"
 REQUIRED = {
     "commands": "responds to `/minerpulse`",
     "chat:write": "posts alerts and their threads, and edits them in place, in channels that the app is invited to; "
-    "tells you why if the shortcut doesn't open",
+    "shows you why if the shortcut doesn't open",
 }
 LOOKUP = {
     "channels:history": "looks up whether an alert arrived in a public channel after Slack's response was lost; reads "

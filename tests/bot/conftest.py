@@ -31,7 +31,7 @@ class CliResult(NamedTuple):
 RunCli: TypeAlias = Callable[..., CliResult]
 _shared_minutes = cachetools.cached(
     cachetools.LRUCache(4096),
-    key=lambda market, symbol, day: (market._seed, symbol, day),  # noqa: SLF001 -- no method tells it
+    key=lambda market, symbol, day: (market._seed, symbol, day),  # noqa: SLF001 -- no method returns it
 )(SimulatedMarket._crypto_minutes)  # noqa: SLF001 -- as above
 
 

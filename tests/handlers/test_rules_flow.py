@@ -57,11 +57,13 @@ async def test_an_added_rule_with_an_unusual_record_says_so(
     assert expected in slack.responses[-1]["shown"]
 
 
-@pytest.mark.parametrize("change", ["rule edit 1 1d 3pp", "rule pause 1", "rule remove 1"])
-async def test_an_addition_that_was_changed_since_is_not_undone(
-    person: Person, slack: FakeSlack, harness: Harness, change: str
+@pytest.mark.parametrize("change", ["rule edit 1 1d 4pp", "rule pause 1", "rule remove 1"])
+@pytest.mark.parametrize("steps", [["rule add 1d 2pp"], ["rule add 1d 2pp", "rule edit 1 1d 3pp"]], ids=["add", "edit"])
+async def test_a_rule_that_was_changed_again_is_not_undone(
+    person: Person, slack: FakeSlack, harness: Harness, steps: list[str], change: str
 ) -> None:
-    await person.types("rule add 1d 2pp")
+    for step in steps:
+        await person.types(step)
     undo = button(slack.responses[-1], "Undo")
     await person.types(change)
     before = await rules(harness)
@@ -85,27 +87,12 @@ async def test_undo_restores_an_edited_rule_whose_alert_stays_open(
     assert [None] == [one.closed_at for one in await harness.open_alerts()]
 
 
-@pytest.mark.parametrize("change", ["rule edit 1 1d 4pp", "rule pause 1", "rule remove 1"])
-async def test_an_edit_that_was_followed_by_another_change_is_not_undone(
-    person: Person, slack: FakeSlack, harness: Harness, change: str
-) -> None:
-    await person.types("rule add 1d 2pp")
-    await person.types("rule edit 1 1d 3pp")
-    undo = button(slack.responses[-1], "Undo")
-    await person.types(change)
-    before = await rules(harness)
-    await person.presses(*undo)
-
-    assert slack.responses[-1]["text"].startswith("Rule 1 has since been changed or removed, so nothing was undone.")
-    assert before == await rules(harness)
-
-
 async def test_undo_acts_in_its_own_channel_only(person: Person, slack: FakeSlack, harness: Harness) -> None:
     await harness.commands.add_rule(OTHER_CHANNEL, "1d 2pp", "U1")
     for action_id in ("undo_add", "undo_edit", "undo_remove", "remove_rule"):
         await person.presses(action_id, "1:1d 2pp")
 
-        assert "ule 1 " in slack.responses[-1]["text"]
+        assert "rule 1 " in slack.responses[-1]["text"].lower()
     assert ([], 1) == (await rules(harness), len(await harness.commands.rules(OTHER_CHANNEL)))
 
 
