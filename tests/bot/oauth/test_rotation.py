@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -10,6 +10,7 @@ from bot.health import Health
 from bot.oauth.rotation import Rotation
 from bot.scheduler import TickScheduler
 from services.alerting.ports import AlertChange
+from services.core.errors import DatabaseUnavailableError
 from services.core.identity import Channel
 from tests.bot.oauth.conftest import OAuthHarness
 from tests.fakes.alerts import an_alert
@@ -201,3 +202,20 @@ async def test_reinstalling_replaces_a_token_that_cannot_be_renewed(harness: OAu
 
     assert () == await harness.oauth.overdue_tokens(harness.clock.at)
     assert "xoxe.xoxb-9" == (await harness.oauth.clients.of("T1")).token
+
+
+async def test_a_failing_look_up_of_expiring_tokens_is_logged_once(
+    harness: OAuthHarness, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotation = harness.oauth.rotation
+
+    async def fail(_until: datetime) -> list[str]:
+        raise DatabaseUnavailableError("down")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(rotation.store, "find_expiring", fail)
+        await rotation.run()
+        await rotation.run()
+    await rotation.run()
+
+    assert ["cannot look up expiring tokens; retrying every minute: down"] == caplog.messages
