@@ -145,7 +145,7 @@ def _table_rows(episodes: Sequence[PastEpisode], backtest: Backtest) -> list[lis
     """Return a table that fits a phone: when the rule fired, its peak and length, and what followed."""
     rule = backtest.replay.rule
     unit = "pp" if rule.metric.is_divergence else "%"
-    rows = [["Fired", f"Peak {rule.unit.name}", "Sessions", f"{HORIZONS[0]}d fwd {unit}"]]
+    rows = [["Fired", f"Peak {rule.unit.name}", "Sess.", f"{HORIZONS[0]}d fwd {unit}"]]
     for episode in episodes:
         forward = _forward_change(episode, backtest)
         rows.append(

@@ -44,7 +44,7 @@ def test_a_single_open_episode_shows_only_what_is_known() -> None:
     message = message_for("1d 8pp", aligned_market([100.0, 100.0, 110.0], [100.0] * 3))
     text = shown(message)
     assert "1d 8pp: fired 1 time, 126.0 a year" in text
-    assert "Fired | Peak pp | Sessions | 5d fwd pp\n" in text
+    assert "Fired | Peak pp | Sess. | 5d fwd pp\n" in text
     assert " | +10.0 | 1+ | –" in text
     assert "closed within" not in text
     assert "forward change" not in text
@@ -81,7 +81,7 @@ def test_a_network_rule_shows_both_legs_forward_returns_and_no_gap() -> None:
     message = message_for("1d hashprice 15% below", replace(market, network=network))
     text = shown(message)
     assert "5-session forward return: median WGMI 0.0%, BTC 0.0%, n = 1. Base rate: median WGMI 0.0%" in text
-    assert "Fired | Peak % | Sessions | 5d fwd %\n" in text
+    assert "Fired | Peak % | Sess. | 5d fwd %\n" in text
     assert "Live, the rule is also evaluated overnight and on weekends" in text
     assert "gap" not in text
     assert [] == problems(message._asdict())
@@ -89,4 +89,4 @@ def test_a_network_rule_shows_both_legs_forward_returns_and_no_gap() -> None:
 
 def test_a_levels_peak_is_shown_as_it_is() -> None:
     text = shown(message_for("60d beta 1.05 below"))
-    assert "Fired | Peak beta | Sessions | 5d fwd %\n" in text
+    assert "Fired | Peak beta | Sess. | 5d fwd %\n" in text
